@@ -1,0 +1,351 @@
+"""A mel spectrogram is never anonymous: `MelSpec` says exactly how it is computed.
+
+The value of bin m in frame t of a waveform x is
+
+    y        = x[n] - pre_emphasis * x[n - 1]
+    s[k, t]  = (|STFT(y)[k, t]|^2 + magnitude_eps)^(power / 2)
+    v[m, t]  = max(sum_k filterbank[m, k] s[k, t], floor)
+    mel[m,t] = clip((log(v[m, t]) - mean[m]) / scale[m], clip_min, clip_max)
+
+where log is the natural logarithm ("ln"), the decimal one ("log10") or decibels ("db": 20 log10
+of an amplitude, 10 log10 of a power).
+"""
+
+import hashlib
+import json
+import math
+from functools import lru_cache
+from typing import Literal, Self
+
+import torch
+from jaxtyping import Float
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from vocoder.config import Config
+from vocoder.errors import MelError
+
+LN10 = math.log(10.0)
+
+# Fields that change nothing but what happens to the mel energies after they are summed.
+_POST_FIELDS = frozenset({"log", "floor", "mean", "scale", "clip_min", "clip_max"})
+
+
+class MelSpec(Config):
+    """Everything that decides the numbers of a mel spectrogram; frozen and hashable.
+
+    Two equal specs give equal mels; the formula is at the head of this module.
+
+    Fields:
+        sample_rate: samples per second of the waveform.
+        n_fft, hop_length, win_length: samples; the window is centred in the FFT frame.
+        n_mels: number of bins.
+        f_min, f_max: edges of the filterbank in Hz; f_max at most the Nyquist frequency.
+        window: always the periodic Hann window.
+        mel_scale: "slaney" (linear below 1 kHz) or "htk" (logarithmic throughout).
+        mel_norm: "slaney" (filters of equal area) or "none" (filters of peak one).
+        power: 1 sums amplitudes, 2 sums powers.
+        log: "ln", "log10" or "db".
+        floor: smallest mel energy before the logarithm, in the unit of `power`.
+        padding: "center" reflects n_fft // 2 samples at both ends: 1 + samples // hop_length
+            frames, frame t is centred on sample t * hop_length. "same" reflects
+            (n_fft - hop_length) / 2 samples: samples // hop_length frames, frame t is centred on
+            sample t * hop_length + hop_length / 2.
+        magnitude_eps: added to the squared magnitude (HiFi-GAN: 1e-9).
+        pre_emphasis: coefficient of the first difference, 0 for none.
+        mean, scale: affine normalisation of the logarithm, one number or one for each bin.
+        clip_min, clip_max: range the normalised mel is clipped to, None for no clipping.
+
+    A waveform shorter than the reflection needs (or than one hop, with "same") is extended with
+    zeros before it is reflected, so that every length from one sample up has a mel of
+    `frames(samples)` frames.
+    """
+
+    sample_rate: int = Field(gt=0)
+    n_fft: int = Field(gt=1)
+    hop_length: int = Field(gt=0)
+    win_length: int = Field(gt=1)
+    n_mels: int = Field(gt=0)
+    f_min: float = Field(ge=0.0)
+    f_max: float = Field(gt=0.0)
+    window: Literal["hann"] = "hann"
+    mel_scale: Literal["slaney", "htk"] = "slaney"
+    mel_norm: Literal["slaney", "none"] = "slaney"
+    power: Literal[1, 2] = 1
+    log: Literal["ln", "log10", "db"] = "ln"
+    floor: float = Field(default=1e-5, gt=0.0)
+    padding: Literal["center", "same"] = "center"
+    magnitude_eps: float = Field(default=0.0, ge=0.0)
+    pre_emphasis: float = Field(default=0.0, ge=0.0, lt=1.0)
+    mean: float | tuple[float, ...] = 0.0
+    scale: float | tuple[float, ...] = 1.0
+    clip_min: float | None = None
+    clip_max: float | None = None
+
+    @model_validator(mode="after")
+    def _fields_agree(self) -> Self:
+        if self.f_max > self.sample_rate / 2:
+            raise ValueError(f"f_max {self.f_max:g} Hz is above Nyquist ({self.sample_rate / 2:g})")
+        if self.f_min >= self.f_max:
+            raise ValueError(f"f_min {self.f_min:g} Hz is not below f_max {self.f_max:g} Hz")
+        if self.win_length > self.n_fft:
+            raise ValueError(f"win_length {self.win_length} is longer than n_fft {self.n_fft}")
+        if self.hop_length > self.win_length:
+            raise ValueError(f"hop_length {self.hop_length} exceeds win_length {self.win_length}")
+        if self.padding == "same" and (self.n_fft - self.hop_length) % 2:
+            raise ValueError('padding "same" needs an even n_fft - hop_length')
+        for name in ("mean", "scale"):
+            value = getattr(self, name)
+            if isinstance(value, tuple) and len(value) != self.n_mels:
+                raise ValueError(f"{name} has {len(value)} values for {self.n_mels} bins")
+            values = value if isinstance(value, tuple) else (value,)
+            if not all(math.isfinite(v) for v in values):
+                raise ValueError(f"{name} must be finite")
+            if name == "scale" and min(values) <= 0.0:
+                raise ValueError("scale must be positive")
+        if None not in (self.clip_min, self.clip_max) and self.clip_min >= self.clip_max:  # type: ignore[operator]
+            raise ValueError(f"clip_min {self.clip_min} is not below clip_max {self.clip_max}")
+        return self
+
+    # ---- lengths and times -------------------------------------------------------------------
+
+    @property
+    def center_offset(self) -> int:
+        """Samples from t * hop_length to the centre of frame t."""
+        return 0 if self.padding == "center" else self.hop_length // 2
+
+    def frames(self, samples: int) -> int:
+        """Number of frames of a waveform of so many samples (at least 1). Raises MelError at 0."""
+        if samples < 1:
+            raise MelError("the waveform is empty: a mel needs at least one sample")
+        if self.padding == "center":
+            return 1 + samples // self.hop_length
+        return max(1, samples // self.hop_length)
+
+    # ---- waveform to mel ---------------------------------------------------------------------
+
+    def filterbank(self) -> Float[Tensor, "n_mels bins"]:
+        """The mel filters over the n_fft // 2 + 1 frequencies, float64, on the CPU."""
+        return _filterbank(self._bank_key(), torch.device("cpu"), torch.float64).clone()
+
+    def mel(self, waveform: Tensor) -> Float[Tensor, "batch n_mels frames"]:
+        """The mel spectrogram, differentiable in the waveform.
+
+        Args:
+            waveform: (batch, samples) in [-1, 1] at `sample_rate`. Half precision is computed in
+                float32; float32 and float64 keep their precision.
+
+        Raises:
+            MelError: not (batch, samples), not floating point, empty, NaN or infinite.
+        """
+        _check_waveform(waveform)
+        if waveform.dtype not in (torch.float32, torch.float64):
+            waveform = waveform.float()
+        # Mixed precision would round the energies to 8 bits before the logarithm.
+        with torch.autocast(device_type=waveform.device.type, enabled=False):
+            spectrum = self._magnitudes(waveform)
+            bank = _filterbank(self._bank_key(), waveform.device, waveform.dtype)
+            energy = torch.matmul(bank, spectrum).clamp(min=self.floor)
+            return self._from_natural_log(energy.log())
+
+    def _magnitudes(self, waveform: Tensor) -> Tensor:
+        samples = waveform.shape[-1]
+        if self.pre_emphasis:
+            waveform = waveform - self.pre_emphasis * torch.nn.functional.pad(
+                waveform[:, :-1], (1, 0)
+            )
+        pad = self.n_fft // 2 if self.padding == "center" else (self.n_fft - self.hop_length) // 2
+        missing = max(pad + 1, self.hop_length) - samples
+        if missing > 0:
+            waveform = torch.nn.functional.pad(waveform, (0, missing))
+        padded = torch.nn.functional.pad(waveform[:, None], (pad, pad), mode="reflect")[:, 0]
+        spectrum = torch.stft(
+            padded,
+            self.n_fft,
+            self.hop_length,
+            self.win_length,
+            window=_hann(self.win_length, waveform.device, waveform.dtype),
+            center=False,
+            return_complex=True,
+        )[..., : self.frames(samples)]
+        if self.magnitude_eps == 0.0 and self.power == 1:
+            return spectrum.abs()
+        squared = spectrum.real.square() + spectrum.imag.square() + self.magnitude_eps
+        return squared.sqrt() if self.power == 1 else squared
+
+    # ---- units -------------------------------------------------------------------------------
+
+    @property
+    def _natural_logs_per_unit(self) -> float:
+        """How much the natural logarithm grows when `log` grows by one."""
+        if self.log == "ln":
+            return 1.0
+        return LN10 if self.log == "log10" else LN10 * self.power / 20.0
+
+    def _statistics(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """mean and scale in the shape (n_mels or 1, 1)."""
+        return (
+            torch.tensor(self.mean, dtype=like.dtype, device=like.device).reshape(-1, 1),
+            torch.tensor(self.scale, dtype=like.dtype, device=like.device).reshape(-1, 1),
+        )
+
+    def _from_natural_log(self, log_energy: Tensor) -> Tensor:
+        mel = log_energy / self._natural_logs_per_unit
+        if self.mean != 0.0 or self.scale != 1.0:
+            mean, scale = self._statistics(mel)
+            mel = (mel - mean) / scale
+        if self.clip_min is not None or self.clip_max is not None:
+            mel = mel.clamp(self.clip_min, self.clip_max)
+        return mel
+
+    def _to_natural_log(self, mel: Tensor) -> Tensor:
+        if self.mean != 0.0 or self.scale != 1.0:
+            mean, scale = self._statistics(mel)
+            mel = mel * scale + mean
+        return mel * self._natural_logs_per_unit
+
+    def log_amplitude(self, mel: Tensor) -> Float[Tensor, "batch n_mels frames"]:
+        """The natural logarithm of the bins' amplitude, whatever normalisation, log and power.
+
+        With power 2 this is half the logarithm of the bin's power. A clipped value stays at the
+        value it was clipped to. Raises MelError as `check` does.
+        """
+        self.check(mel)
+        return self._to_natural_log(mel) / self.power
+
+    @property
+    def log_floor(self) -> float | Tensor:
+        """The mel of silence: a float, or one value for each bin (n_mels,) if the bins differ."""
+        silence = _silence(self)
+        if torch.allclose(silence, silence[0].expand_as(silence), rtol=0.0, atol=1e-9):
+            return float(silence[0])
+        return silence.float()
+
+    # ---- identity and conversion -------------------------------------------------------------
+
+    @property
+    def fingerprint(self) -> str:
+        """Twelve hexadecimal digits over all fields, the same in every process."""
+        fields = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(fields.encode()).hexdigest()[:12]
+
+    def _bank_key(self) -> tuple[int, int, int, float, float, str, str]:
+        return (
+            self.sample_rate,
+            self.n_fft,
+            self.n_mels,
+            self.f_min,
+            self.f_max,
+            self.mel_scale,
+            self.mel_norm,
+        )
+
+    def describe_difference(self, other: "MelSpec") -> list[str]:
+        """One line for each differing field, such as "f_max: 8000 here, 7600 there"."""
+        return [
+            f"{name}: {_short(here)} here, {_short(there)} there"
+            for name in type(self).model_fields
+            if (here := getattr(self, name)) != (there := getattr(other, name))
+        ]
+
+    def check(self, mel: Tensor, from_spec: "MelSpec | None" = None) -> None:
+        """Raise MelError unless `mel` can be a mel of this spec.
+
+        Args:
+            mel: (batch, n_mels, frames).
+            from_spec: the spec the mel was computed with, where it is known.
+        """
+        if from_spec is not None and from_spec != self:
+            differences = "; ".join(self.describe_difference(from_spec))
+            raise MelError(
+                f"the mel was computed with another spec ({differences}): convert it with "
+                "from_spec.convert(mel, to) or compute it again from the waveform"
+            )
+        if mel.ndim != 3:
+            raise MelError(f"a mel is (batch, n_mels, frames), this has the shape {_shape(mel)}")
+        if mel.shape[1] != self.n_mels:
+            raise MelError(
+                f"the mel has {mel.shape[1]} bins, the spec has {self.n_mels} (shape {_shape(mel)},"
+                " expected (batch, n_mels, frames)): compute it with the model's own spec"
+            )
+        if mel.shape[0] == 0 or mel.shape[2] == 0:
+            raise MelError(f"the mel is empty (shape {_shape(mel)}): it needs at least one frame")
+        if not mel.is_floating_point():
+            raise MelError(f"the mel has the type {mel.dtype}: it must be floating point")
+        if not bool(torch.isfinite(mel).all()):
+            frame = int((~torch.isfinite(mel)).any(dim=1).nonzero()[0, 1])
+            raise MelError(f"the mel has NaN or infinite values, the first in frame {frame}")
+
+
+# ---- cached constants, pure functions of their arguments -----------------------------------------
+
+
+@lru_cache(maxsize=64)
+def _filterbank(key: tuple, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Triangular mel filters (n_mels, n_fft // 2 + 1), by librosa in float64."""
+    import librosa.filters  # noqa: PLC0415 - takes over a second, and most users need it late
+
+    sample_rate, n_fft, n_mels, f_min, f_max, mel_scale, mel_norm = key
+    import numpy as np
+
+    bank = librosa.filters.mel(
+        sr=sample_rate,
+        n_fft=n_fft,
+        n_mels=n_mels,
+        fmin=f_min,
+        fmax=f_max,
+        htk=mel_scale == "htk",
+        norm="slaney" if mel_norm == "slaney" else None,
+        dtype=np.float64,
+    )
+    # A tensor made in inference mode could never take part in training afterwards.
+    with torch.inference_mode(False):
+        return torch.tensor(bank, dtype=dtype, device=device)
+
+
+@lru_cache(maxsize=64)
+def _hann(length: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    with torch.inference_mode(False):
+        return torch.hann_window(length, periodic=True, dtype=torch.float64).to(device, dtype)
+
+
+@lru_cache(maxsize=64)
+def _silence(spec: MelSpec) -> Tensor:
+    """The mel of digital silence (n_mels,), float64: `magnitude_eps` is heard in it."""
+    with torch.inference_mode(False):
+        magnitude = math.sqrt(spec.magnitude_eps) ** spec.power
+        energy = (spec.filterbank().sum(dim=1, keepdim=True) * magnitude).clamp(min=spec.floor)
+        return spec._from_natural_log(energy.log())[:, 0]
+
+
+def _check_waveform(waveform: Tensor) -> None:
+    if waveform.ndim != 2:
+        raise MelError(
+            f"a waveform is (batch, samples), this has the shape {_shape(waveform)}: "
+            "use waveform[None] for a single one"
+        )
+    if not waveform.is_floating_point():
+        raise MelError(f"the waveform has the type {waveform.dtype}: use floats in [-1, 1]")
+    if waveform.shape[0] == 0 or waveform.shape[1] == 0:
+        raise MelError(f"the waveform is empty (shape {_shape(waveform)})")
+    if not bool(torch.isfinite(waveform).all()):
+        sample = int((~torch.isfinite(waveform)).nonzero()[0, 1])
+        raise MelError(f"the waveform has NaN or infinite values, the first at sample {sample}")
+
+
+def _shape(tensor: Tensor) -> str:
+    return str(tuple(tensor.shape))
+
+
+def _short(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"{len(value)} values from {value[0]:g}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+PRESETS: dict[str, MelSpec] = {
+    "speecht5_16k": MelSpec(
+        sample_rate=16000, n_fft=1024, hop_length=256, win_length=1024, n_mels=80,
+        f_min=80, f_max=7600, log="log10", floor=1e-10,
+    ),
+}  # fmt: skip
