@@ -14,9 +14,11 @@ of an amplitude, 10 log10 of a power).
 import hashlib
 import json
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal, Self
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from pydantic import Field, model_validator
@@ -24,11 +26,12 @@ from torch import Tensor
 
 from vocoder.config import Config
 from vocoder.errors import MelError
+from vocoder.features.presets import PRESET_FIELDS
 
 LN10 = math.log(10.0)
 
-# Fields that change nothing but what happens to the mel energies after they are summed.
-_POST_FIELDS = frozenset({"log", "floor", "mean", "scale", "clip_min", "clip_max"})
+# What happens to the mel energies after they are summed; everything else cannot be undone.
+_CONVERTIBLE = frozenset({"log", "floor", "mean", "scale", "clip_min", "clip_max"})
 
 
 class MelSpec(Config):
@@ -94,17 +97,13 @@ class MelSpec(Config):
             raise ValueError(f"hop_length {self.hop_length} exceeds win_length {self.win_length}")
         if self.padding == "same" and (self.n_fft - self.hop_length) % 2:
             raise ValueError('padding "same" needs an even n_fft - hop_length')
-        for name in ("mean", "scale"):
-            value = getattr(self, name)
-            if isinstance(value, tuple) and len(value) != self.n_mels:
-                raise ValueError(f"{name} has {len(value)} values for {self.n_mels} bins")
-            values = value if isinstance(value, tuple) else (value,)
-            if not all(math.isfinite(v) for v in values):
-                raise ValueError(f"{name} must be finite")
-            if name == "scale" and min(values) <= 0.0:
-                raise ValueError("scale must be positive")
-        if None not in (self.clip_min, self.clip_max) and self.clip_min >= self.clip_max:  # type: ignore[operator]
-            raise ValueError(f"clip_min {self.clip_min} is not below clip_max {self.clip_max}")
+        _check_per_bin("mean", self.mean, self.n_mels)
+        _check_per_bin("scale", self.scale, self.n_mels)
+        if np.min(self.scale) <= 0.0:
+            raise ValueError("scale must be positive")
+        clip = (self.clip_min, self.clip_max)
+        if clip[0] is not None and clip[1] is not None and clip[0] >= clip[1]:
+            raise ValueError(f"clip_min {clip[0]:g} is not below clip_max {clip[1]:g}")
         return self
 
     # ---- lengths and times -------------------------------------------------------------------
@@ -126,7 +125,7 @@ class MelSpec(Config):
 
     def filterbank(self) -> Float[Tensor, "n_mels bins"]:
         """The mel filters over the n_fft // 2 + 1 frequencies, float64, on the CPU."""
-        return _filterbank(self._bank_key(), torch.device("cpu"), torch.float64).clone()
+        return _filterbank(self, torch.device("cpu"), torch.float64).clone()
 
     def mel(self, waveform: Tensor) -> Float[Tensor, "batch n_mels frames"]:
         """The mel spectrogram, differentiable in the waveform.
@@ -144,7 +143,7 @@ class MelSpec(Config):
         # Mixed precision would round the energies to 8 bits before the logarithm.
         with torch.autocast(device_type=waveform.device.type, enabled=False):
             spectrum = self._magnitudes(waveform)
-            bank = _filterbank(self._bank_key(), waveform.device, waveform.dtype)
+            bank = _filterbank(self, waveform.device, waveform.dtype)
             energy = torch.matmul(bank, spectrum).clamp(min=self.floor)
             return self._from_natural_log(energy.log())
 
@@ -204,13 +203,15 @@ class MelSpec(Config):
             mel = mel * scale + mean
         return mel * self._natural_logs_per_unit
 
-    def log_amplitude(self, mel: Tensor) -> Float[Tensor, "batch n_mels frames"]:
+    def log_amplitude(
+        self, mel: Float[Tensor, "batch n_mels frames"]
+    ) -> Float[Tensor, "batch n_mels frames"]:
         """The natural logarithm of the bins' amplitude, whatever normalisation, log and power.
 
         With power 2 this is half the logarithm of the bin's power. A clipped value stays at the
-        value it was clipped to. Raises MelError as `check` does.
+        value it was clipped to. Arithmetic alone, so that it can be traced: see `check` for bad
+        input.
         """
-        self.check(mel)
         return self._to_natural_log(mel) / self.power
 
     @property
@@ -229,16 +230,55 @@ class MelSpec(Config):
         fields = json.dumps(self.model_dump(mode="json"), sort_keys=True)
         return hashlib.sha256(fields.encode()).hexdigest()[:12]
 
-    def _bank_key(self) -> tuple[int, int, int, float, float, str, str]:
-        return (
-            self.sample_rate,
-            self.n_fft,
-            self.n_mels,
-            self.f_min,
-            self.f_max,
-            self.mel_scale,
-            self.mel_norm,
-        )
+    def with_statistics(self, mean: Sequence[float], scale: Sequence[float]) -> "MelSpec":
+        """This spec with the given mean and standard deviation of each bin (or of all, if one).
+
+        The statistics are those of the mel before normalisation, in the unit of `log`, such as
+        `mean_` and `scale_` of the scaler that ParallelWaveGAN and ESPnet keep with a corpus.
+        """
+        statistics = {
+            "mean": tuple(float(value) for value in mean),
+            "scale": tuple(float(value) for value in scale),
+        }
+        return type(self).model_validate({**self.model_dump(), **statistics})
+
+    def convert(self, mel: Tensor, to: "MelSpec") -> Float[Tensor, "batch n_mels frames"]:
+        """The same mel in another spec, where that is exact: what `to.mel` would have given.
+
+        The logarithm's base, the affine normalisation, a higher floor and a narrower clipping
+        convert exactly. What was lost cannot come back: a lower floor, a wider clipping, another
+        filterbank, STFT, padding or rate, and `power` (amplitudes and powers differ before they
+        are summed into bins) are refused.
+
+        Raises:
+            MelError: `check` fails, or `to` differs in a field that does not convert.
+        """
+        self.check(mel)
+        if to == self:
+            return mel
+        fixed = [line for line in self.describe_difference(to) if _field(line) not in _CONVERTIBLE]
+        lower, upper = self._natural_log_range()
+        to_lower, to_upper = to._natural_log_range()
+        if bool((to_lower < lower - 1e-6).any()) or bool((to_upper > upper + 1e-6).any()):
+            lost = ("floor", "clip_min", "clip_max", "mean", "scale")
+            fixed += [line for line in self.describe_difference(to) if _field(line) in lost]
+        if fixed:
+            raise MelError(
+                f"this mel does not convert exactly ({'; '.join(fixed)}): compute it again from "
+                "the waveform with the other spec"
+            )
+        log_energy = self._to_natural_log(mel)
+        return to._from_natural_log(log_energy.clamp(min=math.log(to.floor)))
+
+    def _natural_log_range(self) -> tuple[Tensor, Tensor]:
+        """Smallest and largest natural logarithm of an energy that the mel keeps, for each bin."""
+        ends = torch.tensor([[-math.inf, math.inf]], dtype=torch.float64)
+        if self.clip_min is not None:
+            ends[0, 0] = self.clip_min
+        if self.clip_max is not None:
+            ends[0, 1] = self.clip_max
+        lower, upper = self._to_natural_log(ends).unbind(dim=1)
+        return lower.clamp(min=math.log(self.floor)), upper
 
     def describe_difference(self, other: "MelSpec") -> list[str]:
         """One line for each differing field, such as "f_max: 8000 here, 7600 there"."""
@@ -281,21 +321,18 @@ class MelSpec(Config):
 
 
 @lru_cache(maxsize=64)
-def _filterbank(key: tuple, device: torch.device, dtype: torch.dtype) -> Tensor:
+def _filterbank(spec: MelSpec, device: torch.device, dtype: torch.dtype) -> Tensor:
     """Triangular mel filters (n_mels, n_fft // 2 + 1), by librosa in float64."""
-    import librosa.filters  # noqa: PLC0415 - takes over a second, and most users need it late
-
-    sample_rate, n_fft, n_mels, f_min, f_max, mel_scale, mel_norm = key
-    import numpy as np
+    import librosa.filters  # here, because it takes a second that not every user needs
 
     bank = librosa.filters.mel(
-        sr=sample_rate,
-        n_fft=n_fft,
-        n_mels=n_mels,
-        fmin=f_min,
-        fmax=f_max,
-        htk=mel_scale == "htk",
-        norm="slaney" if mel_norm == "slaney" else None,
+        sr=spec.sample_rate,
+        n_fft=spec.n_fft,
+        n_mels=spec.n_mels,
+        fmin=spec.f_min,
+        fmax=spec.f_max,
+        htk=spec.mel_scale == "htk",
+        norm="slaney" if spec.mel_norm == "slaney" else None,
         dtype=np.float64,
     )
     # A tensor made in inference mode could never take part in training afterwards.
@@ -339,13 +376,23 @@ def _shape(tensor: Tensor) -> str:
 
 def _short(value: object) -> str:
     if isinstance(value, tuple):
-        return f"{len(value)} values from {value[0]:g}"
+        digest = hashlib.sha256(repr(value).encode()).hexdigest()[:6]
+        return f"{len(value)} values ({digest})"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def _field(difference: str) -> str:
+    return difference.split(":", 1)[0]
+
+
+def _check_per_bin(name: str, value: float | tuple[float, ...], n_mels: int) -> None:
+    if isinstance(value, tuple) and len(value) != n_mels:
+        raise ValueError(f"{name} has {len(value)} values for {n_mels} bins")
+    if not np.isfinite(value).all():
+        raise ValueError(f"{name} must be finite")
+
+
 PRESETS: dict[str, MelSpec] = {
-    "speecht5_16k": MelSpec(
-        sample_rate=16000, n_fft=1024, hop_length=256, win_length=1024, n_mels=80,
-        f_min=80, f_max=7600, log="log10", floor=1e-10,
-    ),
-}  # fmt: skip
+    name: MelSpec.model_validate(fields) for name, fields in PRESET_FIELDS.items()
+}
+"""The named specs; `presets.py` says where each is from."""

@@ -1,14 +1,49 @@
 """F0 and voicing by Praat, aligned to the frames of a mel."""
 
+import hashlib
+import json
 import math
+import os
+import tempfile
+import warnings
+import zipfile
+import zlib
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from pydantic import Field, model_validator
 from torch import Tensor
 
+from vocoder.config import Config
 from vocoder.errors import PitchError
+
+# Part of the key of the cache: raise it whenever the same waveform would give another track.
+_CACHE_VERSION = 1
+
+
+class PitchConfig(Config):
+    """The range of F0 that Praat looks in, Hz; every other threshold is Praat's default.
+
+    Fields:
+        f0_min_hz: floor. The analysis window is three of its periods long (50 ms at 60 Hz), and
+            shorter files are unvoiced.
+        f0_max_hz: ceiling.
+    """
+
+    f0_min_hz: float = Field(default=60.0, gt=0.0)
+    f0_max_hz: float = Field(default=500.0, gt=0.0)
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        if self.f0_min_hz >= self.f0_max_hz:
+            raise ValueError(
+                f"f0_min_hz {self.f0_min_hz:g} is not below f0_max_hz {self.f0_max_hz:g}"
+            )
+        return self
 
 
 @dataclass(frozen=True)
@@ -38,11 +73,10 @@ def extract_pitch(
 ) -> Pitch:
     """F0 and voicing by Praat's autocorrelation method at the centres of mel frames.
 
-    Frame t is analysed at sample t * hop_length + center_offset exactly: the waveform is extended
-    with zeros at both ends by so much that Praat, which centres its frames in the sound, puts
-    them there. Praat's window is three periods of `f0_min_hz` long.
-
-    A waveform shorter than that window is unvoiced throughout, as is silence.
+    Frame t is analysed at sample t * hop_length + center_offset exactly: Praat centres its frames
+    in the sound, so the sound is extended with zeros by as much as puts them there. Nothing is
+    interpolated but the F0 of unvoiced frames. Praat's window is three periods of `f0_min_hz`
+    long; a waveform shorter than that is unvoiced throughout, as is silence.
 
     Args:
         waveform: (samples,) in [-1, 1].
@@ -67,6 +101,7 @@ def extract_pitch(
             f"center_offset {center_offset}"
         )
     samples = waveform.detach().to("cpu", torch.float64).numpy()
+    samples = samples - samples.mean()  # or the extension would put a step at either end
     raw_f0_hz = np.zeros(n_frames)
     if len(samples) >= 3.0 * sample_rate / f0_min_hz:
         raw_f0_hz = _praat_f0(
@@ -105,7 +140,7 @@ def _praat_f0(
     f0_max_hz: float,
 ) -> np.ndarray:
     """Praat's F0 (0 where unvoiced) at samples t * hop_length + center_offset."""
-    import parselmouth  # loads Praat: only who analyses pitch pays for it
+    import parselmouth  # type: ignore[import-not-found,unused-ignore]  # loads Praat: only who analyses pitch pays for it
 
     # Praat puts floor((length - window) / hop) + 1 frames symmetrically into the sound. The
     # extension leaves it half a hop of play, so that rounding cannot lose or add a frame.
@@ -133,6 +168,107 @@ def _praat_f0(
         )
     f0_hz: np.ndarray = pitch.selected_array["frequency"]
     return f0_hz[n_before : n_before + n_frames].copy()
+
+
+def cached_pitch(
+    waveform: Tensor,
+    sample_rate: int,
+    hop_length: int,
+    n_frames: int,
+    center_offset: int,
+    config: PitchConfig,
+    cache_dir: Path,
+) -> Pitch:
+    """`extract_pitch`, remembered in a file of `cache_dir` (made if it is missing).
+
+    The file's name is a hash of the waveform's samples, of all other arguments, and of the
+    versions of this module and of parselmouth, so that nothing stale is ever found. Files appear
+    whole or not at all: any number of processes may share a folder. A corrupt file is warned of,
+    recomputed and replaced.
+
+    Raises:
+        PitchError: as `extract_pitch`, or the folder cannot be read or written.
+    """
+    _check_waveform(waveform)
+    arguments = {
+        "sample_rate": sample_rate,
+        "hop_length": hop_length,
+        "n_frames": n_frames,
+        "center_offset": center_offset,
+        **config.model_dump(),
+    }
+    path = Path(cache_dir) / f"{_cache_key(waveform, arguments)}.npz"
+    pitch = _read_cache(path, n_frames)
+    if pitch is None:
+        pitch = extract_pitch(waveform, **arguments)
+        _write_cache(path, pitch)
+    return pitch
+
+
+def validate_f0(f0_hz: Tensor, sample_rate: int) -> None:
+    """Raise PitchError unless every F0 is a frequency between 0 Hz and Nyquist, both excluded.
+
+    Args:
+        f0_hz: (frames,) or (batch, frames). F0 is wanted in unvoiced frames too: see
+            `interpolate_f0`.
+    """
+    if f0_hz.ndim not in (1, 2) or f0_hz.numel() == 0:
+        raise PitchError(f"F0 is (frames,) or (batch, frames), not {tuple(f0_hz.shape)}")
+    bad = ~((f0_hz > 0.0) & (f0_hz < sample_rate / 2))  # NaN fails both comparisons
+    if not bool(bad.any()):
+        return
+    index = tuple(bad.nonzero()[0].tolist())
+    value = float(f0_hz[index])
+    where = f"frame {index[-1]}" + (f" of utterance {index[0]}" if len(index) == 2 else "")
+    advice = (
+        "give unvoiced frames an F0 too (interpolate_f0) and voicing 0"
+        if value == 0.0
+        else f"F0 must lie between 0 and {sample_rate / 2:g} Hz"
+    )
+    raise PitchError(f"F0 is {value:g} Hz in {where}: {advice}")
+
+
+def _cache_key(waveform: Tensor, arguments: dict[str, int | float]) -> str:
+    import parselmouth  # type: ignore[import-not-found,unused-ignore]
+
+    samples = waveform.detach().to("cpu", torch.float64).contiguous().numpy()
+    versions = [_CACHE_VERSION, parselmouth.__version__]
+    described = json.dumps([versions, sorted(arguments.items())])
+    return hashlib.sha256(described.encode() + samples.tobytes()).hexdigest()[:40]
+
+
+def _read_cache(path: Path, n_frames: int) -> Pitch | None:
+    """The remembered track, or None if there is none that can be used."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            f0_hz, voicing = stored["f0_hz"], stored["voicing"]
+        if f0_hz.shape != (n_frames,) or voicing.shape != (n_frames,):
+            raise ValueError(f"{f0_hz.shape} and {voicing.shape} instead of {n_frames} frames")
+        return Pitch(torch.from_numpy(f0_hz).float(), torch.from_numpy(voicing).float())
+    except FileNotFoundError:
+        return None
+    except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError) as error:
+        warnings.warn(f"{path} is corrupt ({error}): computed again", stacklevel=3)
+        return None
+    except OSError as error:
+        raise PitchError(f"{path} cannot be read ({error}): choose another cache folder") from error
+
+
+def _write_cache(path: Path, pitch: Pitch) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
+            temporary = Path(file.name)
+            try:
+                np.savez(file, f0_hz=pitch.f0_hz.numpy(), voicing=pitch.voicing.numpy())
+                file.close()
+                os.replace(temporary, path)
+            finally:
+                temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise PitchError(
+            f"{path.parent} cannot be written ({error}): choose another cache folder"
+        ) from error
 
 
 def _check_waveform(waveform: Tensor) -> None:
