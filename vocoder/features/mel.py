@@ -14,14 +14,14 @@ of an amplitude, 10 log10 of a power).
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Literal, Self
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 from torch import Tensor
 
 from vocoder.config import Config
@@ -29,6 +29,9 @@ from vocoder.errors import MelError
 from vocoder.features.presets import PRESET_FIELDS
 
 LN10 = math.log(10.0)
+
+# Frames transformed at a time, so that an hour of audio needs no more memory than a minute.
+_BLOCK_FRAMES = 4096
 
 # What happens to the mel energies after they are summed; everything else cannot be undone.
 _CONVERTIBLE = frozenset({"log", "floor", "mean", "scale", "clip_min", "clip_max"})
@@ -59,9 +62,9 @@ class MelSpec(Config):
         mean, scale: affine normalisation of the logarithm, one number or one for each bin.
         clip_min, clip_max: range the normalised mel is clipped to, None for no clipping.
 
-    A waveform shorter than the reflection needs (or than one hop, with "same") is extended with
-    zeros before it is reflected, so that every length from one sample up has a mel of
-    `frames(samples)` frames.
+    A waveform too short to be reflected (n_fft // 2 samples or fewer with "center",
+    (n_fft - hop_length) / 2 with "same"), or shorter than a hop, is first followed by n_fft zeros:
+    every length from one sample up has a mel of `frames(samples)` frames.
     """
 
     sample_rate: int = Field(gt=0)
@@ -130,43 +133,52 @@ class MelSpec(Config):
     def mel(self, waveform: Tensor) -> Float[Tensor, "batch n_mels frames"]:
         """The mel spectrogram, differentiable in the waveform.
 
+        Computed in float64 (but on devices that have none), since the rounding of a float32 FFT
+        is heard 1e-3 deep in the quiet bins of real speech; returned in the waveform's precision.
+
         Args:
-            waveform: (batch, samples) in [-1, 1] at `sample_rate`. Half precision is computed in
-                float32; float32 and float64 keep their precision.
+            waveform: (batch, samples) in [-1, 1] at `sample_rate`.
 
         Raises:
             MelError: not (batch, samples), not floating point, empty, NaN or infinite.
         """
         _check_waveform(waveform)
-        if waveform.dtype not in (torch.float32, torch.float64):
-            waveform = waveform.float()
+        precision = torch.float32 if waveform.device.type == "mps" else torch.float64
         # Mixed precision would round the energies to 8 bits before the logarithm.
         with torch.autocast(device_type=waveform.device.type, enabled=False):
-            spectrum = self._magnitudes(waveform)
-            bank = _filterbank(self, waveform.device, waveform.dtype)
-            energy = torch.matmul(bank, spectrum).clamp(min=self.floor)
-            return self._from_natural_log(energy.log())
+            padded = self._padded(waveform.to(precision))
+            bank = _filterbank(self, padded.device, precision)
+            n_frames, blocks = self.frames(waveform.shape[1]), []
+            for start in range(0, n_frames, _BLOCK_FRAMES):
+                stop = min(start + _BLOCK_FRAMES, n_frames)
+                span = slice(start * self.hop_length, (stop - 1) * self.hop_length + self.n_fft)
+                energy = torch.matmul(bank, self._magnitudes(padded[:, span]))
+                log_energy = energy.clamp(min=self.floor).log()
+                blocks.append(self._from_natural_log(log_energy).to(waveform.dtype))
+        return torch.cat(blocks, dim=2)
 
-    def _magnitudes(self, waveform: Tensor) -> Tensor:
-        samples = waveform.shape[-1]
+    def _padded(self, waveform: Tensor) -> Tensor:
+        """Pre-emphasised, extended with zeros if it is too short, and reflected at both ends."""
         if self.pre_emphasis:
-            waveform = waveform - self.pre_emphasis * torch.nn.functional.pad(
-                waveform[:, :-1], (1, 0)
-            )
+            previous = torch.nn.functional.pad(waveform[:, :-1], (1, 0))
+            waveform = waveform - self.pre_emphasis * previous
         pad = self.n_fft // 2 if self.padding == "center" else (self.n_fft - self.hop_length) // 2
-        missing = max(pad + 1, self.hop_length) - samples
-        if missing > 0:
-            waveform = torch.nn.functional.pad(waveform, (0, missing))
-        padded = torch.nn.functional.pad(waveform[:, None], (pad, pad), mode="reflect")[:, 0]
+        if waveform.shape[1] < max(pad + 1, self.hop_length):
+            waveform = torch.nn.functional.pad(waveform, (0, self.n_fft))
+        return torch.nn.functional.pad(waveform[:, None], (pad, pad), mode="reflect")[:, 0]
+
+    def _magnitudes(self, padded: Tensor) -> Tensor:
+        """Amplitudes or powers (batch, n_fft // 2 + 1, frames) of every whole frame."""
+        window = _hann(self.win_length, padded.device, padded.dtype)
         spectrum = torch.stft(
             padded,
             self.n_fft,
             self.hop_length,
             self.win_length,
-            window=_hann(self.win_length, waveform.device, waveform.dtype),
+            window=window,
             center=False,
             return_complex=True,
-        )[..., : self.frames(samples)]
+        )
         if self.magnitude_eps == 0.0 and self.power == 1:
             return spectrum.abs()
         squared = spectrum.real.square() + spectrum.imag.square() + self.magnitude_eps
@@ -182,7 +194,7 @@ class MelSpec(Config):
         return LN10 if self.log == "log10" else LN10 * self.power / 20.0
 
     def _statistics(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        """mean and scale in the shape (n_mels or 1, 1)."""
+        """Mean and scale in the shape (n_mels or 1, 1)."""
         return (
             torch.tensor(self.mean, dtype=like.dtype, device=like.device).reshape(-1, 1),
             torch.tensor(self.scale, dtype=like.dtype, device=like.device).reshape(-1, 1),
@@ -230,17 +242,21 @@ class MelSpec(Config):
         fields = json.dumps(self.model_dump(mode="json"), sort_keys=True)
         return hashlib.sha256(fields.encode()).hexdigest()[:12]
 
-    def with_statistics(self, mean: Sequence[float], scale: Sequence[float]) -> "MelSpec":
-        """This spec with the given mean and standard deviation of each bin (or of all, if one).
+    def with_statistics(self, mean: Iterable[float], scale: Iterable[float]) -> "MelSpec":
+        """This spec normalised by the given mean and standard deviation of each bin.
 
         The statistics are those of the mel before normalisation, in the unit of `log`, such as
         `mean_` and `scale_` of the scaler that ParallelWaveGAN and ESPnet keep with a corpus.
+        Raises MelError if they are not n_mels finite numbers each, or a scale is not positive.
         """
         statistics = {
             "mean": tuple(float(value) for value in mean),
             "scale": tuple(float(value) for value in scale),
         }
-        return type(self).model_validate({**self.model_dump(), **statistics})
+        try:
+            return type(self).model_validate({**self.model_dump(), **statistics})
+        except ValidationError as error:
+            raise MelError(f"these statistics do not fit: {error.errors()[0]['msg']}") from error
 
     def convert(self, mel: Tensor, to: "MelSpec") -> Float[Tensor, "batch n_mels frames"]:
         """The same mel in another spec, where that is exact: what `to.mel` would have given.

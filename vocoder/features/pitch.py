@@ -140,7 +140,7 @@ def _praat_f0(
     f0_max_hz: float,
 ) -> np.ndarray:
     """Praat's F0 (0 where unvoiced) at samples t * hop_length + center_offset."""
-    import parselmouth  # type: ignore[import-not-found,unused-ignore]  # loads Praat: only who analyses pitch pays for it
+    import parselmouth  # loads Praat: only who analyses pitch pays for it
 
     # Praat puts floor((length - window) / hop) + 1 frames symmetrically into the sound. The
     # extension leaves it half a hop of play, so that rounding cannot lose or add a frame.
@@ -190,17 +190,19 @@ def cached_pitch(
         PitchError: as `extract_pitch`, or the folder cannot be read or written.
     """
     _check_waveform(waveform)
-    arguments = {
-        "sample_rate": sample_rate,
-        "hop_length": hop_length,
-        "n_frames": n_frames,
-        "center_offset": center_offset,
-        **config.model_dump(),
-    }
-    path = Path(cache_dir) / f"{_cache_key(waveform, arguments)}.npz"
+    key = _cache_key(waveform, (sample_rate, hop_length, n_frames, center_offset), config)
+    path = Path(cache_dir) / f"{key}.npz"
     pitch = _read_cache(path, n_frames)
     if pitch is None:
-        pitch = extract_pitch(waveform, **arguments)
+        pitch = extract_pitch(
+            waveform,
+            sample_rate,
+            hop_length,
+            n_frames,
+            center_offset,
+            f0_min_hz=config.f0_min_hz,
+            f0_max_hz=config.f0_max_hz,
+        )
         _write_cache(path, pitch)
     return pitch
 
@@ -228,12 +230,13 @@ def validate_f0(f0_hz: Tensor, sample_rate: int) -> None:
     raise PitchError(f"F0 is {value:g} Hz in {where}: {advice}")
 
 
-def _cache_key(waveform: Tensor, arguments: dict[str, int | float]) -> str:
-    import parselmouth  # type: ignore[import-not-found,unused-ignore]
+def _cache_key(waveform: Tensor, frames: tuple[int, int, int, int], config: PitchConfig) -> str:
+    import parselmouth
 
+    described = json.dumps(
+        [_CACHE_VERSION, parselmouth.__version__, frames, config.model_dump()], sort_keys=True
+    )
     samples = waveform.detach().to("cpu", torch.float64).contiguous().numpy()
-    versions = [_CACHE_VERSION, parselmouth.__version__]
-    described = json.dumps([versions, sorted(arguments.items())])
     return hashlib.sha256(described.encode() + samples.tobytes()).hexdigest()[:40]
 
 
@@ -274,6 +277,8 @@ def _write_cache(path: Path, pitch: Pitch) -> None:
 def _check_waveform(waveform: Tensor) -> None:
     if waveform.ndim != 1:
         raise PitchError(f"pitch is of one waveform (samples,), not {tuple(waveform.shape)}")
+    if not waveform.is_floating_point():
+        raise PitchError(f"the waveform has the type {waveform.dtype}: use floats in [-1, 1]")
     if len(waveform) == 0:
         raise PitchError("the waveform is empty: pitch needs at least one sample")
     if not bool(torch.isfinite(waveform).all()):
