@@ -1,0 +1,1 @@
+"""Speech on disk: reading and writing audio, manifests, and the preparation of corpora."""

@@ -1,0 +1,77 @@
+"""Preparing a corpus: from where it lies to 16-bit WAVs by split and a manifest."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from vocoder.data.debian import cache_folder
+from vocoder.data.layout import MANIFEST, Recording, claim, is_complete, lay_out
+from vocoder.data.local import libritts, ljspeech, tiny, vctk
+from vocoder.data.manifest import Utterance, read_manifest
+from vocoder.data.packaged import asterisk, festvox_ru
+from vocoder.errors import CorpusError
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """How one corpus is prepared.
+
+    sample_rate: rate (Hz) it is written at unless another is asked for.
+    list_recordings: from the source's folder and the output's, all recordings of the corpus.
+    downloads: whether the source is a folder of downloads, filled when a file is missing there.
+    """
+
+    sample_rate: int
+    list_recordings: Callable[[Path, Path], list[Recording]]
+    downloads: bool = False
+
+
+CORPORA = {
+    "festvox_ru": Corpus(16000, festvox_ru, downloads=True),
+    "asterisk": Corpus(16000, asterisk, downloads=True),
+    "ljspeech": Corpus(22050, ljspeech),
+    "vctk": Corpus(24000, vctk),
+    "libritts": Corpus(24000, libritts),
+    "tiny": Corpus(16000, tiny),
+}
+
+
+def prepare(
+    corpus: str,
+    output: str | Path,
+    source: str | Path | None = None,
+    sample_rate: int | None = None,
+    progress: bool = True,
+    jobs: int = -1,
+) -> list[Utterance]:
+    """Lay a corpus out in `output` and give the utterances of its manifest.
+
+    Written are `wavs/SPLIT/….wav` (mono, 16-bit), `manifest.jsonl` and the licence notices. Run
+    again, it does what is missing and leaves the rest.
+
+    corpus: a key of `CORPORA`.
+    source: for a corpus out of Debian packages, the folder of the .deb files (default: `downloads`
+        in `$VOCODER_CACHE` or ~/.cache/vocoder; missing ones are downloaded there). For the
+        others, the folder of the local copy.
+    sample_rate: Hz; the corpus's own default if None.
+    progress: show a progress bar.
+    jobs: threads that decode and write (-1: one a core).
+
+    Raises CorpusError where the corpus is unknown, cannot be fetched or verified, is not laid out
+    as expected, or holds files that cannot be read.
+    """
+    if corpus not in CORPORA:
+        raise CorpusError(f"unknown corpus {corpus!r}; there are {', '.join(CORPORA)}")
+    how, output = CORPORA[corpus], Path(output)
+    rate = sample_rate or how.sample_rate
+    if source is None and not how.downloads:
+        raise CorpusError(f"{corpus}: name the folder of your local copy by --source")
+    claim(output, corpus, rate)
+    manifest = output / MANIFEST
+    if how.downloads and manifest.exists():
+        utterances = read_manifest(manifest)
+        if is_complete(output, utterances):
+            return utterances
+    folder = Path(source) if source is not None else cache_folder() / "downloads"
+    recordings = how.list_recordings(folder, output)
+    return lay_out(recordings, output, rate, jobs=jobs, progress=progress)

@@ -1,0 +1,118 @@
+"""Laying a corpus out: one folder of 16-bit WAVs by split, one manifest, and it can be resumed."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import soundfile
+from joblib import Parallel, delayed
+from rich.progress import track
+
+from vocoder.data.audio import Audio, write_audio
+from vocoder.data.files import write_text
+from vocoder.data.manifest import Utterance, write_manifest
+from vocoder.errors import AudioError, CorpusError
+
+MANIFEST = "manifest.jsonl"
+PREPARATION = "preparation.json"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One recording of a corpus before it is laid out.
+
+    name: its path under the split's folder, without a suffix.
+    read: gives the sound at a sample rate (Hz).
+    """
+
+    name: str
+    speaker: str
+    split: str
+    licence: str
+    read: Callable[[int], Audio]
+
+    @property
+    def path(self) -> Path:
+        """Where it is written, relative to the corpus's folder."""
+        return Path("wavs", self.split, f"{self.name}.wav")
+
+
+def claim(output: Path, corpus: str, sample_rate: int) -> None:
+    """Make `output` the folder of one preparation, or raise CorpusError if it is another's.
+
+    Without it, a second corpus or another rate in the same folder would be mixed with the first.
+    """
+    wanted = {"corpus": corpus, "sample_rate": sample_rate}
+    path = output / PREPARATION
+    if not path.exists():
+        write_text(path, json.dumps(wanted) + "\n")
+    elif (present := _read_claim(path)) != wanted:
+        raise CorpusError(
+            f"{output}: holds another preparation ({present}, wanted {wanted}); "
+            "choose another --output or delete it"
+        )
+
+
+def is_complete(output: Path, utterances: Sequence[Utterance]) -> bool:
+    """Whether every file of a manifest is there."""
+    return all((output / utterance.path).is_file() for utterance in utterances)
+
+
+def lay_out(
+    recordings: Sequence[Recording], output: Path, sample_rate: int, *, jobs: int, progress: bool
+) -> list[Utterance]:
+    """Write every recording that is not there yet, then the manifest; give its utterances.
+
+    The manifest is sorted by path and is written last, only when all recordings are there.
+    Raises CorpusError with the number of recordings that could not be read and the first reason;
+    the others are kept, so that the next run has only the bad ones to do.
+    """
+    _refuse_duplicates(recordings, output)
+    results = Parallel(n_jobs=jobs, prefer="threads", return_as="generator_unordered")(
+        delayed(_write)(recording, output, sample_rate) for recording in recordings
+    )
+    shown = track(results, "writing", total=len(recordings), disable=not progress, transient=True)
+    utterances, failures = [], []
+    for result in shown:
+        (utterances if isinstance(result, Utterance) else failures).append(result)
+    if failures:
+        raise CorpusError(
+            f"{output}: {len(failures)} of {len(recordings)} recordings could not be prepared, "
+            f"the first: {min(map(str, failures))}; mend or remove them and run again"
+        )
+    utterances.sort(key=lambda utterance: utterance.path)
+    write_manifest(output / MANIFEST, utterances)
+    return utterances
+
+
+def _write(recording: Recording, output: Path, sample_rate: int) -> Utterance | AudioError:
+    path = output / recording.path
+    try:
+        if not path.is_file():
+            write_audio(path, recording.read(sample_rate).waveform, sample_rate)
+        info = soundfile.info(path)
+    except AudioError as error:
+        return error
+    return Utterance(
+        path=recording.path,
+        speaker=recording.speaker,
+        split=recording.split,
+        duration_s=info.frames / info.samplerate,
+        licence=recording.licence,
+    )
+
+
+def _refuse_duplicates(recordings: Sequence[Recording], output: Path) -> None:
+    seen: set[Path] = set()
+    for recording in recordings:
+        if recording.path in seen:
+            raise CorpusError(f"{output}: two recordings would become {recording.path}")
+        seen.add(recording.path)
+
+
+def _read_claim(path: Path) -> object:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CorpusError(f"{path}: unreadable ({error}); delete it and run again") from error

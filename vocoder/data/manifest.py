@@ -1,0 +1,67 @@
+"""The manifest of a corpus: one JSON object a line, one line an utterance."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from vocoder.config import Config
+from vocoder.data.files import write_text
+from vocoder.errors import CorpusError
+
+
+class Utterance(Config):
+    """One recording.
+
+    path: audio file, relative to the folder of the manifest (or absolute).
+    speaker: name of the speaker, the same for all recordings of one person in a corpus.
+    split: "train", "valid", "test", "unused", or a name of the corpus's own ("test-other").
+    duration_s: length in seconds.
+    licence: short name of the licence; the notices in full lie beside the manifest.
+    """
+
+    path: Path
+    speaker: str = Field(min_length=1)
+    split: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    duration_s: float = Field(gt=0)
+    licence: str = Field(min_length=1)
+
+
+def read_manifest(path: str | Path) -> list[Utterance]:
+    """Read the utterances of a manifest, in its order.
+
+    Raises CorpusError where the file is missing, empty, names a file twice, or holds a line that
+    is no utterance (the message names the line).
+    """
+    path = Path(path)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CorpusError(
+            f"{path}: no readable manifest ({error}); `vocoder prepare CORPUS` writes one"
+        ) from error
+    utterances = [
+        _parse(line, f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()
+    ]
+    if not utterances:
+        raise CorpusError(f"{path}: the manifest is empty; prepare the corpus again")
+    seen: set[Path] = set()
+    for utterance in utterances:
+        if utterance.path in seen:
+            raise CorpusError(f"{path}: {utterance.path} stands there twice; prepare again")
+        seen.add(utterance.path)
+    return utterances
+
+
+def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> None:
+    """Write utterances as JSON lines, in the order given, whole or not at all."""
+    write_text(Path(path), "".join(f"{entry.model_dump_json()}\n" for entry in utterances))
+
+
+def _parse(line: str, where: str) -> Utterance:
+    try:
+        return Utterance.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "the line"
+        raise CorpusError(f"{where}: {field}: {first['msg']}; prepare the corpus again") from error
