@@ -1,0 +1,229 @@
+"""Training segments: a batch is a pure function of the seed and the step.
+
+Nothing is shuffled or consumed, so a resumed run sees what the uninterrupted one would have seen,
+and several processes share a step's batch by taking their slices of it.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from joblib import Parallel, delayed
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor
+from torchaudio.functional import resample
+
+from vocoder.config import Config
+from vocoder.data.audio import read_audio
+from vocoder.data.manifest import Utterance, read_manifest
+from vocoder.errors import CorpusError
+from vocoder.features.mel import MelSpec
+from vocoder.features.pitch import Pitch, PitchConfig, cached_pitch
+
+
+class DataConfig(Config):
+    """Where the speech is and how segments are cut from it.
+
+    ``manifests``: JSON-lines files as written by ``vocoder prepare``. ``segment_frames``: mel
+    frames of one segment. ``batch_size``: segments a step, over all processes. ``gain_db``: range
+    of a random gain. ``speeds``: rates of playback, one drawn for each segment, as fractions of
+    small numbers; pitch and formants move with it. ``speaker_balance``: 0 draws speakers in
+    proportion to the speech they left, 1 equally often.
+    """
+
+    manifests: tuple[str, ...] = Field(min_length=1)
+    segment_frames: int = Field(52, ge=8)
+    batch_size: int = Field(12, ge=1)
+    gain_db: tuple[float, float] = (-12.0, 6.0)
+    speeds: tuple[str, ...] = ("1/1",)
+    speaker_balance: float = Field(0.5, ge=0, le=1)
+
+
+class Recording(NamedTuple):
+    """One utterance in memory: 16-bit samples and the pitch of its mel frames."""
+
+    utterance: Utterance
+    path: Path
+    samples: np.ndarray
+    pitch: Pitch
+
+
+class Batch(NamedTuple):
+    """Segments of ``frames`` frames.
+
+    ``waveform`` (batch, frames * hop), ``mel`` (batch, n_mels, left + frames + right) with the
+    context that the model wants, ``f0_hz`` and ``voicing`` (batch, frames).
+    """
+
+    waveform: Tensor
+    mel: Tensor
+    f0_hz: Tensor
+    voicing: Tensor
+
+
+def load_recordings(
+    manifests: Sequence[str],
+    split: str,
+    spec: MelSpec,
+    pitch: PitchConfig,
+    cache_dir: Path,
+    jobs: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Recording]:
+    """All utterances of one split, decoded and with Praat's pitch, in the manifests' order.
+
+    Args:
+        cache_dir: folder where pitch tracks are remembered.
+        jobs: processes that decode and analyse.
+        progress: told how many of how many are loaded.
+
+    Raises:
+        CorpusError: no utterance of that split in any manifest.
+    """
+    wanted = [
+        (Path(manifest).parent / utterance.path, utterance)
+        for manifest in manifests
+        for utterance in read_manifest(manifest)
+        if utterance.split == split
+    ]
+    if not wanted:
+        raise CorpusError(f"no {split!r} utterances in {', '.join(manifests)}")
+    load = delayed(_load_recording)
+    loaded = Parallel(n_jobs=jobs, return_as="generator")(
+        load(path, utterance, spec, pitch, cache_dir) for path, utterance in wanted
+    )
+    recordings = []
+    for recording in loaded:
+        recordings.append(recording)
+        if progress:
+            progress(len(recordings), len(wanted))
+    return recordings
+
+
+def _load_recording(
+    path: Path, utterance: Utterance, spec: MelSpec, pitch: PitchConfig, cache_dir: Path
+) -> Recording:
+    waveform = read_audio(path, spec.sample_rate).waveform
+    samples = (waveform * 32768).round().clamp(-32768, 32767).to(torch.int16).numpy()
+    track = cached_pitch(
+        waveform,
+        spec.sample_rate,
+        spec.hop_length,
+        spec.frames(len(waveform)),
+        spec.center_offset,
+        pitch,
+        cache_dir,
+    )
+    return Recording(utterance, path, samples, track)
+
+
+class SegmentSource:
+    """Cuts the batch of any step from recordings held in memory."""
+
+    def __init__(
+        self,
+        recordings: Sequence[Recording],
+        config: DataConfig,
+        spec: MelSpec,
+        context: tuple[int, int],
+        seed: int,
+    ) -> None:
+        self.recordings, self.config, self.spec = recordings, config, spec
+        self.context, self.seed = context, seed
+        self.speeds = [_parse_speed(speed) for speed in config.speeds]
+        self.cumulative = np.cumsum(_weights(recordings, config.speaker_balance))
+
+    def batch(self, step: int, rank: int = 0, processes: int = 1) -> Batch:
+        """The segments of one step that belong to one of several processes."""
+        share, remainder = divmod(self.config.batch_size, processes)
+        if remainder:
+            raise CorpusError(
+                f"batch_size {self.config.batch_size} cannot be shared out to {processes} processes"
+            )
+        cut = [self._segment(step, item) for item in range(rank * share, (rank + 1) * share)]
+        waveform, f0_hz, voicing = (torch.stack(part) for part in zip(*cut, strict=True))
+        # Mel and target are cut from one stretch of signal that carries the mel's own window too.
+        left, right = self.context
+        hop, margin = self.spec.hop_length, self._window_margin
+        mel = self.spec.mel(waveform)[:, :, margin : margin + left + self.frames + right]
+        start = (margin + left) * hop
+        return Batch(waveform[:, start : start + self.frames * hop], mel, f0_hz, voicing)
+
+    @property
+    def frames(self) -> int:
+        """Mel frames of a segment."""
+        return self.config.segment_frames
+
+    @property
+    def _window_margin(self) -> int:
+        """Frames that the padding at the ends of a signal can touch."""
+        return math.ceil(self.spec.n_fft / 2 / self.spec.hop_length) + 1
+
+    def _segment(self, step: int, item: int) -> tuple[Tensor, Tensor, Tensor]:
+        random = np.random.default_rng((self.seed, step, item))
+        position = random.random() * self.cumulative[-1]
+        recording = self.recordings[int(np.searchsorted(self.cumulative, position, side="right"))]
+        fast, slow = self.speeds[random.integers(len(self.speeds))]
+        gain = 10 ** (random.uniform(*self.config.gain_db) / 20)
+        hop, (left, right), margin = self.spec.hop_length, self.context, self._window_margin
+        # Starts lie a quarter of a segment beyond either end too, so that onsets are learned.
+        slack = self.frames * hop // 4
+        span = self.frames * hop * fast / slow
+        latest = len(recording.samples) - span + slack
+        start = random.uniform(-slack, max(latest, -slack))
+        before = (left + margin) * hop * fast / slow
+        length = (left + margin + self.frames + right + margin) * hop
+        first = round(start - before)
+        waveform = _stretch(_cut(recording.samples, first, length, fast, slow), fast, slow)
+        f0_hz, voicing = self._pitch_at(recording.pitch, first + before, fast / slow)
+        return waveform[:length] * gain, f0_hz, voicing
+
+    def _pitch_at(self, pitch: Pitch, start: float, speed: float) -> tuple[Tensor, Tensor]:
+        """F0 (log-linear between frames) and voicing (of the nearest frame) along a segment."""
+        hop, offset = self.spec.hop_length, self.spec.center_offset
+        times = start + (np.arange(self.frames) * hop + offset) * speed
+        index = (times - offset) / hop
+        frames = len(pitch.f0_hz)
+        log_f0 = np.interp(index, np.arange(frames), np.log(pitch.f0_hz.numpy()))
+        nearest = np.rint(index).astype(int)
+        inside = (nearest >= 0) & (nearest < frames)
+        voicing = pitch.voicing.numpy()[nearest.clip(0, frames - 1)] * inside
+        return (
+            torch.from_numpy(np.exp(log_f0) * speed).float(),
+            torch.from_numpy(voicing).float(),
+        )
+
+
+def _weights(recordings: Sequence[Recording], balance: float) -> np.ndarray:
+    """Chance of each recording: its length, times its speaker's length to the power -balance."""
+    lengths = np.array([len(recording.samples) for recording in recordings], dtype=np.float64)
+    speakers = np.array([recording.utterance.speaker for recording in recordings])
+    totals = {speaker: lengths[speakers == speaker].sum() for speaker in set(speakers)}
+    return lengths * np.array([totals[speaker] for speaker in speakers]) ** -balance
+
+
+def _cut(samples: np.ndarray, first: int, length: int, fast: int, slow: int) -> Tensor:
+    """Samples from ``first`` on, zero beyond the ends, enough for ``length`` after stretching."""
+    last = first + math.ceil(length * fast / slow) + fast
+    inside = samples[max(first, 0) : max(last, 0)]
+    padded = np.pad(inside, (max(-first, 0), 0))[: last - first]
+    padded = np.pad(padded, (0, last - first - len(padded)))
+    return torch.from_numpy(padded.astype(np.float32) / 32768)
+
+
+def _stretch(waveform: Float[Tensor, " samples"], fast: int, slow: int) -> Tensor:
+    """Play a waveform ``fast / slow`` times as fast, by band-limited resampling."""
+    return waveform if fast == slow else resample(waveform, fast, slow)
+
+
+def _parse_speed(speed: str) -> tuple[int, int]:
+    """Numerator and denominator of a rate such as "9/8"."""
+    fast, _, slow = speed.partition("/")
+    if not (fast.isdigit() and slow.isdigit() and int(fast) and int(slow)):
+        raise CorpusError(f"speed {speed!r} is no fraction such as 9/8")
+    common = math.gcd(int(fast), int(slow))
+    return int(fast) // common, int(slow) // common

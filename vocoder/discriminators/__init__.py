@@ -1,0 +1,1 @@
+"""Discriminators, one file each; every one returns scores and feature maps."""

@@ -1,0 +1,62 @@
+"""Multi-period discriminator.
+
+After HiFi-GAN (J. Kong, J. Kim and J. Bae, arXiv 2010.05646): the waveform is folded into columns
+of a prime period and convolved along the other axis. Departing from it the width is configurable,
+since the published one costs more than everything else here together.
+"""
+
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.functional import leaky_relu, pad
+from torch.nn.utils.parametrizations import weight_norm
+
+from vocoder.config import Config
+
+
+class PeriodDiscriminatorConfig(Config):
+    """``channels`` is the width of the first layer; it grows by ``growth`` up to
+    ``max_channels``. The paper's is 32, 4, 1024."""
+
+    periods: tuple[int, ...] = (2, 3, 5, 7, 11)
+    channels: int = Field(8, ge=1)
+    growth: int = Field(2, ge=1)
+    max_channels: int = Field(64, ge=1)
+
+
+class _Stack(nn.Module):
+    """Convolutions along the rows of the waveform folded by one period."""
+
+    def __init__(self, period: int, config: PeriodDiscriminatorConfig) -> None:
+        super().__init__()
+        self.period = period
+        widths = [min(config.channels * config.growth**i, config.max_channels) for i in range(5)]
+        inputs, strides = [1, *widths[:4]], [3, 3, 3, 3, 1]
+        self.layers = nn.ModuleList(
+            weight_norm(nn.Conv2d(i, o, (5, 1), stride=(s, 1), padding=(2, 0)))
+            for i, o, s in zip(inputs, widths, strides, strict=True)
+        )
+        self.output = weight_norm(nn.Conv2d(widths[-1], 1, (3, 1), padding=(1, 0)))
+
+    def forward(self, waveform: Tensor) -> tuple[Tensor, list[Tensor]]:
+        missing = -waveform.shape[1] % self.period
+        x = pad(waveform[:, None], (0, missing), mode="reflect").unflatten(2, (-1, self.period))
+        features = []
+        for layer in self.layers:
+            x = leaky_relu(layer(x), 0.1)
+            features.append(x)
+        return self.output(x), features
+
+
+class PeriodDiscriminator(nn.Module):
+    """Scores and feature maps of every period, as two lists."""
+
+    def __init__(self, config: PeriodDiscriminatorConfig) -> None:
+        super().__init__()
+        self.stacks = nn.ModuleList(_Stack(period, config) for period in config.periods)
+
+    def forward(
+        self, waveform: Float[Tensor, "batch samples"]
+    ) -> tuple[list[Tensor], list[list[Tensor]]]:
+        results = [stack(waveform) for stack in self.stacks]
+        return [score for score, _ in results], [features for _, features in results]

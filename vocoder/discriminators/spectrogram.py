@@ -1,0 +1,69 @@
+"""Multi-resolution spectrogram discriminator.
+
+After UnivNet (W. Jang et al., arXiv 2106.07889): 2-D convolutions over the magnitudes of several
+short-time spectra, strided along frequency. Departing from it the input is the log magnitude and
+the stacks are narrow, since a frame-rate generator is to be trained on a CPU.
+"""
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.functional import leaky_relu
+from torch.nn.utils.parametrizations import weight_norm
+
+from vocoder.config import Config
+
+
+class SpectrogramDiscriminatorConfig(Config):
+    """One stack a resolution: ``n_ffts`` in samples with a hop of a quarter."""
+
+    n_ffts: tuple[int, ...] = (1024, 512, 256)
+    channels: int = Field(16, ge=1)
+    strided_layers: int = Field(4, ge=1)
+
+
+class _Stack(nn.Module):
+    """Convolutions over (log magnitude of) one short-time spectrum."""
+
+    def __init__(self, n_fft: int, config: SpectrogramDiscriminatorConfig) -> None:
+        super().__init__()
+        self.n_fft = n_fft
+        c = config.channels
+        layers = [nn.Conv2d(1, c, (7, 5), stride=(2, 1), padding=(3, 2))]
+        layers += [
+            nn.Conv2d(c, c, (5, 3), stride=(2, 1), padding=(2, 1))
+            for _ in range(config.strided_layers)
+        ]
+        layers += [nn.Conv2d(c, c, 3, padding=1)]
+        self.layers = nn.ModuleList(weight_norm(layer) for layer in layers)
+        self.output = weight_norm(nn.Conv2d(c, 1, 3, padding=1))
+        window = torch.hann_window(n_fft)
+        self.window: Tensor
+        self.register_buffer("window", window / window.square().sum().sqrt(), persistent=False)
+
+    def forward(self, waveform: Tensor) -> tuple[Tensor, list[Tensor]]:
+        spectrum = torch.stft(
+            waveform, self.n_fft, self.n_fft // 4, window=self.window, return_complex=True
+        )
+        power = spectrum.real.square() + spectrum.imag.square()
+        x = 0.5 * torch.log(power + 1e-8)[:, None] / 3 + 1
+        features = []
+        for layer in self.layers:
+            x = leaky_relu(layer(x), 0.1)
+            features.append(x)
+        return self.output(x), features
+
+
+class SpectrogramDiscriminator(nn.Module):
+    """Scores and feature maps of every resolution, as two lists."""
+
+    def __init__(self, config: SpectrogramDiscriminatorConfig) -> None:
+        super().__init__()
+        self.stacks = nn.ModuleList(_Stack(n_fft, config) for n_fft in config.n_ffts)
+
+    def forward(
+        self, waveform: Float[Tensor, "batch samples"]
+    ) -> tuple[list[Tensor], list[list[Tensor]]]:
+        results = [stack(waveform) for stack in self.stacks]
+        return [score for score, _ in results], [features for _, features in results]

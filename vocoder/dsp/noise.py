@@ -1,0 +1,38 @@
+"""Noise sources. Whoever draws noise brings the generator: nothing here touches global state."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def white_noise(
+    batch: int, samples: int, generator: torch.Generator | None = None, device: str = "cpu"
+) -> Float[Tensor, "batch samples"]:
+    """Gaussian white noise of unit power; the same generator state gives the same noise.
+
+    >>> white_noise(1, 3, torch.Generator().manual_seed(0)).shape
+    torch.Size([1, 3])
+    """
+    return torch.randn(batch, samples, generator=generator, device=device)
+
+
+def pulse_modulation(
+    phase: Float[Tensor, "batch samples"],
+    cosine_depth: Float[Tensor, "batch samples"],
+    sine_depth: Float[Tensor, "batch samples"],
+) -> Float[Tensor, "batch samples"]:
+    """Gain that moves noise in step with the pitch pulse, without changing its mean power.
+
+    ``g = (1 + a cos 2πφ + b sin 2πφ) / sqrt(1 + (a² + b²) / 2)`` with ``a² + b² ≤ 1``. Breath noise
+    is loudest while the glottis is open; steady noise beside a pulse train is heard as a second
+    source (D. J. Hermes, "Synthesis of breathy vowels", Speech Communication 10, 1991).
+
+    >>> pulse_modulation(torch.zeros(1, 1), torch.zeros(1, 1), torch.zeros(1, 1)).item()
+    1.0
+    """
+    angle = (2 * math.pi) * phase
+    swing = cosine_depth * torch.cos(angle) + sine_depth * torch.sin(angle)
+    power = 1 + 0.5 * (cosine_depth.square() + sine_depth.square())
+    return (1 + swing) / torch.sqrt(power)

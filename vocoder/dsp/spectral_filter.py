@@ -1,0 +1,106 @@
+"""Time-varying filtering in the short-time spectrum.
+
+A signal is cut into overlapping frames (square-root Hann window), each frame's spectrum is
+multiplied by the filter of that moment, and the frames are windowed again and overlap-added. With a
+filter of one the signal comes back exactly; the second window keeps the circular convolution's
+wrap-around at the frame's edge out of the output.
+
+Frames are centred on samples ``s * hop_length``. A signal of ``S * hop_length`` samples needs the
+centres from ``-(R/2 - 1)`` to ``S + R/2 - 1`` with ``R = n_fft / hop_length``; filters are given for
+``s = 0 … S - 1`` and held beyond the ends.
+"""
+
+from functools import lru_cache
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor
+from torch.nn.functional import pad
+
+from vocoder.dsp.framing import hold_ends, overlap_add
+
+
+@lru_cache(maxsize=32)
+def _window(n_fft: int, hop_length: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Square root of a periodic Hann window, scaled so that its shifted squares sum to one."""
+    if n_fft % (2 * hop_length):
+        raise ValueError(f"n_fft {n_fft} is no even multiple of the hop of {hop_length} samples")
+    # A tensor first made in inference mode could never take part in training afterwards.
+    with torch.inference_mode(False):
+        hann = torch.hann_window(n_fft, periodic=True, dtype=torch.float64)
+        return torch.sqrt(hann * (2 * hop_length / n_fft)).to(dtype=dtype, device=device)
+
+
+def short_time_spectrum(
+    signal: Float[Tensor, "batch samples"], n_fft: int, hop_length: int
+) -> Complex[Tensor, "batch frames bins"]:
+    """Spectra of the windowed frames, ``samples / hop_length + n_fft / hop_length - 1`` of them.
+
+    >>> short_time_spectrum(torch.zeros(1, 8), 8, 2).shape
+    torch.Size([1, 7, 5])
+    """
+    if signal.shape[1] % hop_length:
+        raise ValueError(f"{signal.shape[1]} samples are no multiple of the hop of {hop_length}")
+    edge = n_fft - hop_length
+    frames = pad(signal, (edge, edge)).unfold(1, n_fft, hop_length)
+    return torch.fft.rfft(frames * _window(n_fft, hop_length, signal.dtype, signal.device))
+
+
+def from_short_time_spectrum(
+    spectrum: Complex[Tensor, "batch frames bins"], n_fft: int, hop_length: int
+) -> Float[Tensor, "batch samples"]:
+    """Inverse of :func:`short_time_spectrum`, exact for an unchanged spectrum.
+
+    >>> x = torch.randn(1, 8, generator=torch.Generator().manual_seed(0))
+    >>> y = from_short_time_spectrum(short_time_spectrum(x, 8, 2), 8, 2)
+    >>> torch.allclose(x, y, atol=1e-6)
+    True
+    """
+    frames = torch.fft.irfft(spectrum, n=n_fft)
+    frames = frames * _window(n_fft, hop_length, frames.dtype, frames.device)
+    edge = n_fft - hop_length
+    return overlap_add(frames, hop_length)[:, edge:-edge]
+
+
+def cover_ends(
+    response: Float[Tensor, "batch steps bins"], n_fft: int, hop_length: int
+) -> Float[Tensor, "batch frames bins"]:
+    """Filters for ``steps`` hops of signal, held beyond the ends so that every frame has one."""
+    half = n_fft // (2 * hop_length)
+    return hold_ends(response, half - 1, half)
+
+
+def filter_spectrum(
+    spectrum: Complex[Tensor, "batch frames bins"],
+    real: Float[Tensor, "batch frames bins"],
+    imaginary: Float[Tensor, "batch frames bins"] | None = None,
+) -> Complex[Tensor, "batch frames bins"]:
+    """Multiply by a frequency response given by its real and imaginary parts (zero when absent)."""
+    if imaginary is None:
+        return spectrum * real
+    return spectrum * torch.complex(real, imaginary)
+
+
+def time_varying_filter(
+    signal: Float[Tensor, "batch samples"],
+    real: Float[Tensor, "batch steps bins"],
+    imaginary: Float[Tensor, "batch steps bins"] | None = None,
+) -> Float[Tensor, "batch samples"]:
+    """Filter a signal with a frequency response that changes every ``samples / steps`` samples.
+
+    ``bins = n_fft / 2 + 1``; the response of step ``s`` belongs to sample ``s * hop_length``, and
+    neighbouring responses are cross-faded by the windows.
+
+    >>> x = torch.randn(1, 8, generator=torch.Generator().manual_seed(0))
+    >>> torch.allclose(time_varying_filter(x, torch.ones(1, 4, 5)), x, atol=1e-6)
+    True
+    """
+    n_fft = 2 * (real.shape[2] - 1)
+    hop_length = signal.shape[1] // real.shape[1]
+    if hop_length * real.shape[1] != signal.shape[1]:
+        raise ValueError(f"{signal.shape[1]} samples cannot be shared out to {real.shape[1]} steps")
+    spectrum = short_time_spectrum(signal, n_fft, hop_length)
+    real = cover_ends(real, n_fft, hop_length)
+    if imaginary is not None:
+        imaginary = cover_ends(imaginary, n_fft, hop_length)
+    return from_short_time_spectrum(filter_spectrum(spectrum, real, imaginary), n_fft, hop_length)

@@ -1,0 +1,33 @@
+"""Errors that a user can mend. Their message is one line: what is wrong, where, and a way out."""
+
+
+class VocoderError(Exception):
+    """Base class; the command line prints the message of these without a traceback."""
+
+
+class AudioError(VocoderError):
+    """An audio file or waveform that cannot be used."""
+
+
+class MelError(VocoderError):
+    """A mel spectrogram or its description that does not fit."""
+
+
+class PitchError(VocoderError):
+    """An F0 or voicing track that cannot be used."""
+
+
+class RecipeError(VocoderError):
+    """A recipe with an unknown key, a wrong type or an impossible combination."""
+
+
+class CheckpointError(VocoderError):
+    """A checkpoint that is missing, corrupt or does not belong to the recipe."""
+
+
+class CorpusError(VocoderError):
+    """A corpus that cannot be fetched, verified or laid out."""
+
+
+class TrainingError(VocoderError):
+    """A training run that must not go on, such as one whose loss is not a number."""

@@ -1,0 +1,1 @@
+"""Training losses. They own no optimizer and draw no random numbers."""

@@ -1,0 +1,113 @@
+"""Spectral losses at several resolutions: short-time spectra and their mel projections."""
+
+from functools import lru_cache
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+from torchaudio.functional import melscale_fbanks
+
+from vocoder.config import Config
+
+
+class SpectralLossConfig(Config):
+    """Resolutions and weights.
+
+    ``n_ffts``: window lengths in samples, each with a hop of a quarter. ``n_mels``: bands of the
+    mel projection at the same resolutions, 0 for none at that one. ``log_floor`` is added to
+    magnitudes before the logarithm; one is the magnitude of full-scale white noise, so 3e-5 lies
+    near a 16-bit step. ``stft_weight`` and ``mel_weight`` scale the two terms.
+    """
+
+    n_ffts: tuple[int, ...] = (2048, 1024, 512, 256, 128)
+    n_mels: tuple[int, ...] = (160, 80, 40, 20, 0)
+    log_floor: float = Field(3e-5, gt=0)
+    stft_weight: float = Field(1.0, ge=0)
+    mel_weight: float = Field(1.0, ge=0)
+
+
+@lru_cache(maxsize=32)
+def _window(n_fft: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Hann window of unit energy: white noise of unit power gets magnitudes of mean square one."""
+    with torch.inference_mode(False):
+        window = torch.hann_window(n_fft, dtype=torch.float64)
+        return (window / window.square().sum().sqrt()).to(dtype=dtype, device=device)
+
+
+def magnitude_spectrum(
+    waveform: Float[Tensor, "batch samples"], n_fft: int
+) -> Float[Tensor, "batch bins frames"]:
+    """Magnitudes of the short-time spectrum, Hann window, hop of a quarter, no padding.
+
+    The square root is kept away from zero, where its gradient has no bound.
+    """
+    spectrum = torch.stft(
+        waveform,
+        n_fft,
+        n_fft // 4,
+        window=_window(n_fft, waveform.dtype, waveform.device),
+        center=False,
+        return_complex=True,
+    )
+    return torch.sqrt(spectrum.real.square() + spectrum.imag.square() + 1e-12)
+
+
+def spectral_convergence(reference: Tensor, estimate: Tensor) -> Float[Tensor, ""]:
+    """Mean over the batch of ``‖R - E‖ / ‖R‖`` (Frobenius norm of each magnitude spectrum).
+
+    Source: S. Ö. Arık, H. Jun and G. Diamos, arXiv 1808.06719, eq. 1. A silent reference counts
+    with a norm of one, so that its gradient stays bounded.
+    """
+    error = (reference - estimate).square().sum(dim=(1, 2))
+    energy = reference.square().sum(dim=(1, 2))
+    silent = energy < 1e-6
+    return torch.sqrt(error / torch.where(silent, 1.0, energy) + 1e-12).mean()
+
+
+class SpectralLoss(nn.Module):
+    """Multi-resolution STFT loss and multi-resolution log-mel loss from the same spectra.
+
+    ``stft``: mean over resolutions of spectral convergence plus the L1 distance of natural log
+    magnitudes (R. Yamamoto et al., Parallel WaveGAN, arXiv 1910.11480, eq. 3-6, with an additive
+    floor). ``mel``: mean over resolutions of the L1 distance of natural log mel magnitudes (R.
+    Kumar et al., arXiv 2306.06546).
+    """
+
+    def __init__(self, config: SpectralLossConfig, sample_rate: int) -> None:
+        super().__init__()
+        if len(config.n_ffts) != len(config.n_mels):
+            raise ValueError(
+                f"{len(config.n_ffts)} n_ffts but {len(config.n_mels)} n_mels: give one for each"
+            )
+        self.config = config
+        for n_fft, n_mels in zip(config.n_ffts, config.n_mels, strict=True):
+            if n_mels:
+                bank = melscale_fbanks(
+                    n_fft // 2 + 1, 0.0, sample_rate / 2, n_mels, sample_rate, mel_scale="slaney"
+                )
+                self.register_buffer(f"mel_bank_{n_fft}", bank, persistent=False)
+
+    def forward(
+        self, reference: Float[Tensor, "batch samples"], estimate: Float[Tensor, "batch samples"]
+    ) -> dict[str, Tensor]:
+        """Weighted losses by name, ``stft`` and ``mel``; in float32 whatever autocast says."""
+        with torch.autocast(reference.device.type, enabled=False):
+            return self._losses(reference, estimate)
+
+    def _losses(self, reference: Tensor, estimate: Tensor) -> dict[str, Tensor]:
+        floor = self.config.log_floor
+        stft, mel = [], []
+        for n_fft, n_mels in zip(self.config.n_ffts, self.config.n_mels, strict=True):
+            target = magnitude_spectrum(reference, n_fft)
+            output = magnitude_spectrum(estimate, n_fft)
+            log_distance = ((target + floor).log() - (output + floor).log()).abs().mean()
+            stft.append(spectral_convergence(target, output) + log_distance)
+            if n_mels:
+                bank = getattr(self, f"mel_bank_{n_fft}").T
+                target_mel = torch.log(bank @ target + floor)
+                mel.append((target_mel - torch.log(bank @ output + floor)).abs().mean())
+        losses = {"stft": self.config.stft_weight * torch.stack(stft).mean()}
+        if mel:
+            losses["mel"] = self.config.mel_weight * torch.stack(mel).mean()
+        return losses

@@ -1,0 +1,381 @@
+"""The source-filter vocoder: harmonic and noise excitation through learned time-varying filters.
+
+    mel ─▶ PitchPredictor ─▶ F0, voicing ─▶ pulse train ──▶ harmonic filter ─┐
+      └──▶ FilterNetwork ──▶ filters             noise ──▶ noise filter ─────┴─▶ waveform
+
+Everything learned runs at frame rate and is real-valued; everything at sample rate is signal
+processing. After the neural homomorphic vocoder (Liu, Chen and Yu, Interspeech 2020) and DDSP
+(arXiv 2001.04643); departing from both, the filters are complex responses applied in the short-time
+spectrum, and they start from the mel itself: each filter's log gain is the mel's own envelope,
+interpolated in time and frequency, plus a learned correction. A silent mel is therefore silent, and
+a louder mel louder, before anything is learned.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+
+from vocoder.config import Config
+from vocoder.dsp.framing import boundary_values, interpolate_linear
+from vocoder.dsp.noise import pulse_modulation, white_noise
+from vocoder.dsp.oscillators import boundary_phase, pulse_train, sample_phase
+from vocoder.dsp.spectral_filter import (
+    cover_ends,
+    filter_spectrum,
+    from_short_time_spectrum,
+    short_time_spectrum,
+)
+from vocoder.errors import MelError, PitchError
+from vocoder.features.mel import MelSpec
+from vocoder.features.pitch import validate_f0
+from vocoder.models.base import Vocoder
+from vocoder.models.layers import Context, ConvNeXtBlock
+from vocoder.models.pitch_predictor import PitchEstimate, PitchPredictor, PitchPredictorConfig
+
+QUIETEST_NEPERS = -12.0
+"""What the networks see of a mel is clamped here, 104 dB below full-scale white noise, less than a
+16-bit step: frames of digital silence and of padding look alike whatever the mel's own floor is."""
+
+
+class SourceFilterConfig(Config):
+    """Size of the filter network and shape of the filters.
+
+    ``steps_per_frame`` filters a mel frame, each applied to windows of ``window_steps`` such steps.
+    """
+
+    channels: int = Field(256, ge=1)
+    expansion: float = Field(1.5, gt=0)
+    blocks: int = Field(5, ge=1)
+    left: int = Field(3, ge=0, description="frames a block looks back")
+    right: int = Field(1, ge=0, description="frames a block looks ahead")
+    steps_per_frame: int = Field(2, ge=1)
+    window_steps: int = Field(4, ge=2, multiple_of=2)
+    noise_modulation: bool = True
+    pitch: PitchPredictorConfig = PitchPredictorConfig()
+
+
+class Controls(NamedTuple):
+    """What the networks decide. Frames are mel frames, steps are filter steps.
+
+    ``harmonic_gain`` and ``noise_gain``: (batch, steps, bins), natural log of the gain over a
+    source of unit power. ``harmonic_real``, ``harmonic_imaginary``: (batch, steps, bins), cosine
+    and sine of the harmonic filter's phase. ``modulation``: (batch, frames, 2), cosine and sine
+    depth of the noise's movement with the pulse, at most one together.
+    """
+
+    harmonic_gain: Tensor
+    harmonic_real: Tensor
+    harmonic_imaginary: Tensor
+    noise_gain: Tensor
+    modulation: Tensor
+
+
+class FilterNetwork(nn.Module):
+    """From normalised mel frames to corrections of the envelope, phases and noise modulation."""
+
+    def __init__(self, config: SourceFilterConfig, n_mels: int, n_bins: int) -> None:
+        super().__init__()
+        self.config, self.n_bins = config, n_bins
+        self.input = Context(n_mels, config.channels, 2, 2)
+        self.blocks = nn.ModuleList(
+            ConvNeXtBlock(
+                config.channels, config.expansion, config.left, config.right, 1 / config.blocks
+            )
+            for _ in range(config.blocks)
+        )
+        self.norm = nn.LayerNorm(config.channels)
+        self.output = nn.Linear(config.channels, config.steps_per_frame * 4 * n_bins + 2)
+        with torch.no_grad():
+            self.output.weight.mul_(0.1)
+            bias = self.output.bias[:-2].view(config.steps_per_frame, 4, n_bins)
+            # No correction of the harmonic envelope, zero phase, noise 9 dB below the harmonics.
+            bias.copy_(torch.tensor([0.0, 1.0, 0.0, -1.0])[:, None].expand_as(bias))
+            self.output.bias[-2:] = 0
+
+    @property
+    def context(self) -> tuple[int, int]:
+        """Frames looked back and ahead."""
+        return (
+            2 + self.config.blocks * self.config.left,
+            2 + self.config.blocks * self.config.right,
+        )
+
+    def forward(self, x: Float[Tensor, "batch frames n_mels"]) -> tuple[Tensor, Tensor]:
+        x = self.input(x)
+        for block in self.blocks:
+            x = block(x)
+        output = self.output(self.norm(x)).float()
+        shape = (x.shape[0], x.shape[1] * self.config.steps_per_frame, 4, self.n_bins)
+        return output[..., :-2].reshape(shape), output[..., -2:]
+
+
+class SourceFilter(Vocoder):
+    """Mel in, waveform out.
+
+    Latency: a sample depends on mel frames up to ``lookahead_frames`` later than its own, and on
+    ``history_frames`` earlier ones; both include the filters' windows. Beyond the ends of the mel
+    stands silence (the log floor), so padding a mel with the floor changes nothing before it.
+    """
+
+    def __init__(self, config: SourceFilterConfig, spec: MelSpec) -> None:
+        super().__init__(spec)
+        if spec.hop_length % config.steps_per_frame:
+            raise MelError(
+                f"hop_length {spec.hop_length} is no multiple of steps_per_frame "
+                f"{config.steps_per_frame}: choose a divisor in the recipe's model section"
+            )
+        self.config = config
+        self.step_length = spec.hop_length // config.steps_per_frame
+        self.n_fft = config.window_steps * self.step_length
+        n_bins = self.n_fft // 2 + 1
+        self.pitch_predictor = PitchPredictor(config.pitch, spec.n_mels)
+        self.filter_network = FilterNetwork(config, spec.n_mels, n_bins)
+        self.white_level: Tensor
+        self.register_buffer("white_level", _white_noise_level(spec), persistent=False)
+        self.bin_weights: Tensor
+        self.register_buffer("bin_weights", _bin_weights(spec, n_bins), persistent=False)
+
+    @property
+    def context(self) -> tuple[int, int]:
+        """Mel frames that the networks look back and ahead."""
+        pitch, filters = self.pitch_predictor.context, self.filter_network.context
+        return max(pitch[0], filters[0]), max(pitch[1], filters[1])
+
+    @property
+    def _window_frames(self) -> int:
+        """Mel frames over which a filter reaches to one side: analysis and synthesis window."""
+        return math.ceil(self.n_fft / self.spec.hop_length)
+
+    @property
+    def lookahead_frames(self) -> int:
+        """Mel frames after its own that a sample may depend on."""
+        return self.context[1] + self._window_frames + 1
+
+    @property
+    def latency_seconds(self) -> float:
+        """Algorithmic latency, counted from the frame a sample lies in, without the mel's own
+        window."""
+        return self.lookahead_frames * self.spec.hop_length / self.sample_rate
+
+    @property
+    def history_frames(self) -> int:
+        """Mel frames before its own that a sample may depend on, but for the excitation's phase,
+        which counts the cycles of the whole past."""
+        return self.context[0] + self._window_frames + 1
+
+    def log_gain(self, mel: Float[Tensor, "batch n_mels frames"]) -> Tensor:
+        """(batch, frames, n_mels): nepers above white noise of unit power, zero if that is heard."""
+        return self.spec.log_amplitude(mel).transpose(1, 2) - self.white_level
+
+    def pad_context(self, mel: Float[Tensor, "batch n_mels frames"]) -> Tensor:
+        """Silence around a mel, as much as the networks look back and ahead."""
+        left, right = self.context
+        floor = torch.as_tensor(self.spec.log_floor, dtype=mel.dtype, device=mel.device)
+        silence = floor.expand(mel.shape[1])[None, :, None].expand(mel.shape[0], -1, 1)
+        return torch.cat(
+            [silence.expand(-1, -1, left), mel, silence.expand(-1, -1, right)], dim=2
+        )
+
+    def estimate_pitch(self, gain: Float[Tensor, "batch padded_frames n_mels"]) -> PitchEstimate:
+        """F0 and voicing from log gains that carry the model's context."""
+        return self.pitch_predictor(self._network_input(gain, self.pitch_predictor.context))
+
+    def controls(self, gain: Float[Tensor, "batch padded_frames n_mels"]) -> Controls:
+        """Filters and modulation from log gains that carry the model's context."""
+        output, depths = self.filter_network(
+            self._network_input(gain, self.filter_network.context)
+        )
+        envelope = self._step_envelope(gain)
+        harmonic, real, imaginary, noise = output.unbind(dim=2)
+        norm = torch.rsqrt(real.square() + imaginary.square() + 1e-6)
+        depth = torch.tanh(depths.square().sum(-1, keepdim=True).add(1e-6).sqrt())
+        direction = torch.nn.functional.normalize(depths, dim=-1, eps=1e-3)
+        return Controls(
+            envelope + harmonic, real * norm, imaginary * norm, envelope + noise, depth * direction
+        )
+
+    def synthesise(
+        self,
+        controls: Controls,
+        f0_hz: Float[Tensor, "batch frames"],
+        voicing: Float[Tensor, "batch frames"],
+        noise: Float[Tensor, "batch samples"],
+        initial_phase: Float[Tensor, " batch"] | None = None,
+    ) -> Float[Tensor, "batch samples"]:
+        """Waveform from controls, F0 (Hz), voicing (0 to 1) and unit-power white noise."""
+        hop, offset = self.spec.hop_length, self.spec.center_offset
+        f0_boundaries = boundary_values(f0_hz, hop, offset)
+        starts = boundary_phase(f0_boundaries, self.sample_rate, hop, initial_phase)
+        phase = sample_phase(starts, f0_boundaries, self.sample_rate, hop)
+        pulses = pulse_train(phase, interpolate_linear(f0_boundaries, hop), self.sample_rate)
+        voiced = interpolate_linear(boundary_values(voicing, hop, offset), hop)
+        if self.config.noise_modulation:
+            depth = [
+                voiced * interpolate_linear(boundary_values(d, hop, offset), hop)
+                for d in controls.modulation.unbind(-1)
+            ]
+            noise = noise * pulse_modulation(phase, *depth)
+        window = (self.n_fft, self.step_length)
+        gain = controls.harmonic_gain.exp()
+        harmonic = filter_spectrum(
+            short_time_spectrum(pulses * voiced, *window),
+            cover_ends(gain * controls.harmonic_real, *window),
+            cover_ends(gain * controls.harmonic_imaginary, *window),
+        )
+        breath = filter_spectrum(
+            short_time_spectrum(noise, *window), cover_ends(controls.noise_gain.exp(), *window)
+        )
+        return from_short_time_spectrum(harmonic + breath, *window)
+
+    def forward(
+        self,
+        mel: Float[Tensor, "batch n_mels frames"],
+        f0_hz: Float[Tensor, "batch frames"] | None = None,
+        voicing: Float[Tensor, "batch frames"] | None = None,
+        f0_scale: float = 1.0,
+        noise: Float[Tensor, "batch samples"] | None = None,
+        generator: torch.Generator | None = None,
+        chunk_frames: int = 1024,
+    ) -> Float[Tensor, "batch samples"]:
+        """Waveform of ``frames * hop_length`` samples; arguments and errors as of :meth:`chunks`,
+        of which this is the whole."""
+        pieces = self.chunks(mel, f0_hz, voicing, f0_scale, noise, generator, chunk_frames)
+        return torch.cat(list(pieces), dim=1)
+
+    def chunks(
+        self,
+        mel: Float[Tensor, "batch n_mels frames"],
+        f0_hz: Float[Tensor, "batch frames"] | None = None,
+        voicing: Float[Tensor, "batch frames"] | None = None,
+        f0_scale: float = 1.0,
+        noise: Float[Tensor, "batch samples"] | None = None,
+        generator: torch.Generator | None = None,
+        chunk_frames: int = 1024,
+    ) -> Iterator[Float[Tensor, "batch samples"]]:
+        """The waveform in pieces of ``chunk_frames`` frames, in bounded memory.
+
+        Args:
+            mel: of this model's ``spec``.
+            f0_hz: F0 from outside, above 0 and below Nyquist everywhere; predicted when absent.
+                Where there is no voice say so by ``voicing``, not by an F0 of zero.
+            voicing: 0 (noise only) to 1, from outside; predicted when absent.
+            f0_scale: factor on F0.
+            noise: unit-power white noise; drawn from ``generator`` when absent.
+            chunk_frames: frames synthesised at a time; the signal does not depend on it, but noise
+                drawn here for a batch of several does.
+
+        Raises:
+            MelError: a wrong number of bins or a value that is not finite.
+            PitchError: F0 or voicing out of range or of another shape.
+        """
+        self.spec.check(mel)
+        n_frames, hop = mel.shape[2], self.spec.hop_length
+        gain = self.log_gain(self.pad_context(mel))
+        if f0_hz is None or voicing is None:
+            predicted = self._predict_pitch(gain, n_frames, chunk_frames)
+        f0_hz = predicted[0] if f0_hz is None else self._frame_values("f0_hz", f0_hz, mel)
+        voicing = predicted[1] if voicing is None else self._frame_values("voicing", voicing, mel)
+        f0_hz = f0_hz * f0_scale
+        validate_f0(f0_hz, self.sample_rate)
+        if not bool(((voicing >= 0) & (voicing <= 1)).all()):
+            raise PitchError("voicing must lie between 0 (noise) and 1 (voice) in every frame")
+        boundaries = boundary_values(f0_hz, hop, self.spec.center_offset)
+        phase = boundary_phase(boundaries, self.sample_rate, hop)
+        left, right = self.context
+        margin = self._window_frames + 1
+        drawn = mel.new_empty(mel.shape[0], 0)
+        for start in range(0, n_frames, chunk_frames):
+            stop = min(start + chunk_frames, n_frames)
+            first, last = max(start - margin, 0), min(stop + margin, n_frames)
+            if noise is None:
+                missing = (last - first) * hop - drawn.shape[1]
+                fresh = white_noise(mel.shape[0], missing, generator, str(mel.device))
+                excitation = torch.cat([drawn, fresh], dim=1)
+                drawn = excitation[:, (max(stop - margin, 0) - first) * hop :]
+            else:
+                excitation = noise[:, first * hop : last * hop]
+            piece = self.synthesise(
+                self.controls(gain[:, first : last + left + right]),
+                f0_hz[:, first:last],
+                voicing[:, first:last],
+                excitation,
+                phase[:, first],
+            )
+            yield piece[:, (start - first) * hop : (stop - first) * hop]
+
+    def _predict_pitch(
+        self, gain: Tensor, n_frames: int, chunk_frames: int
+    ) -> tuple[Tensor, Tensor]:
+        """F0 and voicing of all frames, ``chunk_frames`` at a time."""
+        context = sum(self.context)
+        estimates = [
+            self.estimate_pitch(gain[:, start : min(start + chunk_frames, n_frames) + context])
+            for start in range(0, n_frames, chunk_frames)
+        ]
+        return (
+            torch.cat([estimate.f0_hz for estimate in estimates], dim=1),
+            torch.cat([estimate.voicing for estimate in estimates], dim=1),
+        )
+
+    def _network_input(self, gain: Tensor, context: tuple[int, int]) -> Tensor:
+        """Gains brought to a range around zero, cropped to the context one network wants."""
+        left, right = self.context
+        cropped = gain[:, left - context[0] : gain.shape[1] - (right - context[1])]
+        return cropped.clamp(min=QUIETEST_NEPERS) / 3 + 2
+
+    def _step_envelope(self, gain: Tensor) -> Float[Tensor, "batch steps bins"]:
+        """The mel's envelope at the filters' times and frequencies, linear in between, in nepers."""
+        left, right = self.context
+        steps = self.config.steps_per_frame
+        n_frames = gain.shape[1] - left - right
+        before, here, after = (
+            gain[:, left + shift : left + shift + n_frames] for shift in (-1, 0, 1)
+        )
+        rows = []
+        for step in range(steps):
+            position = step / steps - self.spec.center_offset / self.spec.hop_length
+            neighbour = before if position < 0 else after
+            rows.append(torch.lerp(here, neighbour, abs(position)))
+        # Eight bits of mantissa would be a quarter of a decibel.
+        with torch.autocast(gain.device.type, enabled=False):
+            return torch.stack(rows, dim=2).flatten(1, 2) @ self.bin_weights
+
+    @staticmethod
+    def _frame_values(name: str, values: Tensor, mel: Tensor) -> Tensor:
+        """A control from outside, in the mel's dtype and on its device."""
+        expected = (mel.shape[0], mel.shape[2])
+        if tuple(values.shape) != expected:
+            raise PitchError(
+                f"{name} has shape {tuple(values.shape)}, the mel has (batch, frames) = "
+                f"{expected}: give one value a mel frame"
+            )
+        return values.to(mel)
+
+
+def _white_noise_level(spec: MelSpec) -> Float[Tensor, " n_mels"]:
+    """Natural log amplitude that unit-power white noise has in each mel bin.
+
+    The magnitude of a bin is Rayleigh-distributed: its mean is √π/2 of its root mean square.
+    """
+    window = torch.hann_window(spec.win_length, periodic=True, dtype=torch.float64)
+    rms = window.square().sum().sqrt()
+    weights = spec.filterbank().double().sum(dim=1)
+    if spec.power == 1:
+        return torch.log(weights * rms * math.sqrt(math.pi) / 2).float()
+    return torch.log((weights * rms.square()).sqrt()).float()
+
+
+def _bin_weights(spec: MelSpec, n_bins: int) -> Float[Tensor, "n_mels bins"]:
+    """Matrix that interpolates values at the mel bands' centres to ``n_bins`` frequencies."""
+    filters = spec.filterbank().double().numpy()
+    frequencies = np.linspace(0, spec.sample_rate / 2, filters.shape[1])
+    centres = filters @ frequencies / filters.sum(axis=1)
+    targets = np.linspace(0, spec.sample_rate / 2, n_bins)
+    rows = [np.interp(targets, centres, unit) for unit in np.eye(spec.n_mels)]
+    return torch.tensor(np.stack(rows), dtype=torch.float32)

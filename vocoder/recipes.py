@@ -1,0 +1,227 @@
+"""Recipes: YAML files with inclusion and overrides, checked against the typed configurations.
+
+A recipe may begin with ``include:``, a path or a list of paths relative to its own file; later
+files and the recipe itself override what they include, key by key. Everything a run uses stands in
+the resolved recipe.
+"""
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+
+from vocoder.config import Config
+from vocoder.data.segments import DataConfig
+from vocoder.errors import RecipeError
+from vocoder.features.mel import PRESETS, MelSpec
+from vocoder.features.pitch import PitchConfig
+from vocoder.models.base import Vocoder
+from vocoder.models.source_filter import SourceFilter, SourceFilterConfig
+from vocoder.training.objectives import AdversarialConfig, LossConfig
+from vocoder.training.trainer import TrainingConfig
+
+MODELS: dict[type[Config], type[Vocoder]] = {SourceFilterConfig: SourceFilter}
+"""The table from configurations to models."""
+
+BOOKKEEPING = {
+    f"training.{name}"
+    for name in ("threads", "log_every", "validate_every", "save_every", "keep_checkpoints")
+}
+"""Keys that may change when a run is resumed: they do not decide what it learns."""
+
+
+def _named_mel(value: Any) -> Any:
+    """A preset's name stands for the preset."""
+    if isinstance(value, str):
+        if value not in PRESETS:
+            raise ValueError(f"no mel preset {value!r}{_suggestion(value, list(PRESETS))}")
+        return PRESETS[value]
+    return value
+
+
+class Recipe(Config):
+    """All that decides a training run."""
+
+    mel: Annotated[MelSpec, BeforeValidator(_named_mel)]
+    model: SourceFilterConfig = SourceFilterConfig()
+    pitch: PitchConfig = PitchConfig()
+    data: DataConfig
+    loss: LossConfig = LossConfig()
+    adversarial: AdversarialConfig | None = None
+    training: TrainingConfig
+    initialise_from: str | None = Field(
+        default=None, description="checkpoint folder whose weights the run starts from"
+    )
+
+    def build_model(self) -> SourceFilter:
+        """The model with fresh weights, from PyTorch's current random state."""
+        return SourceFilter(self.model, self.mel)
+
+
+def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read, include, override and check a recipe.
+
+    Args:
+        overrides: "a.b=value" with a YAML value, applied last.
+
+    Raises:
+        RecipeError: unreadable YAML, an unknown key (with the nearest valid one), a wrong type, an
+            inclusion that is missing or circular; the message names the file and the key.
+    """
+    path = Path(path)
+    origins: dict[tuple[str, ...], str] = {}
+    values = _read(path, origins, ())
+    for override in overrides:
+        _apply_override(values, override, origins)
+    return parse_recipe(values, str(path), origins)
+
+
+def parse_recipe(
+    values: dict[str, Any], source: str, origins: dict[tuple[str, ...], str] | None = None
+) -> Recipe:
+    """Check the values of a recipe; ``origins`` says which file and line each key came from."""
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        raise RecipeError(_explain(error, source, origins or {})) from error
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """The resolved recipe as YAML; :func:`load_recipe` reads it back to an equal one."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, width=100)
+
+
+def difference(old: Recipe, new: Recipe) -> list[str]:
+    """One line for each key in which two recipes differ, but for bookkeeping."""
+    before, after = (_flatten(recipe.model_dump(mode="json")) for recipe in (old, new))
+    return [
+        f"{key}: {before.get(key)} there, {after.get(key)} here"
+        for key in [*before, *(after.keys() - before)]
+        if before.get(key) != after.get(key) and key not in BOOKKEEPING
+    ]
+
+
+def _read(
+    path: Path, origins: dict[tuple[str, ...], str], including: tuple[Path, ...]
+) -> dict[str, Any]:
+    resolved = path.resolve()
+    if resolved in including:
+        raise RecipeError(f"{path}: includes itself; break the circle of include:")
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = yaml.safe_load(text)
+        node = yaml.compose(text)
+    except OSError as error:
+        hint = f", included from {including[-1]}" if including else ""
+        raise RecipeError(f"{path}: no readable recipe{hint} ({error.strerror})") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise RecipeError(f"{path}: a recipe is a mapping of keys to values")
+    includes = values.pop("include", [])
+    merged: dict[str, Any] = {}
+    for include in [includes] if isinstance(includes, str) else includes:
+        _merge(merged, _read(path.parent / include, origins, (*including, resolved)))
+    _note_origins(node, str(path), origins)
+    return _merge(merged, values)
+
+
+def _merge(base: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    for key, value in above.items():
+        if isinstance(value, dict) and isinstance(base.get(key), dict):
+            _merge(base[key], value)
+        else:
+            base[key] = value
+    return base
+
+
+def _note_origins(
+    node: Any, path: str, origins: dict[tuple[str, ...], str], prefix: tuple[str, ...] = ()
+) -> None:
+    """Remember file and line of every key of a YAML mapping."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            name = (*prefix, str(key.value))
+            origins[name] = f"{path}, line {key.start_mark.line + 1}"
+            _note_origins(value, path, origins, name)
+
+
+def _apply_override(
+    values: dict[str, Any], override: str, origins: dict[tuple[str, ...], str]
+) -> None:
+    dotted, equals, text = override.partition("=")
+    keys = tuple(dotted.split("."))
+    if not equals or not all(keys):
+        raise RecipeError(f"--set {override}: write it as section.key=value")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"--set {override}: the value is not valid YAML") from error
+    place = values
+    for key in keys[:-1]:
+        if not isinstance(place.get(key), dict):
+            place[key] = {}
+        place = place[key]
+    place[keys[-1]] = value
+    origins[keys] = f"--set {override}"
+
+
+def _explain(
+    error: ValidationError, source: str, origins: dict[tuple[str, ...], str]
+) -> str:
+    """One line for all that is wrong: where it stands, what it is, and what would be right."""
+    parts = []
+    for problem in error.errors():
+        location = tuple(str(key) for key in problem["loc"])
+        where = next(
+            (origins[location[:n]] for n in range(len(location), 0, -1) if location[:n] in origins),
+            source,
+        )
+        name = ".".join(location)
+        if problem["type"] == "extra_forbidden":
+            parts.append(
+                f"{where}: unknown key {name}{_suggestion(location[-1], _keys(location[:-1]))}"
+            )
+        elif problem["type"] == "missing":
+            parts.append(f"{where}: {name} is missing")
+        else:
+            message = problem["msg"].removeprefix("Value error, ")
+            given = problem.get("input")
+            shown = f" (given: {given!r})" if isinstance(given, str | int | float) else ""
+            parts.append(f"{where}: {name}: {message}{shown}")
+    return "; ".join(parts)
+
+
+def _keys(location: Sequence[str]) -> list[str]:
+    """Valid keys of the section at a location of the recipe."""
+    section: type[BaseModel] = Recipe
+    for key in location:
+        field = section.model_fields.get(key)
+        if field is None:
+            return []
+        options = [field.annotation, *getattr(field.annotation, "__args__", ())]
+        models = [o for o in options if isinstance(o, type) and issubclass(o, BaseModel)]
+        if not models:
+            return []
+        section = models[0]
+    return list(section.model_fields)
+
+
+def _suggestion(name: str, valid: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
+    if near:
+        return f"; did you mean {near[0]}?"
+    return f"; valid are {', '.join(valid)}" if valid else ""
+
+
+def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

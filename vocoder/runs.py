@@ -1,0 +1,159 @@
+"""From a recipe to a finished training run."""
+
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from vocoder.data.debian import cache_folder
+from vocoder.data.files import write_text
+from vocoder.data.segments import SegmentSource, load_recordings
+from vocoder.errors import RecipeError
+from vocoder.recipes import Recipe, difference, dump_recipe, load_recipe
+from vocoder.training.trainer import StepReport, Trainer, initialise_from
+from vocoder.training.validation import Validator
+
+
+def train(recipe: Recipe, run_folder: Path, console: Console | None = None) -> dict[str, float]:
+    """Train as a recipe says; the same call again goes on from the last checkpoint.
+
+    Leaves in ``run_folder``: ``recipe.yaml``, ``checkpoints/``, ``losses.jsonl``, ``tensorboard/``.
+
+    Returns:
+        The scores of the last validation, empty if the run was finished before.
+
+    Raises:
+        RecipeError: the folder holds a run of another recipe.
+        TrainingError: a loss or gradient that is not finite.
+    """
+    console = console or Console()
+    text = dump_recipe(recipe)
+    _claim(run_folder, recipe, text)
+    torch.set_num_threads(recipe.training.threads)
+    torch.manual_seed(recipe.training.seed)
+    mixed = {"float32": "no", "bfloat16": "bf16"}[recipe.training.precision]
+    accelerator = Accelerator(mixed_precision=mixed)
+    model = recipe.build_model()
+    if recipe.initialise_from is not None:
+        initialise_from(model, Path(recipe.initialise_from))
+    with _progress(console, accelerator.is_main_process) as progress:
+        recordings = {
+            split: _load(recipe, split, progress)
+            for split in ("train", "valid")
+            if split == "train" or accelerator.is_main_process
+        }
+    source = SegmentSource(
+        recordings["train"], recipe.data, recipe.mel, model.context, recipe.training.seed
+    )
+    trainer = Trainer(
+        model,
+        source,
+        recipe.loss,
+        recipe.adversarial,
+        recipe.training,
+        run_folder,
+        text,
+        accelerator,
+    )
+    resumed = trainer.resume()
+    scores: dict[str, float] = {}
+    validator = None
+    if accelerator.is_main_process:
+        hours = sum(len(r.samples) for r in recordings["train"]) / recipe.mel.sample_rate / 3600
+        console.print(
+            f"{'resumed at' if resumed else 'starting from'} step {trainer.step} of "
+            f"{recipe.training.steps}: {model.parameters_count / 1e6:.2f} M parameters, "
+            f"{hours:.2f} h of speech, {len(recordings['valid'])} validation utterances"
+        )
+        validator = Validator(
+            model,
+            recordings["valid"],
+            recipe.loss.spectral,
+            run_folder / "tensorboard",
+            trainer.step,
+        )
+
+    with _progress(console, accelerator.is_main_process) as progress:
+        task = progress.add_task("training", total=recipe.training.steps, completed=trainer.step)
+        speed = Throughput()
+
+        def on_step(report: StepReport) -> None:
+            speed.add(report.audio_seconds)
+            progress.update(
+                task, completed=report.step + 1, description=describe(report, speed.value)
+            )
+            if validator is not None and report.step % recipe.training.log_every == 0:
+                validator.log_step(report)
+
+        def validate(step: int, weights: dict[str, torch.Tensor]) -> dict[str, float]:
+            assert validator is not None
+            scores.update(validator(step, weights))
+            shown = "  ".join(f"{name} {value:.3f}" for name, value in scores.items())
+            progress.console.print(f"step {step}: {shown}")
+            return dict(scores)
+
+        trainer.run(on_step, validate)
+    return scores
+
+
+class Throughput:
+    """Seconds of audio trained on in a second, averaged over the last steps."""
+
+    def __init__(self) -> None:
+        from time import perf_counter
+
+        self._now = perf_counter
+        self._last = self._now()
+        self.value = 0.0
+
+    def add(self, audio_seconds: float) -> None:
+        """Count the audio of one step."""
+        now = self._now()
+        rate = audio_seconds / max(now - self._last, 1e-9)
+        self._last = now
+        self.value = rate if self.value == 0 else 0.95 * self.value + 0.05 * rate
+
+
+def describe(report: StepReport, audio_rate: float) -> str:
+    """One line for the progress bar."""
+    losses = " ".join(f"{name} {value:.3f}" for name, value in report.losses.items())
+    return f"{losses} | {audio_rate:.0f} s/s"
+
+
+def _claim(run_folder: Path, recipe: Recipe, text: str) -> None:
+    """Write the resolved recipe into a new run's folder; refuse the folder of another run."""
+    saved = run_folder / "recipe.yaml"
+    if saved.exists():
+        if changes := difference(load_recipe(saved), recipe):
+            raise RecipeError(
+                f"{saved}: this folder holds a run of another recipe ({'; '.join(changes)}); "
+                "choose another --output or set these back"
+            )
+        return
+    write_text(saved, text)
+
+
+def _load(recipe: Recipe, split: str, progress: Progress) -> list:
+    task = progress.add_task(f"loading {split}", total=None)
+    return load_recordings(
+        recipe.data.manifests,
+        split,
+        recipe.mel,
+        recipe.pitch,
+        cache_folder() / "pitch",
+        recipe.training.threads,
+        lambda done, total: progress.update(task, completed=done, total=total),
+    )
+
+
+def _progress(console: Console, shown: bool) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not shown,
+    )

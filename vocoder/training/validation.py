@@ -1,0 +1,121 @@
+"""Validation on whole utterances, in use as a user would: mel in, waveform out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+from torch.func import functional_call
+from torch.utils.tensorboard import SummaryWriter
+
+from vocoder.data.segments import Recording
+from vocoder.dsp.framing import fit_length
+from vocoder.losses.pitch import f0_error_cents
+from vocoder.losses.spectral import SpectralLoss, SpectralLossConfig
+from vocoder.metrics.pesq import pesq_wb
+from vocoder.models.source_filter import SourceFilter
+from vocoder.training.trainer import StepReport
+
+matplotlib.use("Agg")
+
+
+class Validator:
+    """Scores fixed utterances and writes scores, audio and pictures for TensorBoard.
+
+    Scores: ``stft`` and ``mel`` (the training losses, on whole utterances with predicted pitch),
+    ``pesq_wb``, ``f0_cents`` (over frames voiced in Praat's track) and ``voicing_error`` (share of
+    frames).
+    """
+
+    pictured = 3
+
+    def __init__(
+        self,
+        model: SourceFilter,
+        recordings: Sequence[Recording],
+        loss: SpectralLossConfig,
+        log_folder: Path,
+        first_step: int,
+    ) -> None:
+        self.model, self.recordings = model, recordings
+        self.loss = SpectralLoss(loss, model.sample_rate)
+        self.writer = SummaryWriter(str(log_folder), purge_step=first_step)
+
+    def log_step(self, report: StepReport) -> None:
+        """Scalars of a training step."""
+        for name, value in report.losses.items():
+            self.writer.add_scalar(f"train/{name}", value, report.step)
+        self.writer.add_scalar("train/gradient_norm", report.gradient_norm, report.step)
+        self.writer.add_scalar("train/learning_rate", report.learning_rate, report.step)
+
+    @torch.no_grad()
+    def __call__(self, step: int, weights: dict[str, Tensor]) -> dict[str, float]:
+        """Mean scores of the model with these weights."""
+        rows = [
+            self._score(recording, weights, step, index)
+            for index, recording in enumerate(self.recordings)
+        ]
+        scores = {name: float(np.nanmean([row[name] for row in rows])) for name in rows[0]}
+        for name, value in scores.items():
+            self.writer.add_scalar(f"valid/{name}", value, step)
+        self.writer.flush()
+        return scores
+
+    def _score(
+        self, recording: Recording, weights: dict[str, Tensor], step: int, index: int
+    ) -> dict[str, float]:
+        model, sample_rate = self.model, self.model.sample_rate
+        reference = torch.from_numpy(recording.samples.astype(np.float32) / 32768)[None]
+        mel = model.mel(reference)
+        gain = model.log_gain(model.pad_context(mel))
+        pitch = model.estimate_pitch(gain)
+        generator = torch.Generator().manual_seed(index)
+        call = {"generator": generator, "f0_hz": pitch.f0_hz, "voicing": pitch.voicing}
+        estimate = functional_call(model, weights, (mel,), call)
+        estimate = fit_length(estimate, reference.shape[1])
+        truth = recording.pitch
+        if index < self.pictured:
+            figure = picture(reference[0], estimate[0], sample_rate, model.spec.hop_length, {
+                "Praat": torch.where(truth.voicing > 0.5, truth.f0_hz, torch.nan),
+                "predicted": torch.where(pitch.voicing[0] > 0.5, pitch.f0_hz[0], torch.nan),
+            })  # fmt: skip
+            name = recording.path.stem
+            self.writer.add_figure(f"valid/{name}", figure, step)
+            self.writer.add_audio(f"valid/{name}", estimate[0], step, sample_rate)
+        losses = self.loss(reference, estimate)
+        return {
+            **{name: float(value) for name, value in losses.items()},
+            "pesq_wb": pesq_wb(reference[0], estimate[0].clamp(-1, 1), sample_rate),
+            "f0_cents": float(f0_error_cents(pitch.f0_hz[0], truth.f0_hz, truth.voicing)),
+            "voicing_error": float(
+                ((pitch.voicing[0] > 0.5) != (truth.voicing > 0.5)).float().mean()
+            ),
+        }
+
+
+def picture(
+    reference: Tensor,
+    estimate: Tensor,
+    sample_rate: int,
+    hop_length: int,
+    f0_hz: dict[str, Tensor],
+) -> Figure:
+    """Spectrograms of a recording and its resynthesis over one another, and F0 tracks below."""
+    figure = Figure(figsize=(10, 8), layout="constrained")
+    axes = figure.subplots(3, 1, sharex=True)
+    for axis, waveform, title in (
+        (axes[0], reference, "recording"),
+        (axes[1], estimate, "resynthesis"),
+    ):
+        axis.specgram(
+            waveform.numpy() + 1e-6, NFFT=512, noverlap=384, Fs=sample_rate, vmin=-140, vmax=-40
+        )
+        axis.set(title=title, ylabel="Hz")
+    for name, track in f0_hz.items():
+        axes[2].plot(np.arange(len(track)) * hop_length / sample_rate, track.numpy(), label=name)
+    axes[2].set(ylabel="F0 (Hz)", xlabel="s")
+    axes[2].legend()
+    return figure
