@@ -7,6 +7,7 @@ from torch import Tensor
 from vocoder.dsp.framing import fit_length, overlap_add
 from vocoder.errors import MelError
 from vocoder.features.mel import MelSpec
+from vocoder.models.base import Vocoder
 
 _NNLS_UPDATES = 60
 _TINY = 1e-8
@@ -135,3 +136,18 @@ def _signal(
         min=_TINY
     )
     return total[:, :length]
+
+
+class GriffinLim(Vocoder):
+    """:func:`griffin_lim` as a vocoder, so that it can stand wherever a model does."""
+
+    def __init__(self, spec: MelSpec, iterations: int = 32) -> None:
+        super().__init__(spec)
+        self.iterations = iterations
+
+    def forward(
+        self,
+        mel: Float[Tensor, "batch n_mels frames"],
+        generator: torch.Generator | None = None,
+    ) -> Float[Tensor, "batch samples"]:
+        return griffin_lim(mel, self.spec, self.iterations, generator=generator)

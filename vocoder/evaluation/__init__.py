@@ -1,0 +1,1 @@
+"""Evaluation: score tables with confidence intervals, cost, and pictures."""

@@ -1,0 +1,217 @@
+"""What synthesis costs: time, memory, parameters and multiplications."""
+
+import math
+import pickle
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from vocoder.errors import VocoderError
+
+Synthesise = Callable[[Tensor], Tensor]
+"""A mel (batch, n_mels, frames) to a waveform (batch, samples): a model, or any function."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Resident memory of a fresh process that synthesised once, in bytes.
+
+    Attributes:
+        peak: the most it ever held, interpreter, torch and the model included.
+        increase: by how much the synthesis raised the peak that importing and loading had left.
+    """
+
+    peak: int
+    increase: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one synthesis costs.
+
+    Attributes:
+        threads: torch threads of the measurement.
+        audio_s: seconds of audio in one call, over the whole batch.
+        seconds: median time of one call.
+        real_time_factor: seconds / audio_s; below 1 is faster than real time.
+        parameters: of the module, 0 for a plain function.
+        macs_per_second: multiply-accumulates for a second of audio, see `count_macs`.
+        memory: of a fresh process, or None if it was not asked for.
+    """
+
+    threads: int
+    audio_s: float
+    seconds: float
+    real_time_factor: float
+    parameters: int
+    macs_per_second: float
+    memory: Memory | None
+
+
+def measure_cost(
+    synthesise: Synthesise,
+    mel: Float[Tensor, "batch n_mels frames"],
+    sample_rate: int,
+    threads: int = 1,
+    repeats: int = 5,
+    warmup: int = 1,
+    memory: bool = True,
+) -> Cost:
+    """Time, memory, parameters and multiplications of mel → waveform, without gradients.
+
+    Args:
+        synthesise: a model in evaluation mode, or a function.
+        mel: what is synthesised in one call.
+        sample_rate: of the waveform, in Hz.
+        threads: torch threads; the setting before is restored.
+        repeats: timed calls; the median is taken.
+        warmup: calls before, not timed.
+        memory: measure resident memory too, in a fresh process (some seconds).
+
+    Raises:
+        VocoderError: `threads` or `repeats` below one, no audio came out, or `synthesise` cannot
+            be sent to another process for the memory (`memory=False` leaves that out).
+    """
+    if threads < 1 or repeats < 1:
+        raise VocoderError(f"threads and repeats must be at least 1, got {threads} and {repeats}")
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with torch.no_grad():
+            samples = synthesise(mel).numel()
+            for _ in range(warmup):
+                synthesise(mel)
+            seconds = statistics.median(_time(synthesise, mel) for _ in range(repeats))
+            macs = count_macs(synthesise, mel)
+    finally:
+        torch.set_num_threads(before)
+    if samples == 0:
+        raise VocoderError("the model gave no samples: nothing to measure")
+    audio_s = samples / sample_rate
+    return Cost(
+        threads=threads,
+        audio_s=audio_s,
+        seconds=seconds,
+        real_time_factor=seconds / audio_s,
+        parameters=count_parameters(synthesise),
+        macs_per_second=macs / audio_s,
+        memory=measure_memory(synthesise, mel, threads) if memory else None,
+    )
+
+
+def count_parameters(synthesise: Synthesise) -> int:
+    """Number of parameters of a module; 0 for a plain function."""
+    if not isinstance(synthesise, nn.Module):
+        return 0
+    return sum(parameter.numel() for parameter in synthesise.parameters())
+
+
+def count_macs(synthesise: Synthesise, mel: Float[Tensor, "batch n_mels frames"]) -> float:
+    """Multiply-accumulates of one call: matrix products, convolutions and Fourier transforms.
+
+    The first two are counted by torch's `FlopCounterMode` (two operations a MAC), the transforms
+    by `fft_macs`. Element-wise operations, recurrences that torch runs in one fused kernel and
+    whatever runs outside torch count nothing.
+    """
+    aten = torch.ops.aten
+    transforms: dict[Any, Callable[..., int]] = {
+        aten._fft_r2c: _real_fft,
+        aten._fft_c2r: _real_inverse,
+        aten._fft_c2c: _complex,
+    }
+    with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=transforms) as counter:
+        synthesise(mel)
+    return float(counter.get_total_flops()) / 2
+
+
+def fft_macs(n: int, real: bool = True) -> float:
+    """Multiply-accumulates of one fast Fourier transform of `n` points.
+
+    A complex transform is reckoned with the customary 5 n log2 n operations (Cooley, Tukey 1965;
+    the unit of FFTW's benchmark), one of real signals, forward or inverse, with half of that,
+    and a MAC as two operations.
+
+    >>> fft_macs(1024), fft_macs(1024, real=False)
+    (12800.0, 25600.0)
+    """
+    return (1.25 if real else 2.5) * n * math.log2(n)
+
+
+def measure_memory(
+    synthesise: Synthesise, mel: Float[Tensor, "batch n_mels frames"], threads: int = 1
+) -> Memory:
+    """Peak resident memory of one call, in a fresh process that has nothing else loaded.
+
+    Raises:
+        VocoderError: `synthesise` cannot be pickled (a lambda, say).
+    """
+    try:
+        task = pickle.dumps((synthesise, mel))
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise VocoderError(
+            f"the model cannot be sent to another process to measure its memory ({error}): give a "
+            "module or a function of a module's top level, or leave the memory out"
+        ) from error
+    # Spawned, not forked: a fork would begin with all that this process holds.
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_run_and_look, task, threads).result()
+
+
+def _run_and_look(task: bytes, threads: int) -> Memory:
+    torch.set_num_threads(threads)
+    synthesise, mel = pickle.loads(task)
+    before = _peak_resident()
+    with torch.no_grad():
+        synthesise(mel)
+    after = _peak_resident()
+    return Memory(peak=after, increase=after - before)
+
+
+def _peak_resident() -> int:
+    """The most resident memory that this process has held so far, in bytes."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # Linux counts into ru_maxrss what the parent held before the exec; VmHWM is our own.
+        lines = status.read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _time(synthesise: Synthesise, mel: Tensor) -> float:
+    start = time.perf_counter()
+    synthesise(mel)
+    return time.perf_counter() - start
+
+
+# Formulas for the flop counter. They get the shapes of the operator's arguments and result, and
+# answer in operations, twice the MACs; transforms over several axes go one axis at a time.
+
+
+def _operations(shape: Sequence[int], axes: Sequence[int], real: bool) -> int:
+    elements = math.prod(shape)
+    return round(sum(2 * elements / shape[a] * fft_macs(shape[a], real) for a in axes))
+
+
+def _real_fft(shape, axes, *rest, out_shape=None, **options) -> int:  # type: ignore[no-untyped-def]
+    return _operations(shape, axes, real=True)
+
+
+def _real_inverse(shape, axes, *rest, out_shape, **options) -> int:  # type: ignore[no-untyped-def]
+    return _operations(out_shape, axes, real=True)
+
+
+def _complex(shape, axes, *rest, out_shape=None, **options) -> int:  # type: ignore[no-untyped-def]
+    return _operations(shape, axes, real=False)
