@@ -150,6 +150,14 @@ def test_unvoiced_input_has_the_middle_of_the_range(samples):
     torch.testing.assert_close(pitch.f0_hz, torch.full((12,), math.sqrt(60.0 * 500.0)))
 
 
+@pytest.mark.parametrize("offset", [0.3, 0.9])
+def test_a_constant_offset_is_not_heard(offset, speech):
+    samples = speech(SAMPLE_RATE)
+    pitch, shifted = pitch_of(samples), pitch_of(samples + offset)
+    assert torch.equal(shifted.voicing, pitch.voicing)
+    torch.testing.assert_close(shifted.f0_hz, pitch.f0_hz, rtol=1e-4, atol=0.0)
+
+
 def test_three_periods_of_the_floor_are_enough():
     assert pitch_of(harmonic(np.full(800, 200.0)), n_frames=3).voicing.any()
 

@@ -127,7 +127,8 @@ def interpolate_f0(
     voiced = np.flatnonzero(raw_f0_hz > 0.0)
     if len(voiced) == 0:
         return np.full(len(raw_f0_hz), default_f0_hz)
-    return np.exp(np.interp(np.arange(len(raw_f0_hz)), voiced, np.log(raw_f0_hz[voiced])))
+    log_f0 = np.interp(np.arange(len(raw_f0_hz)), voiced, np.log(raw_f0_hz[voiced]))
+    return np.asarray(np.exp(log_f0))
 
 
 def _praat_f0(
