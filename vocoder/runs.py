@@ -1,5 +1,7 @@
 """From a recipe to a finished training run."""
 
+import os
+import time
 from pathlib import Path
 
 import torch
@@ -98,19 +100,21 @@ def train(recipe: Recipe, run_folder: Path, console: Console | None = None) -> d
     return scores
 
 
+def is_main_process() -> bool:
+    """Whether this process is the only one or the first that ``accelerate launch`` started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 class Throughput:
     """Seconds of audio trained on in a second, averaged over the last steps."""
 
     def __init__(self) -> None:
-        from time import perf_counter
-
-        self._now = perf_counter
-        self._last = self._now()
+        self._last = time.perf_counter()
         self.value = 0.0
 
     def add(self, audio_seconds: float) -> None:
         """Count the audio of one step."""
-        now = self._now()
+        now = time.perf_counter()
         rate = audio_seconds / max(now - self._last, 1e-9)
         self._last = now
         self.value = rate if self.value == 0 else 0.95 * self.value + 0.05 * rate

@@ -1,0 +1,343 @@
+"""The command line: prepare, train, resynth, evaluate, bench, info and demo."""
+
+import json
+import shlex
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from typer.core import TyperGroup
+
+from vocoder.errors import VocoderError
+
+error_console = Console(stderr=True)
+
+
+class _Group(TyperGroup):
+    """Prints an error that the user can mend as one line and exits with status 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except VocoderError as error:
+            error_console.print(f"[bold red]error:[/] {_plain(str(error))}", soft_wrap=True)
+            raise typer.Exit(1) from error
+
+
+app = typer.Typer(
+    cls=_Group,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+    help="Source-filter vocoders: mel spectrograms in, speech out.",
+)
+
+
+class CorpusName(StrEnum):
+    """Corpora that can be prepared."""
+
+    festvox_ru = "festvox_ru"
+    asterisk = "asterisk"
+    ljspeech = "ljspeech"
+    vctk = "vctk"
+    libritts = "libritts"
+    tiny = "tiny"
+
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
+ModelName = Annotated[
+    str,
+    typer.Option(help="A model's name, a checkpoint folder or a training run; see `vocoder info`."),
+]
+Threads = Annotated[int, typer.Option(min=1, help="Threads of torch.")]
+
+
+@app.command()
+def prepare(
+    corpus: Annotated[CorpusName, typer.Argument(help="Which corpus.")],
+    output: Annotated[Path, typer.Option(help="Folder for WAVs and manifest.")],
+    source: Annotated[
+        Path | None,
+        typer.Option(help="Your local copy, or a folder with the packages fetched by hand."),
+    ] = None,
+    sample_rate: Annotated[int | None, typer.Option(help="Hz; default: the corpus's.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Fetch, verify, decode and lay out a corpus; write its manifest.jsonl."""
+    from vocoder.data.corpora import prepare as prepare_corpus
+
+    utterances = prepare_corpus(corpus.value, output, source, sample_rate, progress=not as_json)
+    splits: dict[str, dict[str, float]] = {}
+    for utterance in utterances:
+        row = splits.setdefault(utterance.split, {"utterances": 0, "hours": 0.0})
+        row["utterances"] += 1
+        row["hours"] += utterance.duration_s / 3600
+    if as_json:
+        print(json.dumps(splits))
+        return
+    table = Table("split", "utterances", "hours", title=f"{output / 'manifest.jsonl'}")
+    for split, row in splits.items():
+        table.add_row(split, f"{row['utterances']:.0f}", f"{row['hours']:.2f}")
+    Console().print(table)
+
+
+@app.command()
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A recipe, such as those under recipes/.")],
+    output: Annotated[Path, typer.Option(help="Folder of the run.")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a key: section.key=value.")
+    ] = None,
+) -> None:
+    """Train a model; the same command again resumes from the last checkpoint."""
+    from vocoder.recipes import dump_recipe, load_recipe
+    from vocoder.runs import is_main_process
+    from vocoder.runs import train as train_recipe
+
+    resolved = load_recipe(recipe, overrides or [])
+    console = Console()
+    if is_main_process():
+        console.print(_plain(dump_recipe(resolved)), highlight=False)
+    train_recipe(resolved, output, console)
+
+
+@app.command()
+def resynth(
+    inputs: Annotated[list[Path], typer.Argument(help="Audio files and folders.")],
+    output: Annotated[Path, typer.Option(help="Folder for the resynthesised WAVs.")],
+    model: ModelName = "default",
+    f0_scale: Annotated[float, typer.Option(min=0.1, max=10, help="Factor on F0.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
+    threads: Threads = 1,
+    as_json: JsonFlag = False,
+) -> None:
+    """Recorded speech → mel → speech."""
+    import torch
+
+    from vocoder.pretrained import load
+    from vocoder.resynthesis import Resynthesis, output_paths, resynthesise_files
+
+    torch.set_num_threads(threads)
+    targets = output_paths(inputs, output)
+    vocoder = load(model)
+    with _bar() as progress:
+        task = progress.add_task("resynthesis", total=len(targets))
+
+        def done(result: Resynthesis) -> None:
+            progress.advance(task)
+            for line in [*result.notes, *([f"failed: {result.error}"] if result.error else [])]:
+                progress.console.print(f"{result.source}: {_plain(line)}", soft_wrap=True)
+
+        results = resynthesise_files(vocoder, targets, f0_scale, seed, done)
+    failed = [result for result in results if result.error]
+    audio_s = sum(result.duration_s for result in results)
+    seconds = sum(result.seconds for result in results)
+    report = {
+        "written": len(results) - len(failed),
+        "failed": {str(result.source): result.error for result in failed},
+        "audio_s": round(audio_s, 3),
+        "real_time_factor": round(seconds / audio_s, 5) if audio_s else None,
+        "output": str(output),
+    }
+    if as_json:
+        print(json.dumps(report))
+    else:
+        speed = f", {audio_s / seconds:.0f} times real time with the mel" if audio_s else ""
+        Console().print(
+            f"{report['written']} of {len(results)} files, {audio_s:.1f} s of audio{speed}: {output}"
+        )
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def evaluate(
+    reference: Annotated[Path, typer.Option(help="Folder of the recordings.")],
+    system: Annotated[list[str], typer.Option(help="NAME=FOLDER; repeat for each system.")],
+    output: Annotated[Path, typer.Option(help="Folder for utterances.csv and summary.json.")],
+    metrics: Annotated[
+        str | None, typer.Option(help="Comma-separated; default: all that need no extra.")
+    ] = None,
+    to_7k: Annotated[bool, typer.Option(help="Report scores up to 7 kHz as well.")] = False,
+    jobs: Annotated[int, typer.Option(help="Worker processes, -1 for one a core.")] = 2,
+    as_json: JsonFlag = False,
+) -> None:
+    """Score folders of WAVs by file name against the recordings."""
+    from vocoder.evaluation.folders import evaluate_folders
+    from vocoder.evaluation.registry import DEFAULT_METRICS
+    from vocoder.evaluation.summary import format_table
+
+    systems = {}
+    for entry in system:
+        name, equals, folder = entry.partition("=")
+        if not (name and equals and folder):
+            raise VocoderError(f"--system {entry}: write it as NAME=FOLDER")
+        systems[name] = Path(folder)
+    summary = evaluate_folders(
+        reference,
+        systems,
+        output,
+        metrics.split(",") if metrics else DEFAULT_METRICS,
+        to_7k,
+        jobs=jobs,
+        command=shlex.join(["vocoder", *sys.argv[1:]]),
+        progress=not as_json,
+    )
+    print(summary.model_dump_json() if as_json else format_table(summary))
+    for problem in summary.problems:
+        error_console.print(_plain(problem), soft_wrap=True)
+    if summary.failures:
+        raise typer.Exit(1)
+
+
+@app.command()
+def bench(
+    model: ModelName = "default",
+    seconds: Annotated[float, typer.Option(min=0.1, help="Length of the audio.")] = 10.0,
+    repeats: Annotated[int, typer.Option(min=1, help="Timed calls; the median counts.")] = 10,
+    as_json: JsonFlag = False,
+) -> None:
+    """Real-time factor on one thread and on all, peak memory, parameters and MACs."""
+    import os
+    from dataclasses import asdict
+
+    from vocoder.evaluation.cost import measure_cost
+    from vocoder.pretrained import load
+
+    vocoder = load(model)
+    mel = _speech_mel(vocoder, seconds)
+    rows = []
+    for threads in dict.fromkeys([1, os.cpu_count() or 1]):
+        cost = measure_cost(vocoder, mel, vocoder.sample_rate, threads, repeats, 2, threads == 1)
+        rows.append(asdict(cost))
+    if as_json:
+        print(json.dumps({"model": model, "costs": rows}))
+        return
+    table = Table("threads", "real-time factor", "times real time", title=f"{model}, {seconds:g} s")
+    for row in rows:
+        factor = row["real_time_factor"]
+        table.add_row(str(row["threads"]), f"{factor:.5f}", f"{1 / factor:.0f}")
+    console = Console()
+    console.print(table)
+    first = rows[0]
+    console.print(
+        f"{first['parameters'] / 1e6:.2f} M parameters, "
+        f"{first['macs_per_second'] / 1e6:.0f} M multiply-accumulates a second of audio, "
+        f"peak memory {first['memory']['peak'] / 1e6:.0f} MB "
+        f"({first['memory']['increase'] / 1e6:.0f} MB by synthesis)"
+    )
+
+
+@app.command()
+def info(
+    model: Annotated[str | None, typer.Argument(help="A model; without one, what there is.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """What there is: models and mel presets; or all about one model."""
+    from vocoder.features.mel import PRESETS
+    from vocoder.pretrained import GRIFFIN_LIM, SHIPPED, find_checkpoint, load
+    from vocoder.training.checkpoint import read_metadata
+
+    if model is None:
+        listing = {
+            "models": [*SHIPPED, GRIFFIN_LIM],
+            "mel_presets": {name: spec.fingerprint for name, spec in PRESETS.items()},
+        }
+        print(json.dumps(listing) if as_json else _listing())
+        return
+    vocoder = load(model)
+    described: dict[str, Any] = {
+        "model": type(vocoder).__name__,
+        "parameters": vocoder.parameters_count,
+        "mel": vocoder.spec.model_dump(mode="json"),
+        "mel_fingerprint": vocoder.spec.fingerprint,
+    }
+    for name in ("latency_seconds", "lookahead_frames", "history_frames"):
+        if hasattr(vocoder, name):
+            described[name] = getattr(vocoder, name)
+    if model != GRIFFIN_LIM:
+        described["checkpoint"] = read_metadata(find_checkpoint(model))
+    Console().print_json(data=described) if not as_json else print(json.dumps(described))
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option(help="Folder for WAVs and spectrograms.")] = Path("demo"),
+    manifest: Annotated[Path, typer.Option(help="Utterances; those of split train are left out.")]
+    = Path("egs/tiny/manifest.jsonl"),
+    model: ModelName = "default",
+) -> None:
+    """Real utterances through the vocoder and through Griffin-Lim, from the same mel."""
+    import torch
+
+    from vocoder.demo import run_demo
+    from vocoder.pretrained import GRIFFIN_LIM, load
+
+    torch.set_num_threads(1)
+    systems = {"source_filter": load(model), GRIFFIN_LIM: load(GRIFFIN_LIM)}
+    rows = run_demo(systems, manifest, output)
+    table = Table("utterance", "speaker", "system", "PESQ-WB", "F0 RMSE (cents)", "V/UV error", "RTF")
+    for row in rows:
+        table.add_row(
+            row.utterance,
+            row.speaker,
+            row.system,
+            f"{row.pesq_wb:.2f}",
+            f"{row.f0_cents:.0f}",
+            f"{100 * row.voicing_error:.1f} %",
+            f"{row.real_time_factor:.4f}",
+        )
+    console = Console()
+    console.print(table)
+    console.print("RTF: seconds of computing a second of audio, mel to waveform, one thread.")
+    console.print(f"Listen: {output.resolve()}", soft_wrap=True)
+    console.print(f"Look:   {(output / 'spectrograms.png').resolve()}", soft_wrap=True)
+
+
+def _listing() -> str:
+    from vocoder.features.mel import PRESETS
+    from vocoder.pretrained import GRIFFIN_LIM, SHIPPED
+
+    lines = ["models:"] + [f"  {name}" for name in [*SHIPPED, GRIFFIN_LIM]] + ["mel presets:"]
+    lines += [
+        f"  {name:16} {spec.sample_rate} Hz, {spec.n_mels} bands, hop {spec.hop_length}, "
+        f"{spec.f_min:g}-{spec.f_max:g} Hz, {spec.log}, {spec.fingerprint}"
+        for name, spec in PRESETS.items()
+    ]
+    return "\n".join(lines)
+
+
+def _speech_mel(vocoder: Any, seconds: float) -> Any:
+    """Mel of a buzz with formant-like colour: the cost of synthesis does not depend on content."""
+    import torch
+
+    samples = int(seconds * vocoder.sample_rate)
+    generator = torch.Generator().manual_seed(0)
+    frames = samples // vocoder.spec.hop_length
+    mel = vocoder.mel(0.1 * torch.randn(1, samples, generator=generator))
+    return mel[:, :, :frames]
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=error_console,
+    )
+
+
+def _plain(text: str) -> str:
+    """Text for rich that is not taken for markup."""
+    return text.replace("[", r"\[")
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,69 @@
+"""Loading vocoders by name or from a checkpoint."""
+
+from pathlib import Path
+
+from vocoder.errors import CheckpointError
+from vocoder.features.mel import PRESETS
+from vocoder.models.base import Vocoder
+from vocoder.models.classical import GriffinLim
+from vocoder.recipes import load_recipe
+from vocoder.training.checkpoint import (
+    MODEL,
+    RECIPE,
+    latest_checkpoint,
+    load_weights,
+    read_metadata,
+)
+
+WEIGHTS = Path(__file__).parent / "weights"
+SHIPPED = {"source_filter_16k": WEIGHTS / "source_filter_16k"}
+"""Weights inside the package, by name; the first is the default."""
+GRIFFIN_LIM = "griffin_lim"
+
+
+def load(model: str | Path = "default") -> Vocoder:
+    """A vocoder ready for use, on the CPU.
+
+    Args:
+        model: "default", another name from :data:`SHIPPED`, "griffin_lim" (32 iterations, on the
+            default model's mel), or a folder: a checkpoint, or a training run, whose newest
+            checkpoint is taken.
+
+    Raises:
+        CheckpointError: no such name or folder, or a checkpoint that is corrupt, pickled, or does
+            not fit its own recipe.
+
+    >>> load().sample_rate
+    16000
+    """
+    if model == GRIFFIN_LIM:
+        return GriffinLim(PRESETS["speecht5_16k"]).eval()
+    folder = find_checkpoint(model)
+    recipe = load_recipe(folder / RECIPE)
+    vocoder = recipe.build_model()
+    load_weights(vocoder, folder / MODEL)
+    fingerprint = read_metadata(folder)["mel_fingerprint"]
+    if fingerprint != vocoder.spec.fingerprint:
+        raise CheckpointError(
+            f"{folder}: the weights were trained on mel {fingerprint}, its {RECIPE} describes "
+            f"{vocoder.spec.fingerprint}; one of the two files is from another checkpoint"
+        )
+    return vocoder.eval().requires_grad_(False)
+
+
+def find_checkpoint(model: str | Path) -> Path:
+    """The checkpoint folder that a name, a checkpoint or a training run means."""
+    if model == "default":
+        return next(iter(SHIPPED.values()))
+    if str(model) in SHIPPED:
+        return SHIPPED[str(model)]
+    folder = Path(model)
+    if (folder / MODEL).is_file():
+        return folder
+    newest = latest_checkpoint(folder / "checkpoints")
+    if newest is not None:
+        return newest
+    names = ", ".join(["default", *SHIPPED, GRIFFIN_LIM])
+    raise CheckpointError(
+        f"{model}: neither a model's name ({names}) nor a folder with {MODEL} or a training run"
+    )

@@ -1,0 +1,104 @@
+"""Audio files through a vocoder: wav → mel → wav."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vocoder.data.audio import find_audio, read_audio, write_audio
+from vocoder.dsp.framing import fit_length
+from vocoder.errors import AudioError, VocoderError
+from vocoder.models.base import Vocoder
+from vocoder.models.source_filter import SourceFilter
+
+
+@dataclass(frozen=True)
+class Resynthesis:
+    """What became of one file: ``error`` is empty where ``output`` was written."""
+
+    source: Path
+    output: Path
+    duration_s: float = 0.0
+    seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+    error: str = ""
+
+
+def output_paths(inputs: Sequence[Path], output: Path) -> dict[Path, Path]:
+    """Where each input file's result goes: folders keep their inner structure, files their names.
+
+    Raises:
+        AudioError: a path that is missing, unreadable or without audio, two inputs with one
+            output, or an output that would overwrite its input.
+    """
+    targets: dict[Path, Path] = {}
+    for given in inputs:
+        for source in find_audio([given]):
+            inner = source.relative_to(given) if given.is_dir() else Path(source.name)
+            targets[source] = (output / inner).with_suffix(".wav")
+    owners: dict[Path, Path] = {}
+    for source, target in targets.items():
+        if target in owners:
+            raise AudioError(f"{source} and {owners[target]} would both become {target}")
+        if target.resolve() == source.resolve():
+            raise AudioError(f"{source}: --output would overwrite it; choose another folder")
+        owners[target] = source
+    return targets
+
+
+def resynthesise_files(
+    model: Vocoder,
+    targets: dict[Path, Path],
+    f0_scale: float = 1.0,
+    seed: int = 0,
+    on_done: Callable[[Resynthesis], None] | None = None,
+) -> list[Resynthesis]:
+    """Resynthesise files one by one; a bad file is reported and the others go on.
+
+    Each file's noise starts from ``seed``, so a result does not depend on its neighbours. The
+    output has the length of the input at the model's rate.
+    """
+    results = []
+    for source, target in targets.items():
+        try:
+            result = _resynthesise(model, source, target, f0_scale, seed)
+        except (VocoderError, OSError) as error:
+            message = str(error)
+            result = Resynthesis(source, target, error=message)
+        results.append(result)
+        if on_done is not None:
+            on_done(result)
+    return results
+
+
+@torch.inference_mode()
+def _resynthesise(
+    model: Vocoder, source: Path, target: Path, f0_scale: float, seed: int
+) -> Resynthesis:
+    audio = read_audio(source, model.sample_rate)
+    started = time.perf_counter()
+    waveform = resynthesise(model, audio.waveform, f0_scale, seed)
+    seconds = time.perf_counter() - started
+    notes = list(audio.notes)
+    peak = float(waveform.abs().max())
+    if peak > 1:
+        notes.append(f"output peak {peak:.2f} clipped")
+    write_audio(target, waveform, model.sample_rate)
+    return Resynthesis(source, target, audio.duration_s, seconds, notes)
+
+
+@torch.inference_mode()
+def resynthesise(model: Vocoder, waveform: Tensor, f0_scale: float = 1.0, seed: int = 0) -> Tensor:
+    """Waveform (samples,) → mel → waveform of the same length."""
+    generator = torch.Generator().manual_seed(seed)
+    mel = model.mel(waveform)
+    if isinstance(model, SourceFilter):
+        output = model(mel, f0_scale=f0_scale, generator=generator)
+    elif f0_scale != 1.0:
+        raise VocoderError(f"{type(model).__name__} has no F0 to scale; leave --f0-scale out")
+    else:
+        output = model(mel, generator=generator)
+    return fit_length(output, len(waveform))[0]
