@@ -18,6 +18,28 @@ def white_noise(
     return torch.randn(batch, samples, generator=generator, device=device)
 
 
+def extend_noise(
+    noise: Float[Tensor, "batch samples"],
+    samples: int,
+    generator: torch.Generator | None = None,
+) -> Float[Tensor, "batch more_samples"]:
+    """Noise followed by fresh white noise, to at least ``samples`` samples.
+
+    Fresh noise comes in multiples of 16 samples, the block in which torch draws on a CPU: cut off
+    in the middle of one, the generator would go on with other noise. One row of noise is so the
+    same in however many pieces it is drawn, if what is left over stands at the next one's head.
+
+    >>> one = extend_noise(torch.empty(1, 0), 48, torch.Generator().manual_seed(0))
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> two = extend_noise(extend_noise(torch.empty(1, 0), 17, generator), 48, generator)
+    >>> torch.equal(one, two)
+    True
+    """
+    missing = max(samples - noise.shape[1], 0)
+    fresh = white_noise(noise.shape[0], -(-missing // 16) * 16, generator, str(noise.device))
+    return torch.cat([noise, fresh.to(noise.dtype)], dim=1)
+
+
 def pulse_modulation(
     phase: Float[Tensor, "batch samples"],
     cosine_depth: Float[Tensor, "batch samples"],

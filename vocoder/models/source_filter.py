@@ -22,8 +22,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from vocoder.config import Config
-from vocoder.dsp.framing import boundary_values, interpolate_linear
-from vocoder.dsp.noise import pulse_modulation, white_noise
+from vocoder.dsp.framing import boundary_values, fit_length, hold_ends, interpolate_linear
+from vocoder.dsp.noise import extend_noise, pulse_modulation
 from vocoder.dsp.oscillators import boundary_phase, pulse_train, sample_phase
 from vocoder.dsp.spectral_filter import (
     cover_ends,
@@ -31,7 +31,7 @@ from vocoder.dsp.spectral_filter import (
     from_short_time_spectrum,
     short_time_spectrum,
 )
-from vocoder.errors import MelError, PitchError
+from vocoder.errors import AudioError, MelError, PitchError
 from vocoder.features.mel import MelSpec
 from vocoder.features.pitch import validate_f0
 from vocoder.models.base import Vocoder
@@ -173,9 +173,10 @@ class SourceFilter(Vocoder):
         """(batch, frames, n_mels): nepers above white noise of unit power, zero if that is heard."""
         return self.spec.log_amplitude(mel).transpose(1, 2) - self.white_level
 
-    def pad_context(self, mel: Float[Tensor, "batch n_mels frames"]) -> Tensor:
-        """Silence around a mel, as much as the networks look back and ahead."""
-        left, right = self.context
+    def pad_context(self, mel: Float[Tensor, "batch n_mels frames"], tail: int = 0) -> Tensor:
+        """Silence around a mel, as much as the networks look back and ahead, and ``tail`` frames
+        more at its end."""
+        left, right = self.context[0], self.context[1] + tail
         floor = torch.as_tensor(self.spec.log_floor, dtype=mel.dtype, device=mel.device)
         silence = floor.expand(mel.shape[1])[None, :, None].expand(mel.shape[0], -1, 1)
         return torch.cat(
@@ -206,13 +207,18 @@ class SourceFilter(Vocoder):
         f0_hz: Float[Tensor, "batch frames"],
         voicing: Float[Tensor, "batch frames"],
         noise: Float[Tensor, "batch samples"],
-        initial_phase: Float[Tensor, " batch"] | None = None,
+        phase_boundaries: Float[Tensor, "batch frames_plus_one"] | None = None,
     ) -> Float[Tensor, "batch samples"]:
-        """Waveform from controls, F0 (Hz), voicing (0 to 1) and unit-power white noise."""
+        """Waveform from controls, F0 (Hz), voicing (0 to 1) and unit-power white noise.
+
+        ``phase_boundaries`` (cycles) is that of the whole track where ``f0_hz`` is a part of one:
+        how F0 ran across the cut is not known here, and the phase would stay wrong after it.
+        """
         hop, offset = self.spec.hop_length, self.spec.center_offset
         f0_boundaries = boundary_values(f0_hz, hop, offset)
-        starts = boundary_phase(f0_boundaries, self.sample_rate, hop, initial_phase)
-        phase = sample_phase(starts, f0_boundaries, self.sample_rate, hop)
+        if phase_boundaries is None:
+            phase_boundaries = boundary_phase(f0_boundaries, self.sample_rate, hop)
+        phase = sample_phase(phase_boundaries, f0_boundaries, self.sample_rate, hop)
         pulses = pulse_train(phase, interpolate_linear(f0_boundaries, hop), self.sample_rate)
         voiced = interpolate_linear(boundary_values(voicing, hop, offset), hop)
         if self.config.noise_modulation:
@@ -266,21 +272,35 @@ class SourceFilter(Vocoder):
                 Where there is no voice say so by ``voicing``, not by an F0 of zero.
             voicing: 0 (noise only) to 1, from outside; predicted when absent.
             f0_scale: factor on F0.
-            noise: unit-power white noise; drawn from ``generator`` when absent.
+            noise: unit-power white noise (batch, samples); drawn from ``generator`` when absent.
             chunk_frames: frames synthesised at a time; the signal does not depend on it, but noise
                 drawn here for a batch of several does.
 
         Raises:
             MelError: a wrong number of bins or a value that is not finite.
             PitchError: F0 or voicing out of range or of another shape.
+            AudioError: noise of another shape.
+            ValueError: ``chunk_frames`` below one.
         """
         self.spec.check(mel)
         n_frames, hop = mel.shape[2], self.spec.hop_length
-        gain = self.log_gain(self.pad_context(mel))
+        if noise is not None and noise.shape != (mel.shape[0], n_frames * hop):
+            raise AudioError(
+                f"noise has shape {tuple(noise.shape)}, the waveform will have (batch, samples) = "
+                f"{(mel.shape[0], n_frames * hop)}: give one value a sample"
+            )
+        if chunk_frames < 1:
+            raise ValueError(f"chunk_frames is {chunk_frames}: at least one frame at a time")
+        # Silence sounds on after the end as far as a window reaches, so that the last frames are
+        # what they would be within a mel padded with the floor.
+        margin = self._window_frames + 1
+        gain = self.log_gain(self.pad_context(mel, tail=margin))
         if f0_hz is None or voicing is None:
-            predicted = self._predict_pitch(gain, n_frames, chunk_frames)
-        f0_hz = predicted[0] if f0_hz is None else self._frame_values("f0_hz", f0_hz, mel)
-        voicing = predicted[1] if voicing is None else self._frame_values("voicing", voicing, mel)
+            predicted = self._predict_pitch(gain, n_frames + margin, chunk_frames)
+        f0_hz = predicted[0] if f0_hz is None else self._frame_values("f0_hz", f0_hz, mel, margin)
+        voicing = (
+            predicted[1] if voicing is None else self._frame_values("voicing", voicing, mel, margin)
+        )
         f0_hz = f0_hz * f0_scale
         validate_f0(f0_hz, self.sample_rate)
         if not bool(((voicing >= 0) & (voicing <= 1)).all()):
@@ -288,24 +308,23 @@ class SourceFilter(Vocoder):
         boundaries = boundary_values(f0_hz, hop, self.spec.center_offset)
         phase = boundary_phase(boundaries, self.sample_rate, hop)
         left, right = self.context
-        margin = self._window_frames + 1
         drawn = mel.new_empty(mel.shape[0], 0)
         for start in range(0, n_frames, chunk_frames):
             stop = min(start + chunk_frames, n_frames)
-            first, last = max(start - margin, 0), min(stop + margin, n_frames)
+            first, last = max(start - margin, 0), stop + margin
+            n_samples = (last - first) * hop
             if noise is None:
-                missing = (last - first) * hop - drawn.shape[1]
-                fresh = white_noise(mel.shape[0], missing, generator, str(mel.device))
-                excitation = torch.cat([drawn, fresh], dim=1)
-                drawn = excitation[:, (max(stop - margin, 0) - first) * hop :]
+                drawn = extend_noise(drawn, n_samples, generator)
+                excitation = drawn[:, :n_samples]
+                drawn = drawn[:, (max(stop - margin, 0) - first) * hop :]
             else:
-                excitation = noise[:, first * hop : last * hop]
+                excitation = fit_length(noise[:, first * hop : last * hop], n_samples)
             piece = self.synthesise(
                 self.controls(gain[:, first : last + left + right]),
                 f0_hz[:, first:last],
                 voicing[:, first:last],
                 excitation,
-                phase[:, first],
+                phase[:, first : last + 1],
             )
             yield piece[:, (start - first) * hop : (stop - first) * hop]
 
@@ -315,13 +334,12 @@ class SourceFilter(Vocoder):
         """F0 and voicing of all frames, ``chunk_frames`` at a time."""
         context = sum(self.context)
         estimates = [
-            self.estimate_pitch(gain[:, start : min(start + chunk_frames, n_frames) + context])
+            # Without the logits, which for an hour of mel would fill 150 MB.
+            self.estimate_pitch(gain[:, start : min(start + chunk_frames, n_frames) + context])[:2]
             for start in range(0, n_frames, chunk_frames)
         ]
-        return (
-            torch.cat([estimate.f0_hz for estimate in estimates], dim=1),
-            torch.cat([estimate.voicing for estimate in estimates], dim=1),
-        )
+        f0_hz, voicing = zip(*estimates, strict=True)
+        return torch.cat(f0_hz, dim=1), torch.cat(voicing, dim=1)
 
     def _network_input(self, gain: Tensor, context: tuple[int, int]) -> Tensor:
         """Gains brought to a range around zero, cropped to the context one network wants."""
@@ -347,15 +365,16 @@ class SourceFilter(Vocoder):
             return torch.stack(rows, dim=2).flatten(1, 2) @ self.bin_weights
 
     @staticmethod
-    def _frame_values(name: str, values: Tensor, mel: Tensor) -> Tensor:
-        """A control from outside, in the mel's dtype and on its device."""
+    def _frame_values(name: str, values: Tensor, mel: Tensor, tail: int) -> Tensor:
+        """A control from outside, as the mel in dtype and device, its last value held ``tail``
+        frames longer."""
         expected = (mel.shape[0], mel.shape[2])
         if tuple(values.shape) != expected:
             raise PitchError(
                 f"{name} has shape {tuple(values.shape)}, the mel has (batch, frames) = "
                 f"{expected}: give one value a mel frame"
             )
-        return values.to(mel)
+        return hold_ends(values.to(mel)[:, :, None], 0, tail)[:, :, 0]
 
 
 def _white_noise_level(spec: MelSpec) -> Float[Tensor, " n_mels"]:
