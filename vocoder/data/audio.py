@@ -86,9 +86,7 @@ def resample(audio: Audio, sample_rate: int) -> Audio:
     """
     if audio.sample_rate == sample_rate:
         return audio
-    resampled = soxr.resample(
-        audio.waveform.numpy(), audio.sample_rate, sample_rate, quality="HQ"
-    )
+    resampled = soxr.resample(audio.waveform.numpy(), audio.sample_rate, sample_rate, quality="HQ")
     note = f"resampled from {audio.sample_rate} to {sample_rate} Hz"
     return Audio(torch.from_numpy(resampled), sample_rate, [*audio.notes, note])
 

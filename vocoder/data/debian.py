@@ -82,12 +82,16 @@ def read_package(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[st
 def _download(package: Package, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if shutil.which("apt-get") is None:
-        raise CorpusError(f"{folder / package.filename} is missing, and so is apt-get: "
-                          f"{_by_hand(package)}")
+        raise CorpusError(
+            f"{folder / package.filename} is missing, and so is apt-get: {_by_hand(package)}"
+        )
     # apt writes into its working folder and keeps no half file under the final name.
     run = subprocess.run(
         ["apt-get", "download", "--quiet", f"{package.name}={package.version}"],
-        cwd=folder, capture_output=True, text=True, check=False,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if run.returncode != 0 or not (folder / package.filename).is_file():
         reason = (run.stderr.strip().splitlines() or ["no message"])[-1]

@@ -73,9 +73,13 @@ def lay_out(
         delayed(_write)(recording, output, sample_rate) for recording in recordings
     )
     shown = track(results, "writing", total=len(recordings), disable=not progress, transient=True)
-    utterances, failures = [], []
+    utterances: list[Utterance] = []
+    failures: list[AudioError] = []
     for result in shown:
-        (utterances if isinstance(result, Utterance) else failures).append(result)
+        if isinstance(result, Utterance):
+            utterances.append(result)
+        else:
+            failures.append(result)
     if failures:
         raise CorpusError(
             f"{output}: {len(failures)} of {len(recordings)} recordings could not be prepared, "

@@ -91,10 +91,10 @@ def vctk_splits(speakers: Mapping[str, str]) -> dict[str, str]:
     (the rule of NU-Wave, Lee and Han 2021); "valid" the last 10 of every other speaker by name;
     "train" the rest.
     """
-    names_of = defaultdict(list)
+    names_of: dict[str, list[str]] = defaultdict(list)
     for name, speaker in sorted(speakers.items()):
         names_of[speaker].append(name)
-    splits = {}
+    splits: dict[str, str] = {}
     for speaker, names in names_of.items():
         seen = speaker not in VCTK_TEST_SPEAKERS
         splits |= dict.fromkeys(names, "train" if seen else "test")
@@ -130,7 +130,9 @@ def tiny(source: Path, output: Path) -> list[Recording]:
     return [
         _recording(
             _Sound(utterance.path.stem, utterance.speaker, source / utterance.path),
-            utterance.path.stem, utterance.split, utterance.licence,
+            utterance.path.stem,
+            utterance.split,
+            utterance.licence,
         )
         for utterance in utterances
     ]

@@ -49,8 +49,15 @@ ASTERISK_LICENCES = {
 }
 ASTERISK_TEST_LANGUAGES = frozenset({"it", "ru"})
 ASTERISK_NOT_SPEECH = frozenset(
-    {"ascending-2tone", "beep", "beeperr", "confbridge-join", "confbridge-leave",
-     "descending-2tone", "tt-monkeys"}
+    {
+        "ascending-2tone",
+        "beep",
+        "beeperr",
+        "confbridge-join",
+        "confbridge-leave",
+        "descending-2tone",
+        "tt-monkeys",
+    }
 )
 """Signal tones, and 16 s of monkeys: the same sounds in nearly every language's package."""
 
@@ -72,7 +79,10 @@ def festvox_ru(downloads: Path, output: Path) -> list[Recording]:
     splits = festvox_ru_splits(list(sounds))
     return [
         Recording(
-            name, "msu_ru_nsh", splits[name], "BSD-like (festvox-ru)",
+            name,
+            "msu_ru_nsh",
+            splits[name],
+            "BSD-like (festvox-ru)",
             partial(_read_wav, content, name),
         )
         for name, content in sounds.items()
@@ -95,8 +105,11 @@ def asterisk(downloads: Path, output: Path) -> list[Recording]:
         splits = asterisk_splits(language, {name: g722_duration_s(s) for name, s in sounds.items()})
         recordings += [
             Recording(
-                f"{language}/{name}", ASTERISK_SPEAKERS[language], splits[name],
-                ASTERISK_LICENCES[language], partial(_read_g722, content, name),
+                f"{language}/{name}",
+                ASTERISK_SPEAKERS[language],
+                splits[name],
+                ASTERISK_LICENCES[language],
+                partial(_read_g722, content, name),
             )
             for name, content in sounds.items()
         ]
@@ -164,9 +177,25 @@ def _read_wav(content: bytes, name: str, sample_rate: int) -> Audio:
 def _read_g722(content: bytes, name: str, sample_rate: int) -> Audio:
     """Decode G.722 by ffmpeg; 16-bit samples at 16 kHz come out."""
     run = subprocess.run(
-        ["ffmpeg", "-v", "error", "-f", "g722", "-i", "pipe:0", "-f", "s16le", "-ac", "1",
-         "-ar", str(G722_SAMPLE_RATE), "pipe:1"],
-        input=content, capture_output=True, check=False,
+        [
+            "ffmpeg",
+            "-v",
+            "error",
+            "-f",
+            "g722",
+            "-i",
+            "pipe:0",
+            "-f",
+            "s16le",
+            "-ac",
+            "1",
+            "-ar",
+            str(G722_SAMPLE_RATE),
+            "pipe:1",
+        ],
+        input=content,
+        capture_output=True,
+        check=False,
     )
     if run.returncode != 0 or not run.stdout:
         reason = (run.stderr.decode(errors="replace").strip().splitlines() or ["no sound"])[-1]

@@ -1,0 +1,63 @@
+# setup   create .venv with everything pinned (done again only when the pins change)
+# demo    resynthesise four shipped recordings and compare with Griffin-Lim
+# test    lint, types, layers, tests
+# bench   speed and memory
+# clean   remove what was made, .venv too; data/ and runs/ stay
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.complete
+# The pins were made with 3.11; the others are tried where it is missing.
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,\
+	$(shell command -v $(name))))
+
+.PHONY: setup demo test lint bench clean constraints check-system
+
+setup: $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/vocoder demo
+
+test: lint
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(STAMP)
+	$(BIN)/vocoder bench
+
+clean:
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -not -path './data/*' -not -path './runs/*' -prune -exec rm -rf {} +
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(MAKE) --no-print-directory check-system
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev,evaluate]'
+	@touch $(STAMP)
+
+# One line for each thing that is missing; ffmpeg is only noted.
+check-system:
+	@missing=0; say() { echo "missing: $$1"; missing=1; }; \
+	python="$(PYTHON)"; \
+	if [ -z "$$python" ] || ! "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
+		say "Python 3.11 or newer (apt-get install python3; or make PYTHON=/path/to/python)"; \
+	else \
+		"$$python" -c 'import ensurepip, venv' 2>/dev/null || \
+			say "Python's venv (apt-get install python3-venv)"; \
+		"$$python" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' || \
+			say "Python's C headers, for pesq (apt-get install python3-dev)"; \
+	fi; \
+	command -v cc >/dev/null || command -v gcc >/dev/null || \
+		say "a C compiler, for pesq (apt-get install build-essential)"; \
+	command -v ffmpeg >/dev/null || \
+		echo "note: no ffmpeg; only 'vocoder prepare asterisk' needs it (apt-get install ffmpeg)"; \
+	exit $$missing
+
+# Pin what is installed now, without local versions and paths.
+constraints:
+	$(BIN)/pip freeze --all --exclude-editable | grep -v '^pip==' | sed 's/+[a-z0-9.]*$$//' \
+		> constraints.txt

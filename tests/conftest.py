@@ -1,0 +1,36 @@
+"""What all tests share: checked shapes, one thread, and the tiny corpus."""
+
+import os
+from pathlib import Path
+
+import jaxtyping
+import pytest
+import torch
+
+import tests.shapes  # noqa: F401  (the hook below looks it up as an attribute of tests)
+
+# Before the first import of the package: its functions are decorated while they are imported.
+jaxtyping.install_import_hook("vocoder", "tests.shapes.check_shapes")
+
+# For the processes that tests start, and this one: two test processes share the cores.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ.setdefault("MPLBACKEND", "Agg")
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the repository."""
+    return Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def tiny_corpus(repository: Path) -> Path:
+    """The folder of the corpus that the repository ships: manifest.jsonl and wavs/."""
+    return repository / "egs" / "tiny"
+
+
+@pytest.fixture
+def unchecked_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Switch the check of shapes off, for a test of what a user is told about a wrong one."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
