@@ -1,4 +1,4 @@
-"""The command line: prepare, train, resynth, evaluate, bench, info and demo."""
+"""The command line: prepare, train, resynth, evaluate, bench, info, publish and demo."""
 
 import json
 import shlex
@@ -264,6 +264,18 @@ def info(
     if model != GRIFFIN_LIM:
         described["checkpoint"] = read_metadata(find_checkpoint(model))
     Console().print_json(data=described) if not as_json else print(json.dumps(described))
+
+
+@app.command()
+def publish(
+    model: Annotated[str, typer.Argument(help="A checkpoint folder or a training run.")],
+    output: Annotated[Path, typer.Option(help="Folder for weights, recipe and metadata.")],
+) -> None:
+    """Copy a checkpoint for use by others: weights as float16, no training state."""
+    from vocoder.pretrained import publish as publish_checkpoint
+
+    folder = publish_checkpoint(model, output)
+    Console().print(f"{folder} → {output}", soft_wrap=True)
 
 
 @app.command()

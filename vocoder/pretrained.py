@@ -13,6 +13,8 @@ from vocoder.training.checkpoint import (
     latest_checkpoint,
     load_weights,
     read_metadata,
+    read_tensors,
+    save_checkpoint,
 )
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -67,3 +69,15 @@ def find_checkpoint(model: str | Path) -> Path:
     raise CheckpointError(
         f"{model}: neither a model's name ({names}) nor a folder with {MODEL} or a training run"
     )
+
+
+def publish(model: str | Path, output: Path) -> Path:
+    """Copy a checkpoint's weights, recipe and metadata, without what only training needs.
+
+    Weights are stored as float16, which halves the file; they are used as float32 again.
+    Gives the checkpoint that was copied.
+    """
+    folder = find_checkpoint(model)
+    weights = {name: tensor.half() for name, tensor in read_tensors(folder / MODEL).items()}
+    save_checkpoint(output, weights, (folder / RECIPE).read_text(), read_metadata(folder))
+    return folder

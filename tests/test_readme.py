@@ -1,0 +1,73 @@
+"""The README's commands and code, run as they stand."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what a newcomer has, so that nothing is written into the repository."""
+    folder = tmp_path_factory.mktemp("readme")
+    shutil.copytree(ROOT / "egs" / "tiny", folder / "egs" / "tiny")
+    shutil.copytree(ROOT / "recipes", folder / "recipes")
+    return folder
+
+
+def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "VOCODER_CACHE": str(folder / "cache"),
+    }
+    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
+    return result
+
+
+def commands() -> list[str]:
+    lines = [line for block in blocks("bash") for line in block.splitlines()]
+    return [line for line in lines if line.startswith("vocoder ")]
+
+
+def test_the_python_of_the_readme_runs(workplace: Path) -> None:
+    from vocoder.data.audio import read_audio
+
+    (code,) = blocks("python")
+    run([sys.executable, "-c", code], workplace)
+    reference = read_audio(workplace / "egs/tiny/wavs/test/ru_0806.wav").waveform
+    estimate = read_audio(workplace / "out.wav").waveform
+    assert len(estimate) - len(reference) in range(257)
+
+
+def test_the_commands_of_the_readme_run(workplace: Path) -> None:
+    assert len(commands()) >= 6
+    for command in commands():
+        run(["bash", "-c", command], workplace)
+    assert (workplace / "out/scores/summary.json").is_file()
+    assert sorted(p.name for p in (workplace / "out/trained").glob("*.wav"))
+
+
+def test_the_demo_runs(workplace: Path) -> None:
+    assert any("make demo" in block for block in blocks("bash"))
+    assert "vocoder demo" in (ROOT / "Makefile").read_text()
+    shown = run(["vocoder", "demo"], workplace).stdout
+    assert (workplace / "demo/spectrograms.png").stat().st_size > 10_000
+    assert len(list((workplace / "demo/recording").glob("*.wav"))) == 4
+    assert shown.count("griffin_lim") == shown.count("source_filter") == 4
+
+
+def test_files_named_in_the_readme_exist() -> None:
+    for name in re.findall(r"`((?:egs|recipes|docs|bench|vocoder)/[\w/.]+)`", README):
+        assert (ROOT / name).exists(), name
