@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
 from jaxtyping import Float
+from joblib import Parallel, delayed
 from pydantic import Field
 from torch import Tensor
 from torchaudio.functional import resample

@@ -28,7 +28,9 @@ class ConvNeXtBlock(nn.Module):
     (arXiv 2306.00814); asymmetric context is ours.
     """
 
-    def __init__(self, channels: int, expansion: float, left: int, right: int, scale: float) -> None:
+    def __init__(
+        self, channels: int, expansion: float, left: int, right: int, scale: float
+    ) -> None:
         super().__init__()
         hidden = int(channels * expansion)
         self.left, self.right = left, right
