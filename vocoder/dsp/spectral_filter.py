@@ -6,8 +6,8 @@ filter of one the signal comes back exactly; the second window keeps the circula
 wrap-around at the frame's edge out of the output.
 
 Frames are centred on samples ``s * hop_length``. A signal of ``S * hop_length`` samples needs the
-centres from ``-(R/2 - 1)`` to ``S + R/2 - 1`` with ``R = n_fft / hop_length``; filters are given for
-``s = 0 … S - 1`` and held beyond the ends.
+centres from ``-(R/2 - 1)`` to ``S + R/2 - 1`` with ``R = n_fft / hop_length``; filters are given
+for ``s = 0 … S - 1`` and held beyond the ends.
 """
 
 from functools import lru_cache
@@ -65,7 +65,11 @@ def from_short_time_spectrum(
 def cover_ends(
     response: Float[Tensor, "batch steps bins"], n_fft: int, hop_length: int
 ) -> Float[Tensor, "batch frames bins"]:
-    """Filters for ``steps`` hops of signal, held beyond the ends so that every frame has one."""
+    """Filters for ``steps`` hops of signal, held beyond the ends so that every frame has one.
+
+    >>> cover_ends(torch.tensor([[[1.0], [2.0]]]), 8, 2).flatten().tolist()
+    [1.0, 1.0, 2.0, 2.0, 2.0]
+    """
     half = n_fft // (2 * hop_length)
     return hold_ends(response, half - 1, half)
 
@@ -75,7 +79,12 @@ def filter_spectrum(
     real: Float[Tensor, "batch frames bins"],
     imaginary: Float[Tensor, "batch frames bins"] | None = None,
 ) -> Complex[Tensor, "batch frames bins"]:
-    """Multiply by a frequency response given by its real and imaginary parts (zero when absent)."""
+    """Multiply by a frequency response given by its real and imaginary parts (zero when absent).
+
+    >>> spectrum = torch.ones(1, 1, 2, dtype=torch.complex64)
+    >>> filter_spectrum(spectrum, torch.full((1, 1, 2), 2.0), torch.ones(1, 1, 2))[0, 0].tolist()
+    [(2+1j), (2+1j)]
+    """
     if imaginary is None:
         return spectrum * real
     return spectrum * torch.complex(real, imaginary)

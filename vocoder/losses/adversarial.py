@@ -25,7 +25,9 @@ def discriminator_loss(
             for r, g in zip(real, generated, strict=True)
         ]
     else:
-        terms = [relu(1 - r).mean() + relu(1 + g).mean() for r, g in zip(real, generated, strict=True)]
+        terms = [
+            relu(1 - r).mean() + relu(1 + g).mean() for r, g in zip(real, generated, strict=True)
+        ]
     return torch.stack(terms).mean()
 
 

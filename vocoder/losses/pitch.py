@@ -27,7 +27,8 @@ def f0_classification_loss(
     cents = 1200 * torch.log2(f0_hz / f0_min_hz)
     target = torch.softmax(-0.5 * ((bins - cents[..., None]) / spread_cents).square(), dim=-1)
     entropy = -(target * log_softmax(f0_logits, dim=-1)).sum(dim=-1)
-    weight = torch.lerp(torch.full_like(voicing, unvoiced_weight), torch.ones_like(voicing), voicing)
+    least = torch.full_like(voicing, unvoiced_weight)
+    weight = torch.lerp(least, torch.ones_like(voicing), voicing)
     return (weight * entropy).sum() / weight.sum()
 
 
@@ -43,6 +44,8 @@ def f0_error_cents(
     f0_hz: Float[Tensor, "*frames"],
     voicing: Float[Tensor, "*frames"],
 ) -> Float[Tensor, ""]:
-    """Root mean square of ``1200 log2(estimate / reference)`` over voiced frames; NaN without any."""
-    cents = (1200 / math.log(2)) * torch.log(estimate_hz / f0_hz)
+    """Root mean square of ``1200 log2(estimate / reference)`` weighted by voicing; NaN without any
+    voiced frame. What F0 is in unvoiced ones, zero included, does not matter."""
+    ratio = torch.where(voicing > 0, estimate_hz / f0_hz, 1.0)
+    cents = (1200 / math.log(2)) * torch.log(ratio)
     return torch.sqrt((voicing * cents.square()).sum() / voicing.sum())
