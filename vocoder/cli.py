@@ -24,8 +24,10 @@ class _Group(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except VocoderError as error:
-            error_console.print(f"[bold red]error:[/] {_plain(str(error))}", soft_wrap=True)
+        except BrokenPipeError:  # whoever read our output has left: typer ends quietly
+            raise
+        except (VocoderError, OSError) as error:  # an OSError names its file
+            _say(error_console, f"error: {' '.join(str(error).splitlines())}")
             raise typer.Exit(1) from error
 
 
@@ -95,14 +97,16 @@ def train(
     ] = None,
 ) -> None:
     """Train a model; the same command again resumes from the last checkpoint."""
+    from vocoder.training.processes import is_main_process, start_processes
+
+    start_processes()
     from vocoder.recipes import dump_recipe, load_recipe
-    from vocoder.runs import is_main_process
     from vocoder.runs import train as train_recipe
 
     resolved = load_recipe(recipe, overrides or [])
     console = Console()
     if is_main_process():
-        console.print(_plain(dump_recipe(resolved)), highlight=False)
+        _say(console, dump_recipe(resolved))
     train_recipe(resolved, output, console)
 
 
@@ -123,17 +127,23 @@ def resynth(
     from vocoder.resynthesis import Resynthesis, output_paths, resynthesise_files
 
     torch.set_num_threads(threads)
-    targets = output_paths(inputs, output)
+    targets, failed = output_paths(inputs, output)
     vocoder = load(model)
     with _bar() as progress:
-        task = progress.add_task("resynthesis", total=len(targets))
+        task = progress.add_task("resynthesis", total=len(targets) + len(failed))
 
         def done(result: Resynthesis) -> None:
             progress.advance(task)
-            for line in [*result.notes, *([f"failed: {result.error}"] if result.error else [])]:
-                progress.console.print(f"{result.source}: {_plain(line)}", soft_wrap=True)
+            for note in result.notes:
+                _say(progress.console, f"{result.source}: {note}")
+            if result.error:
+                # What was wrong names its file, but for errors of the model.
+                named = "" if str(result.source) in result.error else f"{result.source}: "
+                _say(progress.console, f"failed: {named}{result.error}")
 
-        results = resynthesise_files(vocoder, targets, f0_scale, seed, done)
+        for result in failed:
+            done(result)
+        results = [*failed, *resynthesise_files(vocoder, targets, f0_scale, seed, done)]
     failed = [result for result in results if result.error]
     audio_s = sum(result.duration_s for result in results)
     seconds = sum(result.seconds for result in results)
@@ -148,9 +158,8 @@ def resynth(
         print(json.dumps(report))
     else:
         speed = f", {audio_s / seconds:.0f} times real time with the mel" if audio_s else ""
-        Console().print(
-            f"{report['written']} of {len(results)} files, {audio_s:.1f} s of audio{speed}: {output}"
-        )
+        counts = f"{report['written']} written, {len(failed)} failed"
+        _say(Console(), f"{counts}, {audio_s:.1f} s of audio{speed}: {output}")
     if failed:
         raise typer.Exit(1)
 
@@ -182,7 +191,7 @@ def evaluate(
         reference,
         systems,
         output,
-        metrics.split(",") if metrics else DEFAULT_METRICS,
+        [name.strip() for name in metrics.split(",")] if metrics else DEFAULT_METRICS,
         to_7k,
         jobs=jobs,
         command=shlex.join(["vocoder", *sys.argv[1:]]),
@@ -190,7 +199,7 @@ def evaluate(
     )
     print(summary.model_dump_json() if as_json else format_table(summary))
     for problem in summary.problems:
-        error_console.print(_plain(problem), soft_wrap=True)
+        _say(error_console, problem)
     if summary.failures:
         raise typer.Exit(1)
 
@@ -235,7 +244,7 @@ def bench(
 
 @app.command()
 def info(
-    model: Annotated[str | None, typer.Argument(help="A model; without one, what there is.")] = None,
+    model: Annotated[str | None, typer.Argument(help="A model; without it, what there is.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """What there is: models and mel presets; or all about one model."""
@@ -274,14 +283,15 @@ def publish(
     from vocoder.pretrained import publish as publish_checkpoint
 
     folder = publish_checkpoint(model, output)
-    Console().print(f"{folder} → {output}", soft_wrap=True)
+    _say(Console(), f"{folder} → {output}")
 
 
 @app.command()
 def demo(
     output: Annotated[Path, typer.Option(help="Folder for WAVs and spectrograms.")] = Path("demo"),
-    manifest: Annotated[Path, typer.Option(help="Utterances; those of split train are left out.")]
-    = Path("egs/tiny/manifest.jsonl"),
+    manifest: Annotated[
+        Path, typer.Option(help="Utterances; those of split train are left out.")
+    ] = Path("egs/tiny/manifest.jsonl"),
     model: ModelName = "default",
 ) -> None:
     """Real utterances through the vocoder and through Griffin-Lim, from the same mel."""
@@ -293,7 +303,8 @@ def demo(
     torch.set_num_threads(1)
     systems = {"source_filter": load(model), GRIFFIN_LIM: load(GRIFFIN_LIM)}
     rows = run_demo(systems, manifest, output)
-    table = Table("utterance", "speaker", "system", "PESQ-WB", "F0 RMSE (cents)", "V/UV error", "RTF")
+    scores = ("PESQ-WB", "F0 RMSE (cents)", "V/UV error", "RTF")
+    table = Table("utterance", "speaker", "system", *scores)
     for row in rows:
         table.add_row(
             row.utterance,
@@ -307,8 +318,8 @@ def demo(
     console = Console()
     console.print(table)
     console.print("RTF: seconds of computing a second of audio, mel to waveform, one thread.")
-    console.print(f"Listen: {output.resolve()}", soft_wrap=True)
-    console.print(f"Look:   {(output / 'spectrograms.png').resolve()}", soft_wrap=True)
+    _say(console, f"Listen: {output.resolve()}")
+    _say(console, f"Look:   {(output / 'spectrograms.png').resolve()}")
 
 
 def _listing() -> str:
@@ -325,7 +336,7 @@ def _listing() -> str:
 
 
 def _speech_mel(vocoder: Any, seconds: float) -> Any:
-    """Mel of a buzz with formant-like colour: the cost of synthesis does not depend on content."""
+    """Mel of white noise: the cost of synthesis does not depend on what is said."""
     import torch
 
     samples = int(seconds * vocoder.sample_rate)
@@ -345,9 +356,9 @@ def _bar() -> Progress:
     )
 
 
-def _plain(text: str) -> str:
-    """Text for rich that is not taken for markup."""
-    return text.replace("[", r"\[")
+def _say(console: Console, text: str) -> None:
+    """Print text as it is: no markup, no colours, no line breaks of the terminal's."""
+    console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

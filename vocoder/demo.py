@@ -31,9 +31,9 @@ class DemoRow(NamedTuple):
 def run_demo(systems: dict[str, Vocoder], manifest: Path, output: Path) -> list[DemoRow]:
     """Resynthesise the utterances of a manifest that no training has seen; write WAVs and a PNG.
 
-    ``output`` gets ``recording/``, a folder for each system, and ``spectrograms.png`` of the first
-    utterance of every speaker. Real-time factors are medians of five calls with torch's present
-    number of threads.
+    ``output`` gets ``recording/``, a folder for each system, and ``spectrograms.png``, where each
+    recording stands above its resyntheses. Real-time factors are medians of five calls with
+    torch's present number of threads.
     """
     rows: list[DemoRow] = []
     pictures: dict[str, Tensor] = {}

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from vocoder.errors import CheckpointError
+from vocoder.errors import CheckpointError, RecipeError
 from vocoder.features.mel import PRESETS
 from vocoder.models.base import Vocoder
 from vocoder.models.classical import GriffinLim
 from vocoder.recipes import load_recipe
 from vocoder.training.checkpoint import (
+    METADATA,
     MODEL,
     RECIPE,
     latest_checkpoint,
@@ -41,7 +42,10 @@ def load(model: str | Path = "default") -> Vocoder:
     if model == GRIFFIN_LIM:
         return GriffinLim(PRESETS["speecht5_16k"]).eval()
     folder = find_checkpoint(model)
-    recipe = load_recipe(folder / RECIPE)
+    try:
+        recipe = load_recipe(folder / RECIPE)
+    except RecipeError as error:
+        raise CheckpointError(f"not a complete checkpoint: {error}") from error
     vocoder = recipe.build_model()
     load_weights(vocoder, folder / MODEL)
     fingerprint = read_metadata(folder)["mel_fingerprint"]
@@ -76,8 +80,15 @@ def publish(model: str | Path, output: Path) -> Path:
 
     Weights are stored as float16, which halves the file; they are used as float32 again.
     Gives the checkpoint that was copied.
+
+    Raises:
+        CheckpointError: it cannot be read, or ``output`` is a folder of something else.
     """
     folder = find_checkpoint(model)
+    if output.exists() and {path.name for path in output.iterdir()} - {MODEL, RECIPE, METADATA}:
+        raise CheckpointError(
+            f"{output}: holds other files, which would be lost; name a new folder"
+        )
     weights = {name: tensor.half() for name, tensor in read_tensors(folder / MODEL).items()}
-    save_checkpoint(output, weights, (folder / RECIPE).read_text(), read_metadata(folder))
+    save_checkpoint(output, weights, (folder / RECIPE).read_text("utf-8"), read_metadata(folder))
     return folder

@@ -8,10 +8,10 @@ the resolved recipe.
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from vocoder.config import Config
 from vocoder.data.segments import DataConfig
@@ -20,15 +20,19 @@ from vocoder.features.mel import PRESETS, MelSpec
 from vocoder.features.pitch import PitchConfig
 from vocoder.models.base import Vocoder
 from vocoder.models.source_filter import SourceFilter, SourceFilterConfig
-from vocoder.training.objectives import AdversarialConfig, LossConfig
+from vocoder.training.objectives import EDGE_FRAMES, AdversarialConfig, LossConfig
 from vocoder.training.trainer import TrainingConfig
 
 MODELS: dict[type[Config], type[Vocoder]] = {SourceFilterConfig: SourceFilter}
 """The table from configurations to models."""
 
 BOOKKEEPING = {
-    f"training.{name}"
-    for name in ("threads", "log_every", "validate_every", "save_every", "keep_checkpoints")
+    "training.threads",
+    "training.log_every",
+    "training.validate_every",
+    "training.validate_utterances",
+    "training.save_every",
+    "training.keep_checkpoints",
 }
 """Keys that may change when a run is resumed: they do not decide what it learns."""
 
@@ -53,8 +57,30 @@ class Recipe(Config):
     adversarial: AdversarialConfig | None = None
     training: TrainingConfig
     initialise_from: str | None = Field(
-        default=None, description="checkpoint folder whose weights the run starts from"
+        default=None, description="model, checkpoint or run whose weights the run starts from"
     )
+
+    @model_validator(mode="after")
+    def _segments_hold_the_windows(self) -> Self:
+        """What would otherwise fail in the first step, or in the first adversarial one."""
+        hop = self.mel.hop_length
+        scored = (self.data.segment_frames - 2 * EDGE_FRAMES) * hop
+        longest = max(self.loss.spectral.n_ffts)
+        if scored < longest:
+            raise ValueError(
+                f"data.segment_frames {self.data.segment_frames} leaves {scored} samples to score, "
+                f"fewer than the longest window of loss.spectral.n_ffts ({longest}): at least "
+                f"{-(-longest // hop) + 2 * EDGE_FRAMES} frames are needed"
+            )
+        if self.adversarial is not None and self.adversarial.spectrogram is not None:
+            judged = min(self.adversarial.crop_frames * hop, scored)
+            longest = max(self.adversarial.spectrogram.n_ffts)
+            if judged <= longest // 2:
+                raise ValueError(
+                    f"the discriminators get {judged} samples (adversarial.crop_frames, "
+                    f"data.segment_frames), too few for adversarial.spectrogram.n_ffts {longest}"
+                )
+        return self
 
     def build_model(self) -> SourceFilter:
         """The model with fresh weights, from PyTorch's current random state."""
@@ -122,8 +148,11 @@ def _read(
     if not isinstance(values, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of keys to values")
     includes = values.pop("include", [])
+    includes = [includes] if isinstance(includes, str) else includes
+    if not isinstance(includes, list) or not all(isinstance(name, str) for name in includes):
+        raise RecipeError(f"{path}: include: takes a path or a list of paths")
     merged: dict[str, Any] = {}
-    for include in [includes] if isinstance(includes, str) else includes:
+    for include in includes:
         _merge(merged, _read(path.parent / include, origins, (*including, resolved)))
     _note_origins(node, str(path), origins)
     return _merge(merged, values)
@@ -141,11 +170,15 @@ def _merge(base: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 def _note_origins(
     node: Any, path: str, origins: dict[tuple[str, ...], str], prefix: tuple[str, ...] = ()
 ) -> None:
-    """Remember file and line of every key of a YAML mapping."""
+    """Remember file and line of every key of a YAML mapping; refuse a key given twice."""
     if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
         for key, value in node.value:
             name = (*prefix, str(key.value))
             origins[name] = f"{path}, line {key.start_mark.line + 1}"
+            if name[-1] in seen:
+                raise RecipeError(f"{origins[name]}: {'.'.join(name)} is given twice; drop one")
+            seen.add(name[-1])
             _note_origins(value, path, origins, name)
 
 
@@ -161,17 +194,23 @@ def _apply_override(
     except yaml.YAMLError as error:
         raise RecipeError(f"--set {override}: the value is not valid YAML") from error
     place = values
-    for key in keys[:-1]:
-        if not isinstance(place.get(key), dict):
+    for depth, key in enumerate(keys[:-1], 1):
+        if place.get(key) is None:
             place[key] = {}
+        if not isinstance(place[key], dict):
+            section = ".".join(keys[:depth])
+            raise RecipeError(
+                f"--set {override}: {section} is {place[key]!r}, not a section; set all of it by "
+                f"--set '{section}={{key: value, …}}'"
+            )
         place = place[key]
     place[keys[-1]] = value
+    for name in [name for name in origins if name[: len(keys)] == keys]:
+        del origins[name]
     origins[keys] = f"--set {override}"
 
 
-def _explain(
-    error: ValidationError, source: str, origins: dict[tuple[str, ...], str]
-) -> str:
+def _explain(error: ValidationError, source: str, origins: dict[tuple[str, ...], str]) -> str:
     """One line for all that is wrong: where it stands, what it is, and what would be right."""
     parts = []
     for problem in error.errors():
@@ -191,7 +230,8 @@ def _explain(
             message = problem["msg"].removeprefix("Value error, ")
             given = problem.get("input")
             shown = f" (given: {given!r})" if isinstance(given, str | int | float) else ""
-            parts.append(f"{where}: {name}: {message}{shown}")
+            named = f"{name}: " if name else ""
+            parts.append(f"{where}: {named}{message}{shown}")
     return "; ".join(parts)
 
 

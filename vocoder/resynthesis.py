@@ -17,7 +17,7 @@ from vocoder.models.source_filter import SourceFilter
 
 @dataclass(frozen=True)
 class Resynthesis:
-    """What became of one file: ``error`` is empty where ``output`` was written."""
+    """What became of one file or folder: ``error`` is empty where ``output`` was written."""
 
     source: Path
     output: Path
@@ -27,16 +27,25 @@ class Resynthesis:
     error: str = ""
 
 
-def output_paths(inputs: Sequence[Path], output: Path) -> dict[Path, Path]:
+def output_paths(
+    inputs: Sequence[Path], output: Path
+) -> tuple[dict[Path, Path], list[Resynthesis]]:
     """Where each input file's result goes: folders keep their inner structure, files their names.
 
+    Inputs that are missing, unreadable or without audio come back as failed, beside the rest.
+
     Raises:
-        AudioError: a path that is missing, unreadable or without audio, two inputs with one
-            output, or an output that would overwrite its input.
+        AudioError: two inputs with one output, or an output that would overwrite its input.
     """
     targets: dict[Path, Path] = {}
+    failed: list[Resynthesis] = []
     for given in inputs:
-        for source in find_audio([given]):
+        try:
+            sources = find_audio([given])
+        except AudioError as error:
+            failed.append(Resynthesis(given, output, error=str(error)))
+            continue
+        for source in sources:
             inner = source.relative_to(given) if given.is_dir() else Path(source.name)
             targets[source] = (output / inner).with_suffix(".wav")
     owners: dict[Path, Path] = {}
@@ -46,7 +55,7 @@ def output_paths(inputs: Sequence[Path], output: Path) -> dict[Path, Path]:
         if target.resolve() == source.resolve():
             raise AudioError(f"{source}: --output would overwrite it; choose another folder")
         owners[target] = source
-    return targets
+    return targets, failed
 
 
 def resynthesise_files(
@@ -66,8 +75,7 @@ def resynthesise_files(
         try:
             result = _resynthesise(model, source, target, f0_scale, seed)
         except (VocoderError, OSError) as error:
-            message = str(error)
-            result = Resynthesis(source, target, error=message)
+            result = Resynthesis(source, target, error=str(error))
         results.append(result)
         if on_done is not None:
             on_done(result)

@@ -1,6 +1,5 @@
 """From a recipe to a finished training run."""
 
-import os
 import time
 from pathlib import Path
 
@@ -11,10 +10,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vocoder.data.debian import cache_folder
 from vocoder.data.files import write_text
-from vocoder.data.segments import SegmentSource, load_recordings
+from vocoder.data.segments import Recording, SegmentSource, load_recordings
 from vocoder.errors import RecipeError
+from vocoder.pretrained import find_checkpoint
 from vocoder.recipes import Recipe, difference, dump_recipe, load_recipe
-from vocoder.training.trainer import StepReport, Trainer, initialise_from
+from vocoder.training.checkpoint import MODEL, latest_checkpoint, load_weights
+from vocoder.training.losslog import StepReport
+from vocoder.training.trainer import Trainer
 from vocoder.training.validation import Validator
 
 
@@ -33,13 +35,15 @@ def train(recipe: Recipe, run_folder: Path, console: Console | None = None) -> d
     console = console or Console()
     text = dump_recipe(recipe)
     _claim(run_folder, recipe, text)
-    torch.set_num_threads(recipe.training.threads)
-    torch.manual_seed(recipe.training.seed)
     mixed = {"float32": "no", "bfloat16": "bf16"}[recipe.training.precision]
-    accelerator = Accelerator(mixed_precision=mixed)
+    # Without CUDA accelerate would take MPS, which has no float64, or leave torchrun's processes
+    # unconnected.
+    accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=mixed)
+    torch.set_num_threads(recipe.training.threads)  # accelerate may have chosen otherwise
+    torch.manual_seed(recipe.training.seed)
     model = recipe.build_model()
-    if recipe.initialise_from is not None:
-        initialise_from(model, Path(recipe.initialise_from))
+    if recipe.initialise_from is not None and latest_checkpoint(run_folder / "checkpoints") is None:
+        load_weights(model, find_checkpoint(recipe.initialise_from) / MODEL)
     with _progress(console, accelerator.is_main_process) as progress:
         recordings = {
             split: _load(recipe, split, progress)
@@ -67,7 +71,9 @@ def train(recipe: Recipe, run_folder: Path, console: Console | None = None) -> d
         console.print(
             f"{'resumed at' if resumed else 'starting from'} step {trainer.step} of "
             f"{recipe.training.steps}: {model.parameters_count / 1e6:.2f} M parameters, "
-            f"{hours:.2f} h of speech, {len(recordings['valid'])} validation utterances"
+            f"{hours:.2f} h of speech, {len(recordings['valid'])} validation utterances, "
+            f"{accelerator.num_processes} process{'es' if accelerator.num_processes > 1 else ''}",
+            soft_wrap=True,
         )
         validator = Validator(
             model,
@@ -93,16 +99,11 @@ def train(recipe: Recipe, run_folder: Path, console: Console | None = None) -> d
             assert validator is not None
             scores.update(validator(step, weights))
             shown = "  ".join(f"{name} {value:.3f}" for name, value in scores.items())
-            progress.console.print(f"step {step}: {shown}")
+            progress.console.print(f"step {step}: {shown}", soft_wrap=True)
             return dict(scores)
 
         trainer.run(on_step, validate)
     return scores
-
-
-def is_main_process() -> bool:
-    """Whether this process is the only one or the first that ``accelerate launch`` started."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 class Throughput:
@@ -139,7 +140,7 @@ def _claim(run_folder: Path, recipe: Recipe, text: str) -> None:
     write_text(saved, text)
 
 
-def _load(recipe: Recipe, split: str, progress: Progress) -> list:
+def _load(recipe: Recipe, split: str, progress: Progress) -> list[Recording]:
     task = progress.add_task(f"loading {split}", total=None)
     return load_recordings(
         recipe.data.manifests,
@@ -148,6 +149,7 @@ def _load(recipe: Recipe, split: str, progress: Progress) -> list:
         recipe.pitch,
         cache_folder() / "pitch",
         recipe.training.threads,
+        recipe.training.validate_utterances if split == "valid" else None,
         lambda done, total: progress.update(task, completed=done, total=total),
     )
 

@@ -4,8 +4,10 @@ Nothing is shuffled or consumed, so a resumed run sees what the uninterrupted on
 and several processes share a step's batch by taking their slices of it.
 """
 
+import hashlib
 import math
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +15,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from joblib import Parallel, delayed
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor
 from torchaudio.functional import resample
 
@@ -41,6 +43,22 @@ class DataConfig(Config):
     gain_db: tuple[float, float] = (-12.0, 6.0)
     speeds: tuple[str, ...] = ("1/1",)
     speaker_balance: float = Field(0.5, ge=0, le=1)
+
+    @field_validator("speeds")
+    @classmethod
+    def _are_fractions(cls, speeds: tuple[str, ...]) -> tuple[str, ...]:
+        if not speeds:
+            raise ValueError('name at least one speed, such as "1/1"')
+        for speed in speeds:
+            parse_speed(speed)
+        return speeds
+
+    @field_validator("gain_db")
+    @classmethod
+    def _is_a_range(cls, gain_db: tuple[float, float]) -> tuple[float, float]:
+        if gain_db[0] > gain_db[1]:
+            raise ValueError("the lower gain comes first")
+        return gain_db
 
 
 class Recording(NamedTuple):
@@ -72,13 +90,15 @@ def load_recordings(
     pitch: PitchConfig,
     cache_dir: Path,
     jobs: int = 1,
+    limit: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Recording]:
-    """All utterances of one split, decoded and with Praat's pitch, in the manifests' order.
+    """The utterances of one split, decoded and with Praat's pitch, in the manifests' order.
 
     Args:
         cache_dir: folder where pitch tracks are remembered.
         jobs: processes that decode and analyse.
+        limit: load no more than so many, evenly spread over the split.
         progress: told how many of how many are loaded.
 
     Raises:
@@ -92,6 +112,8 @@ def load_recordings(
     ]
     if not wanted:
         raise CorpusError(f"no {split!r} utterances in {', '.join(manifests)}")
+    if limit is not None and limit < len(wanted):
+        wanted = [wanted[index * len(wanted) // limit] for index in range(limit)]
     load = delayed(_load_recording)
     loaded = Parallel(n_jobs=jobs, return_as="generator")(
         load(path, utterance, spec, pitch, cache_dir) for path, utterance in wanted
@@ -134,7 +156,7 @@ class SegmentSource:
     ) -> None:
         self.recordings, self.config, self.spec = recordings, config, spec
         self.context, self.seed = context, seed
-        self.speeds = [_parse_speed(speed) for speed in config.speeds]
+        self.speeds = [parse_speed(speed) for speed in config.speeds]
         self.cumulative = np.cumsum(_weights(recordings, config.speaker_balance))
 
     def batch(self, step: int, rank: int = 0, processes: int = 1) -> Batch:
@@ -152,6 +174,15 @@ class SegmentSource:
         mel = self.spec.mel(waveform)[:, :, margin : margin + left + self.frames + right]
         start = (margin + left) * hop
         return Batch(waveform[:, start : start + self.frames * hop], mel, f0_hz, voicing)
+
+    @cached_property
+    def data_hash(self) -> str:
+        """Twelve hexadecimal digits over the recordings: which there are, and every sample."""
+        digest = hashlib.sha256()
+        for recording in self.recordings:
+            digest.update(recording.utterance.model_dump_json().encode())
+            digest.update(recording.samples.tobytes())
+        return digest.hexdigest()[:12]
 
     @property
     def frames(self) -> int:
@@ -220,10 +251,14 @@ def _stretch(waveform: Float[Tensor, " samples"], fast: int, slow: int) -> Tenso
     return waveform if fast == slow else resample(waveform, fast, slow)
 
 
-def _parse_speed(speed: str) -> tuple[int, int]:
-    """Numerator and denominator of a rate such as "9/8"."""
+def parse_speed(speed: str) -> tuple[int, int]:
+    """Numerator and denominator of a rate of playback such as "9/8", in lowest terms.
+
+    >>> parse_speed("18/16")
+    (9, 8)
+    """
     fast, _, slow = speed.partition("/")
-    if not (fast.isdigit() and slow.isdigit() and int(fast) and int(slow)):
-        raise CorpusError(f"speed {speed!r} is no fraction such as 9/8")
+    if not (fast.isdecimal() and slow.isdecimal() and int(fast) and int(slow)):
+        raise ValueError(f"speed {speed!r} is no fraction such as 9/8")
     common = math.gcd(int(fast), int(slow))
     return int(fast) // common, int(slow) // common

@@ -130,20 +130,25 @@ class MelSpec(Config):
         """The mel filters over the n_fft // 2 + 1 frequencies, float64, on the CPU."""
         return _filterbank(self, torch.device("cpu"), torch.float64).clone()
 
-    def mel(self, waveform: Tensor) -> Float[Tensor, "batch n_mels frames"]:
+    def mel(
+        self, waveform: Tensor, precision: torch.dtype | None = None
+    ) -> Float[Tensor, "batch n_mels frames"]:
         """The mel spectrogram, differentiable in the waveform.
 
-        Computed in float64 (but on devices that have none), since the rounding of a float32 FFT
-        is heard 1e-3 deep in the quiet bins of real speech; returned in the waveform's precision.
+        By default computed in float64 (but on devices that have none), since the rounding of a
+        float32 FFT is heard 1e-3 deep in the quiet bins of real speech; returned in the
+        waveform's precision.
 
         Args:
             waveform: (batch, samples) in [-1, 1] at `sample_rate`.
+            precision: of the computation, where speed matters more than the quiet bins.
 
         Raises:
             MelError: not (batch, samples), not floating point, empty, NaN or infinite.
         """
         _check_waveform(waveform)
-        precision = torch.float32 if waveform.device.type == "mps" else torch.float64
+        if precision is None:
+            precision = torch.float32 if waveform.device.type == "mps" else torch.float64
         # Mixed precision would round the energies to 8 bits before the logarithm.
         with torch.autocast(device_type=waveform.device.type, enabled=False):
             padded = self._padded(waveform.to(precision))

@@ -1,25 +1,28 @@
 """The source-filter vocoder: harmonic and noise excitation through learned time-varying filters.
 
     mel ─▶ PitchPredictor ─▶ F0, voicing ─▶ pulse train ──▶ harmonic filter ─┐
-      └──▶ FilterNetwork ──▶ filters             noise ──▶ noise filter ─────┴─▶ waveform
+      └──▶ FilterNetwork ──▶ filters             noise ──▶ noise filter ─────┴─▶ spectrum
+    spectrum ─▶ its own mel ─▶ what is missing to the given one ─▶ correction ─▶ waveform
 
 Everything learned runs at frame rate and is real-valued; everything at sample rate is signal
 processing. After the neural homomorphic vocoder (Liu, Chen and Yu, Interspeech 2020) and DDSP
 (arXiv 2001.04643); departing from both, the filters are complex responses applied in the short-time
 spectrum, and they start from the mel itself: each filter's log gain is the mel's own envelope,
-interpolated in time and frequency, plus a learned correction. A silent mel is therefore silent, and
-a louder mel louder, before anything is learned.
+interpolated in time and frequency, plus a learned correction. A silent mel is therefore silent,
+and a louder mel louder, before anything is learned. At the end the loop is closed: the mel of what
+would come out is compared with the mel that went in, and the spectrum is filtered by the
+difference. No network knows beforehand how harmonics and noise will add up in each mel bin;
+listening does.
 """
 
 import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from vocoder.config import Config
 from vocoder.dsp.framing import boundary_values, fit_length, hold_ends, interpolate_linear
@@ -32,21 +35,27 @@ from vocoder.dsp.spectral_filter import (
     short_time_spectrum,
 )
 from vocoder.errors import AudioError, MelError, PitchError
+from vocoder.features.envelope import bin_weights, white_noise_level
 from vocoder.features.mel import MelSpec
 from vocoder.features.pitch import validate_f0
 from vocoder.models.base import Vocoder
-from vocoder.models.layers import Context, ConvNeXtBlock
+from vocoder.models.filter_network import FilterNetwork
 from vocoder.models.pitch_predictor import PitchEstimate, PitchPredictor, PitchPredictorConfig
 
 QUIETEST_NEPERS = -12.0
 """What the networks see of a mel is clamped here, 104 dB below full-scale white noise, less than a
 16-bit step: frames of digital silence and of padding look alike whatever the mel's own floor is."""
 
+LARGEST_CORRECTION_NEPERS = 2.0
+"""Bound of the mel correction, 17 dB."""
+
 
 class SourceFilterConfig(Config):
     """Size of the filter network and shape of the filters.
 
     ``steps_per_frame`` filters a mel frame, each applied to windows of ``window_steps`` such steps.
+    ``noise_modulation`` moves the noise in step with the pulse; ``mel_correction`` filters the
+    output by what its own mel lacks to the given one.
     """
 
     channels: int = Field(256, ge=1)
@@ -57,6 +66,7 @@ class SourceFilterConfig(Config):
     steps_per_frame: int = Field(2, ge=1)
     window_steps: int = Field(4, ge=2, multiple_of=2)
     noise_modulation: bool = True
+    mel_correction: bool = True
     pitch: PitchPredictorConfig = PitchPredictorConfig()
 
 
@@ -74,45 +84,6 @@ class Controls(NamedTuple):
     harmonic_imaginary: Tensor
     noise_gain: Tensor
     modulation: Tensor
-
-
-class FilterNetwork(nn.Module):
-    """From normalised mel frames to corrections of the envelope, phases and noise modulation."""
-
-    def __init__(self, config: SourceFilterConfig, n_mels: int, n_bins: int) -> None:
-        super().__init__()
-        self.config, self.n_bins = config, n_bins
-        self.input = Context(n_mels, config.channels, 2, 2)
-        self.blocks = nn.ModuleList(
-            ConvNeXtBlock(
-                config.channels, config.expansion, config.left, config.right, 1 / config.blocks
-            )
-            for _ in range(config.blocks)
-        )
-        self.norm = nn.LayerNorm(config.channels)
-        self.output = nn.Linear(config.channels, config.steps_per_frame * 4 * n_bins + 2)
-        with torch.no_grad():
-            self.output.weight.mul_(0.1)
-            bias = self.output.bias[:-2].view(config.steps_per_frame, 4, n_bins)
-            # No correction of the harmonic envelope, zero phase, noise 9 dB below the harmonics.
-            bias.copy_(torch.tensor([0.0, 1.0, 0.0, -1.0])[:, None].expand_as(bias))
-            self.output.bias[-2:] = 0
-
-    @property
-    def context(self) -> tuple[int, int]:
-        """Frames looked back and ahead."""
-        return (
-            2 + self.config.blocks * self.config.left,
-            2 + self.config.blocks * self.config.right,
-        )
-
-    def forward(self, x: Float[Tensor, "batch frames n_mels"]) -> tuple[Tensor, Tensor]:
-        x = self.input(x)
-        for block in self.blocks:
-            x = block(x)
-        output = self.output(self.norm(x)).float()
-        shape = (x.shape[0], x.shape[1] * self.config.steps_per_frame, 4, self.n_bins)
-        return output[..., :-2].reshape(shape), output[..., -2:]
 
 
 class SourceFilter(Vocoder):
@@ -135,11 +106,20 @@ class SourceFilter(Vocoder):
         self.n_fft = config.window_steps * self.step_length
         n_bins = self.n_fft // 2 + 1
         self.pitch_predictor = PitchPredictor(config.pitch, spec.n_mels)
-        self.filter_network = FilterNetwork(config, spec.n_mels, n_bins)
+        self.filter_network = FilterNetwork(
+            spec.n_mels,
+            n_bins,
+            config.steps_per_frame,
+            config.channels,
+            config.expansion,
+            config.blocks,
+            config.left,
+            config.right,
+        )
         self.white_level: Tensor
-        self.register_buffer("white_level", _white_noise_level(spec), persistent=False)
+        self.register_buffer("white_level", white_noise_level(spec), persistent=False)
         self.bin_weights: Tensor
-        self.register_buffer("bin_weights", _bin_weights(spec, n_bins), persistent=False)
+        self.register_buffer("bin_weights", bin_weights(spec, n_bins), persistent=False)
 
     @property
     def context(self) -> tuple[int, int]:
@@ -148,14 +128,19 @@ class SourceFilter(Vocoder):
         return max(pitch[0], filters[0]), max(pitch[1], filters[1])
 
     @property
-    def _window_frames(self) -> int:
-        """Mel frames over which a filter reaches to one side: analysis and synthesis window."""
-        return math.ceil(self.n_fft / self.spec.hop_length)
+    def reach_frames(self) -> int:
+        """Mel frames over which signal processing reaches to one side: the windows of analysis and
+        synthesis and an interpolated frame, and for the mel correction its own window, the filter
+        that is corrected and one more frame between which it is interpolated."""
+        window = math.ceil(self.n_fft / self.spec.hop_length)
+        if not self.config.mel_correction:
+            return window + 1
+        return window + math.ceil(self.spec.n_fft / 2 / self.spec.hop_length) + window + 1
 
     @property
     def lookahead_frames(self) -> int:
         """Mel frames after its own that a sample may depend on."""
-        return self.context[1] + self._window_frames + 1
+        return self.context[1] + self.reach_frames
 
     @property
     def latency_seconds(self) -> float:
@@ -167,10 +152,10 @@ class SourceFilter(Vocoder):
     def history_frames(self) -> int:
         """Mel frames before its own that a sample may depend on, but for the excitation's phase,
         which counts the cycles of the whole past."""
-        return self.context[0] + self._window_frames + 1
+        return self.context[0] + self.reach_frames
 
     def log_gain(self, mel: Float[Tensor, "batch n_mels frames"]) -> Tensor:
-        """(batch, frames, n_mels): nepers above white noise of unit power, zero if that is heard."""
+        """(batch, frames, n_mels): nepers above what white noise of unit power gives."""
         return self.spec.log_amplitude(mel).transpose(1, 2) - self.white_level
 
     def pad_context(self, mel: Float[Tensor, "batch n_mels frames"], tail: int = 0) -> Tensor:
@@ -192,7 +177,8 @@ class SourceFilter(Vocoder):
         output, depths = self.filter_network(
             self._network_input(gain, self.filter_network.context)
         )
-        envelope = self._step_envelope(gain)
+        left, right = self.context
+        envelope = self._at_steps(gain[:, left - 1 : gain.shape[1] - right + 1])
         harmonic, real, imaginary, noise = output.unbind(dim=2)
         norm = torch.rsqrt(real.square() + imaginary.square() + 1e-6)
         depth = torch.tanh(depths.square().sum(-1, keepdim=True).add(1e-6).sqrt())
@@ -208,9 +194,11 @@ class SourceFilter(Vocoder):
         voicing: Float[Tensor, "batch frames"],
         noise: Float[Tensor, "batch samples"],
         phase_boundaries: Float[Tensor, "batch frames_plus_one"] | None = None,
+        mel_gain: Float[Tensor, "batch frames n_mels"] | None = None,
     ) -> Float[Tensor, "batch samples"]:
         """Waveform from controls, F0 (Hz), voicing (0 to 1) and unit-power white noise.
 
+        ``mel_gain``, log gains of the given mel without context, asks for the mel correction.
         ``phase_boundaries`` (cycles) is that of the whole track where ``f0_hz`` is a part of one:
         how F0 ran across the cut is not known here, and the phase would stay wrong after it.
         """
@@ -237,7 +225,20 @@ class SourceFilter(Vocoder):
         breath = filter_spectrum(
             short_time_spectrum(noise, *window), cover_ends(controls.noise_gain.exp(), *window)
         )
-        return from_short_time_spectrum(harmonic + breath, *window)
+        spectrum = harmonic + breath
+        if mel_gain is not None:
+            correction = self._mel_correction(from_short_time_spectrum(spectrum, *window), mel_gain)
+            spectrum = filter_spectrum(spectrum, cover_ends(correction.exp(), *window))
+        return from_short_time_spectrum(spectrum, *window)
+
+    def _mel_correction(
+        self, waveform: Float[Tensor, "batch samples"], mel_gain: Tensor
+    ) -> Float[Tensor, "batch steps bins"]:
+        """Log gain (nepers) by which a waveform's mel differs from the one wanted, at the filters'
+        times and frequencies."""
+        own = self.log_gain(self.spec.mel(waveform, waveform.dtype))[:, : mel_gain.shape[1]]
+        bound = LARGEST_CORRECTION_NEPERS
+        return self._at_steps(hold_ends((mel_gain - own).clamp(-bound, bound), 1, 1))
 
     def forward(
         self,
@@ -247,11 +248,14 @@ class SourceFilter(Vocoder):
         f0_scale: float = 1.0,
         noise: Float[Tensor, "batch samples"] | None = None,
         generator: torch.Generator | None = None,
+        mel_correction: bool | None = None,
         chunk_frames: int = 1024,
     ) -> Float[Tensor, "batch samples"]:
         """Waveform of ``frames * hop_length`` samples; arguments and errors as of :meth:`chunks`,
         of which this is the whole."""
-        pieces = self.chunks(mel, f0_hz, voicing, f0_scale, noise, generator, chunk_frames)
+        pieces = self.chunks(
+            mel, f0_hz, voicing, f0_scale, noise, generator, mel_correction, chunk_frames
+        )
         return torch.cat(list(pieces), dim=1)
 
     def chunks(
@@ -262,6 +266,7 @@ class SourceFilter(Vocoder):
         f0_scale: float = 1.0,
         noise: Float[Tensor, "batch samples"] | None = None,
         generator: torch.Generator | None = None,
+        mel_correction: bool | None = None,
         chunk_frames: int = 1024,
     ) -> Iterator[Float[Tensor, "batch samples"]]:
         """The waveform in pieces of ``chunk_frames`` frames, in bounded memory.
@@ -273,6 +278,9 @@ class SourceFilter(Vocoder):
             voicing: 0 (noise only) to 1, from outside; predicted when absent.
             f0_scale: factor on F0.
             noise: unit-power white noise (batch, samples); drawn from ``generator`` when absent.
+            mel_correction: filter the output by what its mel lacks to the given one. By default
+                where the model was trained so and ``f0_scale`` is one; pass False too where F0
+                from outside is not that of the mel, whose harmonics would be forced upon it.
             chunk_frames: frames synthesised at a time; the signal does not depend on it, but noise
                 drawn here for a batch of several does.
 
@@ -293,7 +301,7 @@ class SourceFilter(Vocoder):
             raise ValueError(f"chunk_frames is {chunk_frames}: at least one frame at a time")
         # Silence sounds on after the end as far as a window reaches, so that the last frames are
         # what they would be within a mel padded with the floor.
-        margin = self._window_frames + 1
+        margin = self.reach_frames
         gain = self.log_gain(self.pad_context(mel, tail=margin))
         if f0_hz is None or voicing is None:
             predicted = self._predict_pitch(gain, n_frames + margin, chunk_frames)
@@ -307,6 +315,8 @@ class SourceFilter(Vocoder):
             raise PitchError("voicing must lie between 0 (noise) and 1 (voice) in every frame")
         boundaries = boundary_values(f0_hz, hop, self.spec.center_offset)
         phase = boundary_phase(boundaries, self.sample_rate, hop)
+        if mel_correction is None:
+            mel_correction = self.config.mel_correction and f0_scale == 1
         left, right = self.context
         drawn = mel.new_empty(mel.shape[0], 0)
         for start in range(0, n_frames, chunk_frames):
@@ -325,6 +335,7 @@ class SourceFilter(Vocoder):
                 voicing[:, first:last],
                 excitation,
                 phase[:, first : last + 1],
+                gain[:, left + first : left + last] if mel_correction else None,
             )
             yield piece[:, (start - first) * hop : (stop - first) * hop]
 
@@ -347,21 +358,18 @@ class SourceFilter(Vocoder):
         cropped = gain[:, left - context[0] : gain.shape[1] - (right - context[1])]
         return cropped.clamp(min=QUIETEST_NEPERS) / 3 + 2
 
-    def _step_envelope(self, gain: Tensor) -> Float[Tensor, "batch steps bins"]:
-        """The mel's envelope at the filters' times and frequencies, linear in between, in nepers."""
-        left, right = self.context
+    def _at_steps(self, values: Tensor) -> Float[Tensor, "batch steps bins"]:
+        """Values a mel frame and band, with one frame more at either end, interpolated linearly to
+        the filters' times and frequencies."""
         steps = self.config.steps_per_frame
-        n_frames = gain.shape[1] - left - right
-        before, here, after = (
-            gain[:, left + shift : left + shift + n_frames] for shift in (-1, 0, 1)
-        )
+        before, here, after = values[:, :-2], values[:, 1:-1], values[:, 2:]
         rows = []
         for step in range(steps):
             position = step / steps - self.spec.center_offset / self.spec.hop_length
             neighbour = before if position < 0 else after
             rows.append(torch.lerp(here, neighbour, abs(position)))
         # Eight bits of mantissa would be a quarter of a decibel.
-        with torch.autocast(gain.device.type, enabled=False):
+        with torch.autocast(values.device.type, enabled=False):
             return torch.stack(rows, dim=2).flatten(1, 2) @ self.bin_weights
 
     @staticmethod
@@ -375,26 +383,3 @@ class SourceFilter(Vocoder):
                 f"{expected}: give one value a mel frame"
             )
         return hold_ends(values.to(mel)[:, :, None], 0, tail)[:, :, 0]
-
-
-def _white_noise_level(spec: MelSpec) -> Float[Tensor, " n_mels"]:
-    """Natural log amplitude that unit-power white noise has in each mel bin.
-
-    The magnitude of a bin is Rayleigh-distributed: its mean is √π/2 of its root mean square.
-    """
-    window = torch.hann_window(spec.win_length, periodic=True, dtype=torch.float64)
-    rms = window.square().sum().sqrt()
-    weights = spec.filterbank().double().sum(dim=1)
-    if spec.power == 1:
-        return torch.log(weights * rms * math.sqrt(math.pi) / 2).float()
-    return torch.log((weights * rms.square()).sqrt()).float()
-
-
-def _bin_weights(spec: MelSpec, n_bins: int) -> Float[Tensor, "n_mels bins"]:
-    """Matrix that interpolates values at the mel bands' centres to ``n_bins`` frequencies."""
-    filters = spec.filterbank().double().numpy()
-    frequencies = np.linspace(0, spec.sample_rate / 2, filters.shape[1])
-    centres = filters @ frequencies / filters.sum(axis=1)
-    targets = np.linspace(0, spec.sample_rate / 2, n_bins)
-    rows = [np.interp(targets, centres, unit) for unit in np.eye(spec.n_mels)]
-    return torch.tensor(np.stack(rows), dtype=torch.float32)

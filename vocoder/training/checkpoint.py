@@ -12,15 +12,16 @@ import json
 import os
 import shutil
 import subprocess
-from importlib.metadata import version
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from vocoder import __version__
 from vocoder.errors import CheckpointError
 
 MODEL, TRAINING, METADATA, RECIPE = (
@@ -42,11 +43,12 @@ def save_checkpoint(
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    save_file(_contiguous(model_state), partial / MODEL)
+    (partial / MODEL).write_bytes(save(_contiguous(model_state)))
     if training_state is not None:
-        save_file(_contiguous(training_state), partial / TRAINING)
-    (partial / RECIPE).write_text(recipe_text)
-    (partial / METADATA).write_text(json.dumps(metadata, indent=2, sort_keys=True) + "\n")
+        (partial / TRAINING).write_bytes(save(_contiguous(training_state)))
+    (partial / RECIPE).write_text(recipe_text, encoding="utf-8")
+    described = json.dumps(metadata, indent=2, sort_keys=True, allow_nan=False)
+    (partial / METADATA).write_text(f"{described}\n", encoding="utf-8")
     if folder.exists():
         # A folder cannot be renamed onto a full one: the old one steps aside for that moment.
         aside = folder.with_name(f".{folder.name}.old")
@@ -74,25 +76,37 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 def load_weights(model: nn.Module, path: Path) -> None:
     """Load ``model.safetensors`` strictly: every weight must be there, with its shape."""
     tensors = read_tensors(path)
-    expected = model.state_dict()
-    missing, surplus = sorted(expected.keys() - tensors), sorted(tensors.keys() - expected)
-    wrong = sorted(
-        name for name in expected.keys() & tensors if expected[name].shape != tensors[name].shape
-    )
-    if missing or surplus or wrong:
-        parts = [("missing", missing), ("unknown", surplus), ("of another shape", wrong)]
-        found = "; ".join(f"{what}: {', '.join(names[:3])}" for what, names in parts if names)
-        raise CheckpointError(f"{path}: does not fit the model of its recipe ({found})")
+    check_tensors(tensors, model.state_dict(), path)
     model.load_state_dict(tensors)
+
+
+def check_tensors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path) -> None:
+    """Raise CheckpointError unless the names and shapes agree; the first of each kind are named."""
+    parts = {
+        "missing": expected.keys() - found,
+        "unknown": found.keys() - expected,
+        "of another shape": {
+            name for name in expected.keys() & found if expected[name].shape != found[name].shape
+        },
+    }
+    if any(parts.values()):
+        wrong = "; ".join(f"{w}: {', '.join(sorted(n)[:3])}" for w, n in parts.items() if n)
+        raise CheckpointError(
+            f"{path}: does not fit the model of its recipe ({wrong}); the files of a checkpoint "
+            "belong together, copy the whole folder again"
+        )
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:
     """``metadata.json`` of a checkpoint."""
     path = folder / METADATA
     try:
-        return dict(json.loads(path.read_text()))
+        metadata = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path}: no readable metadata ({error})") from error
+    if not isinstance(metadata, dict) or not metadata.keys() >= {"step", "mel_fingerprint"}:
+        raise CheckpointError(f"{path}: lacks step or mel_fingerprint; copy the checkpoint again")
+    return metadata
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
@@ -120,15 +134,18 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str
 
 
 def restore_optimizer(
-    optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], prefix: str
+    optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], prefix: str, path: Path
 ) -> None:
-    """Put back what :func:`optimizer_tensors` gave."""
+    """Put back what :func:`optimizer_tensors` gave: moments of all parameters, or of none yet."""
     state: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        if key.startswith(f"{prefix}."):
-            index, name = key.removeprefix(f"{prefix}.").split(".")
-            state.setdefault(int(index), {})[name] = value
+    for key, value in under_prefix(tensors, prefix).items():
+        index, name = key.split(".")
+        state.setdefault(int(index), {})[name] = value
     groups = optimizer.state_dict()["param_groups"]
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for name in ("exp_avg", "exp_avg_sq") if state else ():
+        found = {f"{prefix}.{i}.{name}": v[name] for i, v in state.items() if name in v}
+        check_tensors(found, {f"{prefix}.{i}.{name}": p for i, p in enumerate(parameters)}, path)
     optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 
@@ -144,7 +161,7 @@ def under_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def provenance() -> dict[str, str]:
-    """Version of the package and, in a git checkout, its revision."""
+    """Version of the package and, in a git checkout, the revision."""
     result = subprocess.run(
         ["git", "describe", "--always", "--dirty"],
         cwd=Path(__file__).parent,
@@ -153,7 +170,7 @@ def provenance() -> dict[str, str]:
         check=False,
     )
     revision = result.stdout.strip() if result.returncode == 0 else "unknown"
-    return {"vocoder_version": version("vocoder"), "git_revision": revision}
+    return {"vocoder_version": __version__, "git_revision": revision}
 
 
 def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,10 +1,10 @@
 """From a batch to named losses; the same code serves training and validation."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from jaxtyping import Bool, Float
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from vocoder.config import Config
@@ -24,9 +24,13 @@ from vocoder.losses.pitch import f0_classification_loss, voicing_loss
 from vocoder.losses.spectral import SpectralLoss, SpectralLossConfig
 from vocoder.models.source_filter import SourceFilter
 
-EDGE_FRAMES = 2
+EDGE_FRAMES = 4
 """Frames at either end of a segment that no waveform loss sees: the filters' windows reach out of
 the segment there, and what sounds beyond is unknown."""
+
+
+UNVOICED_WEIGHT = 0.1
+"""What an unvoiced frame, whose F0 is interpolated, counts in the F0 loss."""
 
 
 class LossConfig(Config):
@@ -40,6 +44,15 @@ class LossConfig(Config):
     f0_weight: float = Field(0.1, ge=0)
     voicing_weight: float = Field(0.1, ge=0)
     predicted_pitch: float = Field(0.5, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _one_mel_for_each_window(self) -> Self:
+        windows, bands = len(self.spectral.n_ffts), len(self.spectral.n_mels)
+        if windows == 0 or windows != bands:
+            raise ValueError(
+                f"spectral has {windows} n_ffts and {bands} n_mels: give one band count a window"
+            )
+        return self
 
 
 class AdversarialConfig(Config):
@@ -57,6 +70,12 @@ class AdversarialConfig(Config):
     learning_rate: float = Field(4e-4, gt=0)
     spectrogram: SpectrogramDiscriminatorConfig | None = SpectrogramDiscriminatorConfig()
     period: PeriodDiscriminatorConfig | None = PeriodDiscriminatorConfig()
+
+    @model_validator(mode="after")
+    def _some_discriminator(self) -> Self:
+        if self.spectrogram is None and self.period is None:
+            raise ValueError("both discriminators are null; write adversarial: null instead")
+        return self
 
 
 class GeneratorOutput(NamedTuple):
@@ -86,22 +105,27 @@ class SourceFilterObjective(nn.Module):
         gain = model.log_gain(batch.mel)
         pitch = model.estimate_pitch(gain)
         choose = from_prediction[:, None]
+        left, right = model.context
         estimate = model.synthesise(
             model.controls(gain),
             torch.where(choose, pitch.f0_hz.detach(), batch.f0_hz),
             torch.where(choose, pitch.voicing.detach(), batch.voicing),
             noise,
+            mel_gain=gain[:, left : gain.shape[1] - right] if model.config.mel_correction else None,
         )
         edge = EDGE_FRAMES * model.spec.hop_length
         reference, estimate = batch.waveform[:, edge:-edge], estimate[:, edge:-edge]
         predictor = model.config.pitch
         losses = self.spectral(reference, estimate)
         losses["f0"] = config.f0_weight * f0_classification_loss(
-            pitch.f0_logits, batch.f0_hz, batch.voicing, predictor.f0_min_hz, predictor.bin_cents
+            pitch.f0_logits,
+            batch.f0_hz,
+            batch.voicing,
+            predictor.f0_min_hz,
+            predictor.bin_cents,
+            unvoiced_weight=UNVOICED_WEIGHT,
         )
-        losses["voicing"] = config.voicing_weight * voicing_loss(
-            pitch.voicing_logit, batch.voicing
-        )
+        losses["voicing"] = config.voicing_weight * voicing_loss(pitch.voicing_logit, batch.voicing)
         return GeneratorOutput(reference, estimate, losses)
 
 
@@ -150,6 +174,5 @@ def adversarial_objective(
     scores, generated = discriminators(estimate)
     return {
         "adversarial": config.weight * generator_loss(scores, config.kind),
-        "feature_matching": config.feature_matching_weight
-        * feature_matching_loss(real, generated),
+        "feature_matching": config.feature_matching_weight * feature_matching_loss(real, generated),
     }

@@ -5,12 +5,11 @@ which of them use predicted pitch. A killed run therefore goes on with the same 
 number of processes that share the batch see the same utterances.
 """
 
-import json
 import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from accelerate import Accelerator
@@ -19,13 +18,12 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
 from vocoder.config import Config
-from vocoder.data.files import write_text
 from vocoder.data.segments import Batch, SegmentSource
 from vocoder.errors import CheckpointError, TrainingError
 from vocoder.models.source_filter import SourceFilter
 from vocoder.training.checkpoint import (
-    MODEL,
     TRAINING,
+    check_tensors,
     latest_checkpoint,
     optimizer_tensors,
     provenance,
@@ -37,7 +35,9 @@ from vocoder.training.checkpoint import (
     under_prefix,
     with_prefix,
 )
+from vocoder.training.losslog import LossLog, StepReport
 from vocoder.training.objectives import (
+    UNVOICED_WEIGHT,
     AdversarialConfig,
     Discriminators,
     LossConfig,
@@ -55,11 +55,12 @@ class TrainingConfig(Config):
 
     The learning rate rises linearly over ``warmup_steps`` and falls along half a cosine to
     ``final_learning_rate`` at ``steps``. ``precision``: "bfloat16" runs the networks in bfloat16
-    wherever autocast allows it; signal processing and losses stay in float32.
+    wherever autocast allows it; signal processing and losses stay in float32. Validation takes
+    ``validate_utterances`` of the split "valid", evenly spread.
     """
 
     steps: int = Field(ge=1)
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     learning_rate: float = Field(1e-3, gt=0)
     final_learning_rate: float = Field(1e-5, ge=0)
     warmup_steps: int = Field(500, ge=1)
@@ -71,18 +72,9 @@ class TrainingConfig(Config):
     threads: int = Field(2, ge=1)
     log_every: int = Field(50, ge=1)
     validate_every: int = Field(2000, ge=1)
+    validate_utterances: int = Field(50, ge=1)
     save_every: int = Field(1000, ge=1)
     keep_checkpoints: int = Field(2, ge=1)
-
-
-class StepReport(NamedTuple):
-    """What one step did: losses by name, gradient norm, learning rate, seconds of audio."""
-
-    step: int
-    losses: dict[str, float]
-    gradient_norm: float
-    learning_rate: float
-    audio_seconds: float
 
 
 def learning_rate(step: int, config: TrainingConfig, peak: float) -> float:
@@ -144,6 +136,7 @@ class Trainer:
         self._set_learning_rates(step)
         output = self.objective(batch, *self._draws(batch))
         losses = dict(output.losses)
+        losses["f0"] = losses["f0"] * self._voiced_share(batch)
         adversarial = self.adversarial
         if adversarial is not None and step >= adversarial.start_step:
             losses |= self._adversarial_step(output.reference, output.estimate, adversarial)
@@ -187,7 +180,8 @@ class Trainer:
         self._refuse_broken({"discriminator": loss})
         self.discriminator_optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
-        clip_grad_norm_(parameters, self.config.max_gradient_norm)
+        norm = clip_grad_norm_(parameters, self.config.max_gradient_norm)
+        self._refuse_broken({"discriminator gradient norm": norm})
         self.discriminator_optimizer.step()
         # The generator's pass needs no gradients of these weights, nor their synchronisation.
         for parameter in parameters:
@@ -196,6 +190,15 @@ class Trainer:
         with self.accelerator.autocast():
             losses = adversarial_objective(judges, reference, estimate, config)
         return losses | {"discriminator": loss.detach()}
+
+    def _voiced_share(self, batch: Batch) -> Tensor:
+        """Voiced frames here over those of the average process.
+
+        The F0 loss is a mean over voiced frames, of which each process has another number. Times
+        this share the mean over processes is the loss of the undivided batch.
+        """
+        weight = (UNVOICED_WEIGHT + (1 - UNVOICED_WEIGHT) * batch.voicing).sum()
+        return weight / self.accelerator.reduce(weight, "mean")
 
     def _draws(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """This process's share of the step's noise and of the segments with predicted pitch."""
@@ -223,10 +226,15 @@ class Trainer:
     def _refuse_broken(self, values: dict[str, Tensor]) -> None:
         for name, value in values.items():
             if not bool(torch.isfinite(value)):
-                raise TrainingError(
-                    f"{name} is {float(value)} at step {self.step}; no checkpoint was written. "
-                    f"Resume from the last one in {self.checkpoints} with a lower learning_rate"
-                )
+                number = float(value)
+                raise TrainingError(f"{name} is {number} at step {self.step}; {self._way_out}")
+
+    @property
+    def _way_out(self) -> str:
+        return (
+            f"no checkpoint was written after the last one in {self.checkpoints}: start a new run "
+            "from it (initialise_from) with a lower training.learning_rate"
+        )
 
     def _mean_over_processes(self, losses: dict[str, Tensor]) -> dict[str, float]:
         values = torch.stack([value.detach().float() for value in losses.values()])
@@ -243,28 +251,47 @@ class Trainer:
     # -- checkpoints -------------------------------------------------------------------------
 
     def resume(self) -> bool:
-        """Go on from the newest checkpoint of the run; False where there is none."""
+        """Go on from the newest checkpoint of the run; False where there is none.
+
+        Raises:
+            CheckpointError: it is corrupt, or was trained on other recordings.
+        """
         folder = latest_checkpoint(self.checkpoints)
         if folder is None:
             return False
-        state = read_tensors(folder / TRAINING)
-        expected = {**with_prefix(self.model.state_dict(), "generator")}
-        if missing := sorted(expected.keys() - state):
-            raise CheckpointError(f"{folder / TRAINING}: lacks {missing[0]}; start a new run")
-        self.model.load_state_dict(under_prefix(state, "generator"))
-        with torch.no_grad():
-            for name, value in under_prefix(state, "averaged").items():
-                self.averaged[name].copy_(value)
-        restore_optimizer(self.optimizer, state, "optimizer")
+        metadata, path = read_metadata(folder), folder / TRAINING
+        if metadata.get("data_hash") not in (None, self.source.data_hash):
+            raise CheckpointError(
+                f"{folder}: the recordings of the train split have changed since; put them back, "
+                "or start a new run from it (initialise_from)"
+            )
+        state = read_tensors(path)
+        self._restore(self.model, under_prefix(state, "generator"), path)
+        averaged = under_prefix(state, "averaged")
+        check_tensors(averaged, self.averaged, path)
+        for name, value in averaged.items():
+            self.averaged[name].copy_(value)
+        restore_optimizer(self.optimizer, state, "optimizer", path)
         if self.discriminators is not None:
             judges = self.accelerator.unwrap_model(self.discriminators)
-            judges.load_state_dict(under_prefix(state, "discriminators"))
-            restore_optimizer(self.discriminator_optimizer, state, "discriminator_optimizer")
-        self.step = int(read_metadata(folder)["step"])
+            self._restore(judges, under_prefix(state, "discriminators"), path)
+            restore_optimizer(self.discriminator_optimizer, state, "discriminator_optimizer", path)
+        self.step = int(metadata["step"])
         return True
 
+    @staticmethod
+    def _restore(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
+        check_tensors(tensors, module.state_dict(), path)
+        module.load_state_dict(tensors)
+
     def save(self, scores: dict[str, float]) -> Path | None:
-        """Write the checkpoint of the current step; only the main process does."""
+        """Write the checkpoint of the current step; only the main process does.
+
+        Raises:
+            TrainingError: something in it is not finite, or the processes have drifted apart; then
+                nothing is written.
+        """
+        self._refuse_drift()
         if not self.accelerator.is_main_process:
             return None
         state = {
@@ -276,16 +303,29 @@ class Trainer:
             judges = self.accelerator.unwrap_model(self.discriminators)
             state |= with_prefix(judges.state_dict(), "discriminators")
             state |= optimizer_tensors(self.discriminator_optimizer, "discriminator_optimizer")
+        for name, value in state.items():
+            if not bool(torch.isfinite(value).all()):
+                raise TrainingError(f"{name} is not finite at step {self.step}; {self._way_out}")
         folder = self.checkpoints / f"step-{self.step:08d}"
         save_checkpoint(folder, self.averaged, self.recipe_text, self._metadata(scores), state)
         prune_checkpoints(self.checkpoints, self.config.keep_checkpoints)
         return folder
+
+    def _refuse_drift(self) -> None:
+        """Stop unless all processes hold the same weights: averaged gradients keep them so."""
+        mine = torch.stack([p.detach().double().sum() for p in self.model.parameters()])
+        all_of_them = self.accelerator.gather(mine[None])
+        if not bool((all_of_them == mine).all()):
+            raise TrainingError(
+                f"the processes hold different weights at step {self.step}; {self._way_out}"
+            )
 
     def _metadata(self, scores: dict[str, float]) -> dict[str, Any]:
         return {
             "step": self.step,
             "scores": scores,
             "mel_fingerprint": self.model.spec.fingerprint,
+            "data_hash": self.source.data_hash,
             **provenance(),
         }
 
@@ -303,15 +343,15 @@ class Trainer:
             validate: called with the step and the averaged weights every ``validate_every`` steps
                 and at the end; gives scores by name.
         """
-        config, scores = self.config, {}
-        log = LossLog(self.run_folder / "losses.jsonl", self.step, self.accelerator)
+        config = self.config
+        log = LossLog(self.run_folder / "losses.jsonl", self.step, self.accelerator.is_main_process)
         while self.step < config.steps:
             started = time.perf_counter()
             report = self.train_step()
             log.add(report, time.perf_counter() - started)
             if on_step is not None:
                 on_step(report)
-            last = self.step == config.steps
+            last, scores = self.step == config.steps, {}
             if validate is not None and (last or self.step % config.validate_every == 0):
                 if self.accelerator.is_main_process:
                     scores = validate(self.step, self.averaged)
@@ -319,47 +359,3 @@ class Trainer:
             if last or self.step % config.save_every == 0:
                 log.flush()
                 self.save(scores)
-
-
-class LossLog:
-    """``losses.jsonl``: the losses of every step, exactly; a resumed run drops what comes again."""
-
-    def __init__(self, path: Path, first_step: int, accelerator: Accelerator) -> None:
-        self.path, self.active = path, accelerator.is_main_process
-        self.pending: list[str] = []
-        if not self.active:
-            return
-        kept = []
-        if path.is_file():
-            lines = path.read_text().splitlines()
-            kept = [line for line in lines if _step_of(line) < first_step]
-        write_text(path, "".join(f"{line}\n" for line in kept))
-
-    def add(self, report: StepReport, seconds: float) -> None:
-        """Note a step; it is written with the next tenth."""
-        row = {"step": report.step, "seconds": round(seconds, 4), **report.losses}
-        self.pending.append(json.dumps(row))
-        if len(self.pending) >= 10:
-            self.flush()
-
-    def flush(self) -> None:
-        """Append what is noted."""
-        if self.active and self.pending:
-            with self.path.open("a") as file:
-                file.write("".join(f"{line}\n" for line in self.pending))
-        self.pending = []
-
-
-def _step_of(line: str) -> float:
-    """Step of a line of the log; a line that a killed run left unfinished counts as the future."""
-    try:
-        return float(json.loads(line)["step"])
-    except ValueError:
-        return math.inf
-
-
-def initialise_from(model: nn.Module, folder: Path) -> None:
-    """Start from the weights of another run's checkpoint."""
-    from vocoder.training.checkpoint import load_weights
-
-    load_weights(model, folder / MODEL)

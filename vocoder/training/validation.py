@@ -1,5 +1,6 @@
 """Validation on whole utterances, in use as a user would: mel in, waveform out."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,11 +14,12 @@ from torch.utils.tensorboard import SummaryWriter
 
 from vocoder.data.segments import Recording
 from vocoder.dsp.framing import fit_length
+from vocoder.errors import AudioError
 from vocoder.losses.pitch import f0_error_cents
 from vocoder.losses.spectral import SpectralLoss, SpectralLossConfig
 from vocoder.metrics.pesq import pesq_wb
 from vocoder.models.source_filter import SourceFilter
-from vocoder.training.trainer import StepReport
+from vocoder.training.losslog import StepReport
 
 matplotlib.use("Agg")
 
@@ -27,7 +29,8 @@ class Validator:
 
     Scores: ``stft`` and ``mel`` (the training losses, on whole utterances with predicted pitch),
     ``pesq_wb``, ``f0_cents`` (over frames voiced in Praat's track) and ``voicing_error`` (share of
-    frames).
+    frames). Utterances for which a score is not defined (no voiced frame, nothing that PESQ takes
+    for speech) do not count in its mean; a score that none has is left out.
     """
 
     pictured = 3
@@ -58,7 +61,10 @@ class Validator:
             self._score(recording, weights, step, index)
             for index, recording in enumerate(self.recordings)
         ]
-        scores = {name: float(np.nanmean([row[name] for row in rows])) for name in rows[0]}
+        scores = {}
+        for name in rows[0]:
+            if defined := [row[name] for row in rows if math.isfinite(row[name])]:
+                scores[name] = float(np.mean(defined))
         for name, value in scores.items():
             self.writer.add_scalar(f"valid/{name}", value, step)
         self.writer.flush()
@@ -85,10 +91,15 @@ class Validator:
             name = recording.path.stem
             self.writer.add_figure(f"valid/{name}", figure, step)
             self.writer.add_audio(f"valid/{name}", estimate[0], step, sample_rate)
-        losses = self.loss(reference, estimate)
+        length = max(reference.shape[1], *self.loss.config.n_ffts)
+        losses = self.loss(fit_length(reference, length), fit_length(estimate, length))
+        try:
+            pesq = pesq_wb(reference[0], estimate[0].clamp(-1, 1), sample_rate)
+        except AudioError:  # a silent or very short utterance: no reason to stop the training
+            pesq = math.nan
         return {
             **{name: float(value) for name, value in losses.items()},
-            "pesq_wb": pesq_wb(reference[0], estimate[0].clamp(-1, 1), sample_rate),
+            "pesq_wb": pesq,
             "f0_cents": float(f0_error_cents(pitch.f0_hz[0], truth.f0_hz, truth.voicing)),
             "voicing_error": float(
                 ((pitch.voicing[0] > 0.5) != (truth.voicing > 0.5)).float().mean()

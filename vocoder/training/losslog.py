@@ -1,0 +1,55 @@
+"""What every step did, kept exactly."""
+
+import json
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+from vocoder.data.files import write_text
+
+
+class StepReport(NamedTuple):
+    """What one step did: losses by name, gradient norm, learning rate, seconds of audio."""
+
+    step: int
+    losses: dict[str, float]
+    gradient_norm: float
+    learning_rate: float
+    audio_seconds: float
+
+
+class LossLog:
+    """``losses.jsonl``: the losses of every step, exactly; a resumed run drops what comes again."""
+
+    def __init__(self, path: Path, first_step: int, active: bool = True) -> None:
+        self.path, self.active = path, active
+        self.pending: list[str] = []
+        if not self.active:
+            return
+        kept = []
+        if path.is_file():
+            lines = path.read_text().splitlines()
+            kept = [line for line in lines if _step_of(line) < first_step]
+        write_text(path, "".join(f"{line}\n" for line in kept))
+
+    def add(self, report: StepReport, seconds: float) -> None:
+        """Note a step; it is written with the next tenth."""
+        row = {"step": report.step, "seconds": round(seconds, 4), **report.losses}
+        self.pending.append(json.dumps(row))
+        if len(self.pending) >= 10:
+            self.flush()
+
+    def flush(self) -> None:
+        """Append what is noted."""
+        if self.active and self.pending:
+            with self.path.open("a") as file:
+                file.write("".join(f"{line}\n" for line in self.pending))
+        self.pending = []
+
+
+def _step_of(line: str) -> float:
+    """Step of a line of the log; a line that a killed run left unfinished counts as the future."""
+    try:
+        return float(json.loads(line)["step"])
+    except ValueError:
+        return math.inf
