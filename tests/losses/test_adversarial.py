@@ -1,0 +1,85 @@
+"""Adversarial losses against values computed by hand."""
+
+import pytest
+import torch
+
+from vocoder.losses.adversarial import discriminator_loss, feature_matching_loss, generator_loss
+
+# Two discriminators: scores of two real and two generated segments each.
+REAL = [torch.tensor([[0.5], [2.0]]), torch.tensor([[-1.0], [1.0]])]
+FAKE = [torch.tensor([[0.0], [0.5]]), torch.tensor([[-2.0], [1.0]])]
+
+
+def test_least_squares():
+    # First: (0.25 + 1) / 2 + (0 + 0.25) / 2 = 0.75; second: (4 + 0) / 2 + (4 + 1) / 2 = 4.5.
+    assert float(discriminator_loss(REAL, FAKE, "least_squares")) == pytest.approx(2.625)
+    # First: (1 + 0.25) / 2 = 0.625; second: (9 + 0) / 2 = 4.5.
+    assert float(generator_loss(FAKE, "least_squares")) == pytest.approx(2.5625)
+
+
+def test_hinge():
+    # First: (0.5 + 0) / 2 + (1 + 1.5) / 2 = 1.5; second: (2 + 0) / 2 + (0 + 2) / 2 = 2.
+    assert float(discriminator_loss(REAL, FAKE, "hinge")) == pytest.approx(1.75)
+    # First: -0.25; second: 0.5.
+    assert float(generator_loss(FAKE, "hinge")) == pytest.approx(0.125)
+
+
+@pytest.mark.parametrize(("kind", "low"), [("least_squares", 0.0), ("hinge", -1.0)])
+def test_a_perfect_discriminator_has_nothing_to_learn(kind, low):
+    real, fake = [torch.ones(4, 3)], [torch.full((4, 3), low)]
+    assert float(discriminator_loss(real, fake, kind)) == 0.0
+    if kind == "hinge":  # nor has one that is surer still
+        assert float(discriminator_loss([10 * real[0]], [10 * fake[0]], kind)) == 0.0
+
+
+@pytest.mark.parametrize("kind", ["least_squares", "hinge"])
+def test_both_sides_pull_in_opposite_directions(kind):
+    real, fake = (torch.zeros(3, requires_grad=True) for _ in range(2))
+    discriminator_loss([real], [fake + 0.5], kind).backward()
+    assert real.grad is not None
+    assert fake.grad is not None
+    assert real.grad.max() < 0 < fake.grad.min()  # descent raises real scores, lowers others
+    fooled = torch.zeros(3, requires_grad=True)
+    generator_loss([fooled + 0.5], kind).backward()
+    assert fooled.grad is not None
+    assert fooled.grad.max() < 0  # and the generator raises its own
+
+
+@pytest.mark.parametrize("kind", ["least_squares", "hinge"])
+def test_discriminators_count_alike_whatever_they_score(kind):
+    # One with a hundred scores a segment counts as much as one with a single score.
+    wide = [REAL[0], REAL[1].expand(2, 100)], [FAKE[0], FAKE[1].expand(2, 100)]
+    torch.testing.assert_close(
+        discriminator_loss(*wide, kind), discriminator_loss(REAL, FAKE, kind)
+    )
+
+
+def test_feature_matching():
+    real = [[torch.tensor([1.0, -3.0]), torch.tensor([4.0])], [torch.tensor([0.1, 0.1])]]
+    fake = [[torch.tensor([2.0, -1.0]), torch.tensor([4.0])], [torch.tensor([0.1, 0.3])]]
+    # 1.5 / 2, 0 and 0.1 / 0.1, of three.
+    assert float(feature_matching_loss(real, fake)) == pytest.approx(1.75 / 3)
+    assert float(feature_matching_loss(real, real)) == 0.0
+    # No layer counts more for having larger numbers.
+    louder = [[100 * layer for layer in layers] for layers in real]
+    louder_fake = [[100 * layer for layer in layers] for layers in fake]
+    assert float(feature_matching_loss(louder, louder_fake)) == pytest.approx(1.75 / 3)
+
+
+def test_feature_matching_moves_the_generated_ones_only():
+    real, fake = torch.ones(5, requires_grad=True), torch.zeros(5, requires_grad=True)
+    feature_matching_loss([[real * 2]], [[fake]]).backward()
+    assert real.grad is None
+    assert fake.grad is not None
+    assert fake.grad.max() < 0
+
+
+def test_silent_layers_do_not_divide_by_zero():
+    assert float(feature_matching_loss([[torch.zeros(3)]], [[torch.zeros(3)]])) == 0.0
+
+
+def test_as_many_generated_as_real():
+    with pytest.raises(ValueError, match="shorter"):
+        discriminator_loss(REAL, FAKE[:1], "hinge")
+    with pytest.raises(ValueError, match="longer"):
+        feature_matching_loss([[REAL[0]]], [[FAKE[0], FAKE[1]]])
