@@ -18,12 +18,11 @@ from vocoder.data.segments import DataConfig
 from vocoder.errors import RecipeError
 from vocoder.features.mel import PRESETS, MelSpec
 from vocoder.features.pitch import PitchConfig
-from vocoder.models.base import Vocoder
 from vocoder.models.source_filter import SourceFilter, SourceFilterConfig
 from vocoder.training.objectives import EDGE_FRAMES, AdversarialConfig, LossConfig
 from vocoder.training.trainer import TrainingConfig
 
-MODELS: dict[type[Config], type[Vocoder]] = {SourceFilterConfig: SourceFilter}
+MODELS: dict[type[Config], type[SourceFilter]] = {SourceFilterConfig: SourceFilter}
 """The table from configurations to models."""
 
 BOOKKEEPING = {
@@ -84,7 +83,7 @@ class Recipe(Config):
 
     def build_model(self) -> SourceFilter:
         """The model with fresh weights, from PyTorch's current random state."""
-        return SourceFilter(self.model, self.mel)
+        return MODELS[type(self.model)](self.model, self.mel)
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:

@@ -135,7 +135,7 @@ class SourceFilter(Vocoder):
         window = math.ceil(self.n_fft / self.spec.hop_length)
         if not self.config.mel_correction:
             return window + 1
-        return window + math.ceil(self.spec.n_fft / 2 / self.spec.hop_length) + window + 1
+        return window + math.ceil(self.spec.win_length / 2 / self.spec.hop_length) + window + 1
 
     @property
     def lookahead_frames(self) -> int:

@@ -77,13 +77,15 @@ class TrainingConfig(Config):
     keep_checkpoints: int = Field(2, ge=1)
 
 
-def learning_rate(step: int, config: TrainingConfig, peak: float) -> float:
-    """Linear warm-up, then half a cosine from ``peak`` to the final rate."""
-    if step < config.warmup_steps:
-        return peak * (step + 1) / config.warmup_steps
-    done = (step - config.warmup_steps) / max(config.steps - config.warmup_steps, 1)
+def learning_rate(step: int, config: TrainingConfig, peak: float, begin: int = 0) -> float:
+    """Linear warm-up from step ``begin``, then half a cosine from ``peak`` to the final rate."""
+    done = step - begin
+    if done < config.warmup_steps:
+        return peak * (done + 1) / config.warmup_steps
+    rest = max(config.steps - begin - config.warmup_steps, 1)
     floor = config.final_learning_rate
-    return floor + (peak - floor) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+    fallen = min((done - config.warmup_steps) / rest, 1.0)
+    return floor + (peak - floor) * 0.5 * (1 + math.cos(math.pi * fallen))
 
 
 class Trainer:
@@ -219,9 +221,11 @@ class Trainer:
         config = self.config
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(step, config, config.learning_rate)
-        if self.adversarial is not None:
+        # The discriminators start late, and from nothing: their warm-up and fall begin then.
+        if self.adversarial is not None and step >= self.adversarial.start_step:
+            peak, begin = self.adversarial.learning_rate, self.adversarial.start_step
             for group in self.discriminator_optimizer.param_groups:
-                group["lr"] = learning_rate(step, config, self.adversarial.learning_rate)
+                group["lr"] = learning_rate(step, config, peak, begin)
 
     def _refuse_broken(self, values: dict[str, Tensor]) -> None:
         for name, value in values.items():
