@@ -249,7 +249,7 @@ class SourceFilter(Vocoder):
         noise: Float[Tensor, "batch samples"] | None = None,
         generator: torch.Generator | None = None,
         mel_correction: bool | None = None,
-        chunk_frames: int = 1024,
+        chunk_frames: int = 320,
     ) -> Float[Tensor, "batch samples"]:
         """Waveform of ``frames * hop_length`` samples; arguments and errors as of :meth:`chunks`,
         of which this is the whole."""
@@ -267,7 +267,7 @@ class SourceFilter(Vocoder):
         noise: Float[Tensor, "batch samples"] | None = None,
         generator: torch.Generator | None = None,
         mel_correction: bool | None = None,
-        chunk_frames: int = 1024,
+        chunk_frames: int = 320,
     ) -> Iterator[Float[Tensor, "batch samples"]]:
         """The waveform in pieces of ``chunk_frames`` frames, in bounded memory.
 
