@@ -15,6 +15,8 @@ vocoder prepare asterisk --output "$DATA/asterisk"
 vocoder train recipes/source_filter/multispeaker.yaml --output "$RUN" \
     --set "data.manifests=[$DATA/festvox_ru/manifest.jsonl,$DATA/asterisk/manifest.jsonl]" "$@"
 
+METRICS=pesq,mstft,mel_distance,f0_rmse_cents,f0_fine_rmse_cents,gross_pitch_error,voicing_error
+
 for SET in festvox_ru/wavs/test asterisk/wavs/test/it asterisk/wavs/test/ru; do
     REFERENCE="$DATA/$SET"
     OUTPUT="$RUN/$SET"
@@ -23,5 +25,14 @@ for SET in festvox_ru/wavs/test asterisk/wavs/test/it asterisk/wavs/test/ru; do
     vocoder evaluate --reference "$REFERENCE" \
         --system "source_filter=$OUTPUT/source_filter" \
         --system "griffin_lim=$OUTPUT/griffin_lim" \
-        --output "$OUTPUT/scores"
+        --metrics "$METRICS" --to-7k --output "$OUTPUT/scores"
 done
+
+# Without a reference, so the recordings are scored too. Needs the extra `evaluate`.
+REFERENCE="$DATA/festvox_ru/wavs/test"
+OUTPUT="$RUN/festvox_ru/wavs/test"
+vocoder evaluate --reference "$REFERENCE" \
+    --system "recording=$REFERENCE" \
+    --system "source_filter=$OUTPUT/source_filter" \
+    --system "griffin_lim=$OUTPUT/griffin_lim" \
+    --metrics dnsmos,dnsmos_p808 --output "$OUTPUT/dnsmos"
