@@ -44,12 +44,22 @@ def new_model(spec: MelSpec, config: SourceFilterConfig = SMALL, seed: int = 0) 
         return SourceFilter(config, spec)
 
 
+def _glide_hz(seconds: Tensor) -> Tensor:
+    return 150 + 60 * torch.sin(2 * math.pi * 1.3 * seconds)
+
+
+def speech_f0(spec: str, frames: int) -> Tensor:
+    """F0 (Hz) of :func:`speech` at the centres of its mel's frames, (1, frames)."""
+    centres = torch.arange(frames) * SPECS[spec].hop_length + SPECS[spec].center_offset
+    return _glide_hz(centres / SPECS[spec].sample_rate)[None]
+
+
 @lru_cache
 def speech(spec: str, frames: int, fading: bool = True) -> Tensor:
     """(1, samples): a gliding voice in syllables, and breath; ``fading`` ends it in silence."""
     sample_rate, hop = SPECS[spec].sample_rate, SPECS[spec].hop_length
     seconds = torch.arange(frames * hop, dtype=torch.float64) / sample_rate
-    phase = torch.cumsum(150 + 60 * torch.sin(2 * math.pi * 1.3 * seconds), 0) / sample_rate
+    phase = torch.cumsum(_glide_hz(seconds), 0) / sample_rate
     voice = sum(torch.cos(2 * math.pi * k * phase) / k for k in range(1, 25))
     syllables = 0.3 + 0.7 * torch.sin(2 * math.pi * 2 * seconds) ** 2
     breath = 0.01 * torch.randn(len(seconds), generator=seeded(9), dtype=torch.float64)
@@ -79,3 +89,13 @@ def random_controls(spec: str, frames: int, batch: int = 1, seed: int = 1) -> di
 def relative_error(found: Tensor, expected: Tensor) -> float:
     """Root mean square of the difference over that of what is expected."""
     return float((found - expected).square().mean().sqrt() / expected.square().mean().sqrt())
+
+
+def floor_mel(spec: str, frames: int) -> Tensor:
+    """The mel of silence, (1, n_mels, frames)."""
+    floor = torch.as_tensor(SPECS[spec].log_floor).float().expand(SPECS[spec].n_mels)
+    return floor[None, :, None].expand(1, -1, frames).contiguous()
+
+
+def decibels(ratio: Tensor) -> float:
+    return 20 * math.log10(float(ratio))
