@@ -303,12 +303,12 @@ def demo(
     torch.set_num_threads(1)
     systems = {"source_filter": load(model), GRIFFIN_LIM: load(GRIFFIN_LIM)}
     rows = run_demo(systems, manifest, output)
-    scores = ("PESQ-WB", "F0 RMSE (cents)", "V/UV error", "RTF")
-    table = Table("utterance", "speaker", "system", *scores)
+    # Narrow enough for 80 columns, where rich would break names in two.
+    scores = ("PESQ-WB", "F0 cents", "V/UV", "RTF")
+    table = Table("speaker, utterance", "system", *scores, box=None, padding=(0, 1, 0, 0))
     for row in rows:
         table.add_row(
-            row.utterance,
-            row.speaker,
+            f"{row.speaker}, {row.utterance}" if row.system == next(iter(systems)) else "",
             row.system,
             f"{row.pesq_wb:.2f}",
             f"{row.f0_cents:.0f}",
@@ -317,6 +317,7 @@ def demo(
         )
     console = Console()
     console.print(table)
+    console.print("F0 cents: RMSE. V/UV: voicing error.")
     console.print("RTF: seconds of computing a second of audio, mel to waveform, one thread.")
     _say(console, f"Listen: {output.resolve()}")
     _say(console, f"Look:   {(output / 'spectrograms.png').resolve()}")
