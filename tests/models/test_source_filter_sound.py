@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tests.models.speech import (
+    SMALL,
     SPECS,
     decibels,
     floor_mel,
@@ -150,6 +151,40 @@ def test_sounds_stay_at_their_time_and_frequency(spec):
         power = torch.fft.rfft(waveform).abs().square().mean(dim=0)
         band = (hertz > low_hz - 200) & (hertz < low_hz + 1200)
         assert power[band].sum() / power.sum() > 0.9
+
+
+@EVERY_SPEC
+@pytest.mark.parametrize("steps_per_frame", [1, 2, 4])
+@torch.no_grad()
+def test_filters_stand_where_their_mel_does(spec, steps_per_frame):
+    # Gains that rise evenly in time: filter s, at sample s * step_length, has the gain of then.
+    model = new_model(SPECS[spec], SMALL.model_copy(update={"steps_per_frame": steps_per_frame}))
+    model.filter_network.output.weight.zero_()
+    frames, (left, right) = 20, model.context
+    centres = torch.arange(-left, frames + right) * model.spec.hop_length + model.spec.center_offset
+    gain = (1e-3 * centres)[None, :, None].expand(1, -1, model.spec.n_mels)
+    expected = 1e-3 * torch.arange(frames * steps_per_frame) * model.step_length
+    found = model.controls(gain)
+    for control, offset in ((found.harmonic_gain, 0.0), (found.noise_gain, -1.0)):
+        torch.testing.assert_close(
+            control[0], (expected + offset)[:, None].expand_as(control[0]), atol=1e-4, rtol=0
+        )
+
+
+@EVERY_SPEC
+@torch.inference_mode()
+def test_filters_have_the_frequencies_of_their_mel(spec):
+    # A band that stands out alone: the filters are highest at its centre.
+    model = new_model(SPECS[spec])
+    model.filter_network.output.weight.zero_()
+    bank = model.spec.filterbank()
+    for band in range(3, model.spec.n_mels - 3, 7):
+        gain = torch.full((1, sum(model.context) + 5, model.spec.n_mels), -5.0)
+        gain[..., band] = 0.0
+        highest = int(model.controls(gain).harmonic_gain[0, 5].argmax())
+        hertz = highest * model.sample_rate / model.n_fft
+        centre = int(bank[band].argmax()) * model.sample_rate / model.spec.n_fft
+        assert abs(hertz - centre) <= model.sample_rate / model.n_fft
 
 
 @EVERY_SPEC

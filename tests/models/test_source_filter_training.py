@@ -132,6 +132,7 @@ def test_mixed_precision_sounds_the_same():
     assert relative_error(mixed, exact) < 0.02
 
 
+@torch.no_grad()
 def test_saved_and_loaded_it_sounds_the_same(tmp_path):
     model, mel = new_model(SPECS["hifigan_22k"], seed=1), speech_mel("hifigan_22k", 20)
     save_file(model.state_dict(), tmp_path / "model.safetensors")
