@@ -60,9 +60,10 @@ class PitchPredictor(nn.Module):
         )
         self.norms = nn.ModuleList(nn.LayerNorm(config.channels) for _ in range(config.layers))
         self.output = nn.Linear(config.channels, config.bins + 1)
-        bins = torch.arange(config.bins) * (config.bin_cents / 1200)
-        self.log2_f0: Tensor
-        self.register_buffer("log2_f0", math.log2(config.f0_min_hz) + bins, persistent=False)
+        octaves = torch.arange(config.bins, dtype=torch.float64) * (config.bin_cents / 1200)
+        self.classes_hz: Tensor
+        classes_hz = (config.f0_min_hz * torch.exp2(octaves)).float()
+        self.register_buffer("classes_hz", classes_hz, persistent=False)
 
     @property
     def context(self) -> tuple[int, int]:
@@ -79,9 +80,15 @@ class PitchPredictor(nn.Module):
         )
 
     def decode(self, f0_logits: Float[Tensor, "batch frames bins"]) -> Tensor:
-        """F0 in Hz from class logits: weighted mean of log-F0 around the maximum."""
+        """F0 in Hz from class logits: weighted mean of log-F0 around the maximum.
+
+        Averaged are the few steps away from the maximum, not log-F0 itself, whose last bit is
+        3e-7 of F0: the phase counts such errors up, and F0 predicted in pieces or in a batch would
+        be heard at another phase after a few seconds.
+        """
         index = torch.arange(self.config.bins, device=f0_logits.device)
         peak = f0_logits.argmax(dim=-1, keepdim=True)
         near = (index - peak).abs() <= self.neighbours
         weights = torch.softmax(f0_logits.masked_fill(~near, -math.inf), dim=-1)
-        return torch.exp2((weights * self.log2_f0).sum(dim=-1))
+        octaves = (weights * (index - peak)).sum(dim=-1) * (self.config.bin_cents / 1200)
+        return self.classes_hz[peak[..., 0]] * torch.exp2(octaves)

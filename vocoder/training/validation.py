@@ -1,5 +1,6 @@
 """Validation on whole utterances, in use as a user would: mel in, waveform out."""
 
+import copy
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,6 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
-from torch.func import functional_call
 from torch.utils.tensorboard import SummaryWriter
 
 from vocoder.data.segments import Recording
@@ -43,7 +43,8 @@ class Validator:
         log_folder: Path,
         first_step: int,
     ) -> None:
-        self.model, self.recordings = model, recordings
+        # A copy: the averaged weights are heard without touching those in training.
+        self.model, self.recordings = copy.deepcopy(model).eval(), recordings
         self.loss = SpectralLoss(loss, model.sample_rate)
         self.writer = SummaryWriter(str(log_folder), purge_step=first_step)
 
@@ -57,9 +58,9 @@ class Validator:
     @torch.no_grad()
     def __call__(self, step: int, weights: dict[str, Tensor]) -> dict[str, float]:
         """Mean scores of the model with these weights."""
+        self.model.load_state_dict(weights)
         rows = [
-            self._score(recording, weights, step, index)
-            for index, recording in enumerate(self.recordings)
+            self._score(recording, step, index) for index, recording in enumerate(self.recordings)
         ]
         scores = {}
         for name in rows[0]:
@@ -70,17 +71,14 @@ class Validator:
         self.writer.flush()
         return scores
 
-    def _score(
-        self, recording: Recording, weights: dict[str, Tensor], step: int, index: int
-    ) -> dict[str, float]:
+    def _score(self, recording: Recording, step: int, index: int) -> dict[str, float]:
         model, sample_rate = self.model, self.model.sample_rate
         reference = torch.from_numpy(recording.samples.astype(np.float32) / 32768)[None]
         mel = model.mel(reference)
         gain = model.log_gain(model.pad_context(mel))
         pitch = model.estimate_pitch(gain)
         generator = torch.Generator().manual_seed(index)
-        call = {"generator": generator, "f0_hz": pitch.f0_hz, "voicing": pitch.voicing}
-        estimate = functional_call(model, weights, (mel,), call)
+        estimate = model(mel, pitch.f0_hz, pitch.voicing, generator=generator)
         estimate = fit_length(estimate, reference.shape[1])
         truth = recording.pitch
         if index < self.pictured:
