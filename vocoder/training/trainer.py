@@ -19,7 +19,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from vocoder.config import Config
 from vocoder.data.segments import Batch, SegmentSource
-from vocoder.errors import CheckpointError, TrainingError
+from vocoder.errors import CheckpointError, MelError, TrainingError
 from vocoder.models.source_filter import SourceFilter
 from vocoder.training.checkpoint import (
     TRAINING,
@@ -136,7 +136,12 @@ class Trainer:
         batch = self.source.batch(step, rank, self.accelerator.num_processes)
         batch = Batch(*(part.to(self.accelerator.device) for part in batch))
         self._set_learning_rates(step)
-        output = self.objective(batch, *self._draws(batch))
+        try:
+            output = self.objective(batch, *self._draws(batch))
+        except MelError as error:  # the model looks at the mel of what it gives
+            raise TrainingError(
+                f"{error}, in the output at step {step}; {self._way_out}"
+            ) from error
         losses = dict(output.losses)
         losses["f0"] = losses["f0"] * self._voiced_share(batch)
         adversarial = self.adversarial

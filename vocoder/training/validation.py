@@ -119,9 +119,10 @@ def picture(
         (axes[0], reference, "recording"),
         (axes[1], estimate, "resynthesis"),
     ):
-        axis.specgram(
-            waveform.numpy() + 1e-6, NFFT=512, noverlap=384, Fs=sample_rate, vmin=-140, vmax=-40
-        )
+        # A picture of fewer samples than a window, or of digital silence, would be none.
+        signal = np.pad(waveform.numpy(), (0, max(640 - len(waveform), 0)))
+        signal = signal + 1e-7 * np.random.default_rng(0).standard_normal(len(signal))
+        axis.specgram(signal, NFFT=512, noverlap=384, Fs=sample_rate, vmin=-140, vmax=-40)
         axis.set(title=title, ylabel="Hz")
     for name, track in f0_hz.items():
         axes[2].plot(np.arange(len(track)) * hop_length / sample_rate, track.numpy(), label=name)
