@@ -39,9 +39,8 @@ def main() -> None:
             if index % 10 == 5:
                 readings.append(resident_mb())
     print(
-        f"an hour in chunks ({samples / spec.sample_rate / 60:.0f} min): resident "
-        + ", ".join(f"{value:.0f}" for value in readings)
-        + " MB"
+        f"an hour in chunks ({samples / spec.sample_rate / 60:.0f} min, {len(readings)} readings): "
+        f"{min(readings):.0f} to {max(readings):.0f} MB resident"
     )
 
 
