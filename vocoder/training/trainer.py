@@ -235,7 +235,7 @@ class Trainer:
     def _refuse_broken(self, values: dict[str, Tensor]) -> None:
         for name, value in values.items():
             if not bool(torch.isfinite(value)):
-                number = float(value)
+                number = value.item()
                 raise TrainingError(f"{name} is {number} at step {self.step}; {self._way_out}")
 
     @property

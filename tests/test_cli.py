@@ -1,0 +1,436 @@
+"""The command line: what it writes, says and refuses, and its exit status."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from typer.testing import CliRunner
+
+from tests.training.tiny import MANIFEST, ROOT, SMALL, TINY_RECIPE, UNINTERRUPTED, settings
+from vocoder.cli import app
+from vocoder.data.audio import read_audio
+from vocoder.features.pitch import extract_pitch
+from vocoder.recipes import dump_recipe, load_recipe
+
+pytest_plugins = ["tests.training.fixtures"]
+
+SPEECH = MANIFEST.parent / "wavs" / "test" / "ru_followme_sorry.wav"
+
+
+def vocoder(*arguments: object) -> Any:
+    """Run a command in this process."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def refusal(*arguments: object) -> str:
+    """The one line with which a command is refused."""
+    result = vocoder(*arguments)
+    assert result.exit_code == 1, result.output
+    assert result.stdout == ""
+    lines = [line for line in result.stderr.splitlines() if line.strip()]
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
+def speech(seconds: float = 1.0) -> np.ndarray:
+    return soundfile.read(SPEECH, dtype="float32")[0][8000 : 8000 + int(seconds * 16000)]
+
+
+def files(folder: Path) -> list[str]:
+    """Everything in a folder, hidden or not."""
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+# -- resynth -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def strange(tmp_path: Path) -> Path:
+    """A folder of good and bad files."""
+    folder = tmp_path / "in"
+    (folder / "nested").mkdir(parents=True)
+    x = speech()
+    soundfile.write(folder / "good.wav", x, 16000)
+    soundfile.write(folder / "nested" / "good.flac", x, 16000)
+    soundfile.write(folder / "stereo.wav", np.stack([x, 0.5 * x], axis=1), 44100)
+    soundfile.write(folder / "clipped.wav", np.clip(40 * x, -1, 1), 16000)
+    soundfile.write(folder / "short.wav", x[:5], 16000)
+    soundfile.write(folder / "silent.wav", np.zeros(8000), 16000)
+    soundfile.write(folder / "nan.wav", np.full(8000, np.nan), 16000, subtype="FLOAT")
+    soundfile.write(folder / "no_samples.wav", np.zeros(0), 16000)
+    (folder / "empty.wav").touch()
+    (folder / "text.wav").write_text("These are words.")
+    (folder / "truncated.wav").write_bytes((folder / "good.wav").read_bytes()[:9000])
+    (folder / "dangling.wav").symlink_to(folder / "nowhere.wav")
+    (folder / "notes.txt").write_text("Not for resynthesis.")
+    return folder
+
+
+BAD = {
+    "nan.wav": "NaN",
+    "no_samples.wav": "no samples",
+    "empty.wav": "empty file",
+    "text.wav": "not an audio file",
+    "truncated.wav": "truncated",
+    "dangling.wav": "does not exist",
+}
+GOOD = [
+    "clipped.wav",
+    "good.wav",
+    "nested/good.wav",
+    "short.wav",
+    "silent.wav",
+    "stereo.wav",
+]
+
+
+def test_a_batch_goes_on_past_bad_files(trained_run: Path, strange: Path, tmp_path: Path):
+    output = tmp_path / "out"
+    result = vocoder("resynth", strange, "--output", output, "--model", trained_run)
+    assert result.exit_code == 1
+    assert "6 written, 6 failed" in result.stdout
+    failures = [line for line in result.stderr.splitlines() if line.startswith("failed: ")]
+    assert len(failures) == len(BAD)
+    for name, reason in BAD.items():
+        (line,) = [line for line in failures if str(strange / name) in line]
+        assert reason in line
+    assert files(output) == GOOD
+
+    said = result.stderr
+    assert f"{strange / 'stereo.wav'}: 2 channels averaged to one" in said
+    assert f"{strange / 'stereo.wav'}: resampled from 44100 to 16000 Hz" in said
+    assert f"{strange / 'clipped.wav'}: clipped (" in said
+    assert f"{strange / 'silent.wav'}: silent" in said
+    for name, samples in {"good.wav": 16000, "short.wav": 5, "stereo.wav": 5805}.items():
+        written = soundfile.info(output / name)
+        assert (written.frames, written.samplerate, written.channels) == (samples, 16000, 1)
+        assert written.subtype == "PCM_16"
+    assert np.abs(soundfile.read(output / "silent.wav")[0]).max() < 0.01
+    assert np.abs(soundfile.read(output / "good.wav")[0]).max() > 0.05
+
+
+def test_resynth_reports_in_json(trained_run: Path, strange: Path, tmp_path: Path):
+    result = vocoder(
+        "resynth",
+        strange / "good.wav",
+        strange / "text.wav",
+        "--output",
+        tmp_path / "out",
+        "--model",
+        trained_run,
+        "--json",
+    )
+    report = json.loads(result.stdout)
+    assert result.exit_code == 1
+    assert report["written"] == 1
+    assert list(report["failed"]) == [str(strange / "text.wav")]
+    assert report["audio_s"] == 1.0
+    assert report["real_time_factor"] > 0
+    assert report["output"] == str(tmp_path / "out")
+
+
+def test_unreadable_folders_and_missing_files_do_not_stop_the_others(
+    trained_run: Path, strange: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    listing = os.scandir
+
+    def refuse(path: str | Path) -> object:  # root may read everything: permissions do not help
+        if Path(path) == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return listing(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    (tmp_path / "bare").mkdir()
+    inputs = [closed, tmp_path / "nowhere.wav", tmp_path / "bare", strange / "good.wav"]
+    result = vocoder("resynth", *inputs, "--output", tmp_path / "out", "--model", trained_run)
+    assert result.exit_code == 1
+    assert "1 written, 3 failed" in result.stdout
+    said = result.stderr
+    assert f"failed: {closed}: the folder cannot be read (Permission denied)" in said
+    assert f"failed: {tmp_path / 'nowhere.wav'}: does not exist" in said
+    assert f"failed: {tmp_path / 'bare'}: no audio in this folder" in said
+    assert files(tmp_path / "out") == ["good.wav"]
+
+
+def test_nothing_half_written_stays_when_writing_fails(
+    trained_run: Path, strange: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def full(path: Path, *arguments: object, **options: object) -> None:
+        Path(path).write_bytes(b"RIFF half of it")
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr("vocoder.data.audio.soundfile.write", full)
+    arguments = ("--output", tmp_path / "out", "--model", trained_run)
+    result = vocoder("resynth", strange / "good.wav", *arguments)
+    assert result.exit_code == 1
+    assert f"failed: {strange / 'good.wav'}: [Errno 28] No space left on device" in result.stderr
+    assert files(tmp_path / "out") == []
+
+
+def test_names_with_brackets_and_spaces_are_said_as_they_are(trained_run: Path, tmp_path: Path):
+    folder = tmp_path / "a [bold]b[x] :smile:"
+    folder.mkdir()
+    soundfile.write(folder / "[1].wav", np.zeros(4000), 16000)
+    arguments = ("--output", tmp_path / "out", "--model", trained_run)
+    result = vocoder("resynth", folder, *arguments)
+    assert result.exit_code == 0
+    assert f"{folder / '[1].wav'}: silent" in result.stderr
+    assert files(tmp_path / "out") == ["[1].wav"]
+
+
+def test_outputs_that_would_collide_are_refused_before_anything_is_written(
+    trained_run: Path, strange: Path, tmp_path: Path
+):
+    output = tmp_path / "out"
+    inputs = (strange / "good.wav", strange / "nested" / "good.flac")
+    assert "would both become" in refusal(
+        "resynth", *inputs, "--output", output, "--model", trained_run
+    )
+    assert not output.exists()
+    before = (strange / "good.wav").read_bytes()
+    assert "--output would overwrite it" in refusal(
+        "resynth", strange / "good.wav", "--output", strange, "--model", trained_run
+    )
+    assert (strange / "good.wav").read_bytes() == before
+
+
+def test_resynthesis_is_repeatable_and_its_noise_has_a_seed(trained_run: Path, tmp_path: Path):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        result = vocoder(
+            "resynth", SPEECH, "--output", tmp_path / name, "--model", trained_run, "--seed", seed
+        )
+        assert result.exit_code == 0
+    one, same, other = ((tmp_path / name / SPEECH.name).read_bytes() for name in ("a", "b", "c"))
+    assert one == same
+    assert one != other
+
+
+def test_griffin_lim_has_no_f0_to_scale(tmp_path: Path):
+    arguments = ("--output", tmp_path, "--model", "griffin_lim", "--f0-scale", "1.5")
+    result = vocoder("resynth", SPEECH, *arguments)
+    assert result.exit_code == 1
+    assert "GriffinLim has no F0 to scale; leave --f0-scale out" in result.stderr
+
+
+@pytest.mark.parametrize("scale", [0.8, 1.25])
+def test_f0_scale_moves_f0(tmp_path: Path, scale: float):
+    """With the shipped weights, as Praat hears it."""
+    recording = MANIFEST.parent / "wavs" / "test" / "ru_0806.wav"
+    tracks = []
+    for name, factor in (("as it is", 1.0), ("scaled", scale)):
+        arguments = ("--output", tmp_path / name, "--f0-scale", factor)
+        assert vocoder("resynth", recording, *arguments).exit_code == 0
+        waveform = read_audio(tmp_path / name / recording.name).waveform
+        tracks.append(extract_pitch(waveform, 16000, 256, len(waveform) // 256, 0))
+    both = (tracks[0].voicing * tracks[1].voicing) > 0
+    assert both.sum() > 60
+    ratio = (tracks[1].f0_hz / tracks[0].f0_hz)[both]
+    assert float(ratio.median()) == pytest.approx(scale, rel=0.01)
+    assert float((torch.log2(ratio / scale).abs() < 0.1).float().mean()) > 0.85
+
+
+# -- evaluate, info, bench, demo -----------------------------------------------------------------
+
+
+@pytest.fixture
+def two_folders(tmp_path: Path) -> tuple[Path, Path]:
+    """A reference with two utterances and a system that has one of them, and one more."""
+    reference, system = tmp_path / "reference", tmp_path / "system"
+    reference.mkdir()
+    system.mkdir()
+    shutil.copy(SPEECH, reference / "a.wav")
+    soundfile.write(system / "a.wav", 0.9 * soundfile.read(SPEECH)[0], 16000)
+    return reference, system
+
+
+def test_evaluate_scores_and_writes(two_folders: tuple[Path, Path], tmp_path: Path):
+    reference, system = two_folders
+    arguments = ("--output", tmp_path / "scores", "--metrics", "pesq, mel_distance", "--jobs", 1)
+    folders = ("--reference", reference, "--system", f"ours={system}")
+    result = vocoder("evaluate", *folders, *arguments, "--json")
+    assert result.exit_code == 0, result.output
+    summary = json.loads(result.stdout)
+    assert summary == json.loads((tmp_path / "scores" / "summary.json").read_text())
+    assert summary["systems"]["ours"]["scores"]["pesq"]["mean"] > 4.4
+    assert (tmp_path / "scores" / "utterances.csv").read_text().startswith("system,utterance,")
+    # As a table, with an utterance that is missing: said, and exit status 1.
+    shutil.copy(SPEECH, reference / "b.wav")
+    result = vocoder("evaluate", *folders, *arguments)
+    assert result.exit_code == 1
+    assert "| ours | 2 |" in result.stdout
+    assert "ours/b: missing in this system" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--system", "ours"), "--system ours: write it as NAME=FOLDER"),
+        (("--system", "ours=/nowhere"), "/nowhere: no such folder"),
+        (("--system", "ours={system}", "--metrics", "pesk"), "did you mean 'pesq'"),
+    ],
+)
+def test_evaluate_refuses_what_it_cannot_do(
+    two_folders: tuple[Path, Path], tmp_path: Path, arguments: tuple[str, ...], said: str
+):
+    reference, system = two_folders
+    given = [argument.format(system=system) for argument in arguments]
+    message = refusal("evaluate", "--reference", reference, "--output", tmp_path / "s", *given)
+    assert said in message
+    assert not (tmp_path / "s").exists()
+
+
+def test_info_lists_what_there_is():
+    listing = json.loads(vocoder("info", "--json").stdout)
+    assert listing["models"] == ["source_filter_16k", "griffin_lim"]
+    assert len(listing["mel_presets"]["vocos_24k"]) == 12
+    said = vocoder("info").stdout
+    assert "source_filter_16k" in said
+    assert listing["mel_presets"]["vocos_24k"] in said
+
+
+def test_info_describes_a_model(trained_run: Path):
+    described = json.loads(vocoder("info", trained_run, "--json").stdout)
+    assert described["model"] == "SourceFilter"
+    assert described["mel"]["sample_rate"] == 16000
+    assert described["checkpoint"]["step"] == 30
+    assert described["latency_seconds"] > 0
+    assert json.loads(vocoder("info", trained_run).stdout) == described
+    assert json.loads(vocoder("info", "griffin_lim", "--json").stdout)["parameters"] == 0
+
+
+def test_bench_measures(trained_run: Path):
+    arguments = ("--model", trained_run, "--seconds", 1, "--repeats", 2)
+    report = json.loads(vocoder("bench", *arguments, "--json").stdout)
+    first = report["costs"][0]
+    assert first["threads"] == 1
+    assert first["audio_s"] == pytest.approx(1.0, abs=0.02)
+    assert 0 < first["real_time_factor"] < 1
+    assert first["macs_per_second"] > 1e5
+    assert first["memory"]["peak"] > 50e6
+    assert first["parameters"] > 1000
+
+
+def test_demo_scores_and_draws(trained_run: Path, tmp_path: Path):
+    shutil.copy(SPEECH, tmp_path / "one.wav")
+    row = {"path": "one.wav", "speaker": "s", "split": "test", "duration_s": 3, "licence": "x"}
+    (tmp_path / "m.jsonl").write_text(json.dumps(row))
+    output = tmp_path / "demo"
+    result = vocoder(
+        "demo", "--output", output, "--manifest", tmp_path / "m.jsonl", "--model", trained_run
+    )
+    assert result.exit_code == 0, result.output
+    assert files(output) == [
+        "griffin_lim/one.wav",
+        "recording/one.wav",
+        "source_filter/one.wav",
+        "spectrograms.png",
+    ]
+    assert str(output / "spectrograms.png") in result.stdout
+    assert "griffin_lim" in result.stdout
+
+
+# -- prepare, train, publish ---------------------------------------------------------------------
+
+
+def test_prepare_lays_out_the_tiny_corpus(tmp_path: Path):
+    source = MANIFEST.parent
+    arguments = ("prepare", "tiny", "--source", source, "--output", tmp_path / "tiny")
+    splits = json.loads(vocoder(*arguments, "--json").stdout)
+    assert {split: row["utterances"] for split, row in splits.items()} == {
+        "train": 4,
+        "valid": 1,
+        "test": 3,
+    }
+    assert "manifest.jsonl" in vocoder(*arguments).stdout
+    assert (tmp_path / "tiny" / "manifest.jsonl").is_file()
+
+
+def test_prepare_needs_a_source_and_a_known_corpus(tmp_path: Path):
+    assert "name the folder of your local copy by --source" in refusal(
+        "prepare", "ljspeech", "--output", tmp_path
+    )
+    result = vocoder("prepare", "timit", "--output", tmp_path)
+    assert result.exit_code == 2
+    assert "timit" in result.stderr
+
+
+def test_train_prints_the_resolved_recipe(tmp_path: Path, fresh_accelerator: None):
+    overrides = [*SMALL, "adversarial=null", "training.steps=1"]
+    result = vocoder("train", TINY_RECIPE, "--output", tmp_path / "run", *settings(overrides))
+    assert result.exit_code == 0, result.output
+    assert dump_recipe(load_recipe(TINY_RECIPE, overrides)) in result.stdout
+    assert "step 1: stft" in result.stdout
+
+
+def test_train_refuses_in_one_line(tmp_path: Path):
+    message = refusal("train", TINY_RECIPE, "--output", tmp_path, "--set", "training.stps=5")
+    assert "--set training.stps=5: unknown key training.stps; did you mean steps?" in message
+    assert "no readable recipe" in refusal("train", tmp_path / "no.yaml", "--output", tmp_path)
+    (tmp_path / "file").touch()
+    result = vocoder("train", TINY_RECIPE, "--output", tmp_path / "file", *settings(UNINTERRUPTED))
+    assert result.exit_code == 1
+    message = result.stderr
+    assert str(tmp_path / "file") in message
+    assert "Traceback" not in message
+
+
+def test_publish_copies_a_checkpoint(trained_run: Path, tmp_path: Path):
+    result = vocoder("publish", trained_run, "--output", tmp_path / "p")
+    assert result.exit_code == 0
+    assert files(tmp_path / "p") == ["metadata.json", "model.safetensors", "recipe.yaml"]
+    assert "step-00000030" in result.stdout
+
+
+@pytest.mark.parametrize("command", ["resynth", "bench", "info", "publish"])
+def test_an_unknown_model_is_one_line(command: str, tmp_path: Path):
+    output = ("--output", tmp_path / "out")
+    arguments = {
+        "resynth": (SPEECH, "--model", "nobody", *output),
+        "bench": ("--model", "nobody"),
+        "info": ("nobody",),
+        "publish": ("nobody", *output),
+    }[command]
+    message = refusal(command, *arguments)
+    assert "nobody: neither a model's name (default, source_filter_16k, griffin_lim)" in message
+    assert not (tmp_path / "out").exists()
+
+
+# -- as a program --------------------------------------------------------------------------------
+
+
+def test_the_program_itself(tmp_path: Path):
+    program = Path(sys.executable).parent / "vocoder"
+    done = subprocess.run(
+        [program, "resynth", SPEECH, "--output", tmp_path, "--model", "nobody"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: nobody: ")
+
+
+def test_help_is_quick_and_names_every_command():
+    code = (
+        "import sys; from typer.testing import CliRunner; from vocoder.cli import app;"
+        "print(CliRunner().invoke(app, ['--help']).output); sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for command in ("prepare", "train", "resynth", "evaluate", "bench", "info"):
+        assert command in done.stdout

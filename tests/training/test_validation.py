@@ -1,0 +1,77 @@
+"""Scores of whole utterances, and of utterances that some score does not take."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vocoder.data.manifest import Utterance
+from vocoder.data.segments import Recording
+from vocoder.features.pitch import Pitch
+from vocoder.training.trainer import Trainer
+from vocoder.training.validation import Validator, picture
+
+pytest_plugins = ["tests.training.fixtures"]
+
+
+def validator(trainer: Trainer, recordings: list[Recording], folder: Path) -> Validator:
+    return Validator(trainer.model, recordings, trainer.loss.spectral, folder / "board", 0)
+
+
+def silence(trainer: Trainer, samples: int) -> Recording:
+    frames = trainer.model.spec.frames(samples)
+    about = Utterance(
+        path=Path("silence.wav"), speaker="a", split="valid", duration_s=1, licence="none"
+    )
+    pitch = Pitch(torch.full((frames,), 173.2), torch.zeros(frames))
+    return Recording(about, Path("silence.wav"), np.zeros(samples, np.int16), pitch)
+
+
+def test_scores_are_those_of_the_weights_given(
+    make_trainer: Callable[..., Trainer], recordings: list[Recording], tmp_path: Path
+):
+    trainer = make_trainer("adversarial=null")
+    one = validator(trainer, recordings[:1], tmp_path)
+    weights = dict(trainer.averaged)
+    scores = one(0, weights)
+    assert scores == one(0, weights)
+    # All gains 26 dB larger, more than is corrected: the log distance of the spectra grows.
+    louder = {name: value.clone() for name, value in weights.items()}
+    steps, bins = trainer.model.config.steps_per_frame, trainer.model.n_fft // 2 + 1
+    louder["filter_network.output.bias"][:-2].view(steps, 4, bins)[:, [0, 3]] += 3
+    assert one(0, louder)["stft"] > scores["stft"] + 0.3
+    # What the model itself holds plays no part.
+    with torch.no_grad():
+        trainer.model.filter_network.output.bias.fill_(5)
+    assert one(0, weights) == scores
+
+
+@pytest.mark.parametrize("samples", [300, 16000])
+def test_a_silent_or_very_short_utterance_does_not_stop_the_training(
+    make_trainer: Callable[..., Trainer],
+    recordings: list[Recording],
+    tmp_path: Path,
+    samples: int,
+):
+    trainer = make_trainer("adversarial=null")
+    quiet = silence(trainer, samples)
+    scores = validator(trainer, [quiet], tmp_path)(0, trainer.averaged)
+    assert scores.keys() == {"stft", "mel", "voicing_error"}
+    both = validator(trainer, [quiet, recordings[0]], tmp_path)(0, trainer.averaged)
+    alone = validator(trainer, [recordings[0]], tmp_path)(0, trainer.averaged)
+    assert both["f0_cents"] == pytest.approx(alone["f0_cents"])
+    assert all(math.isfinite(value) for value in both.values())
+
+
+def test_the_picture_shows_both_signals_and_tracks():
+    signal = torch.sin(torch.arange(16000) * 0.3)
+    tracks = {"Praat": torch.full((63,), 100.0), "predicted": torch.full((63,), 110.0)}
+    figure = picture(signal, 0.5 * signal, 16000, 256, tracks)
+    recorded, resynthesised, f0 = figure.axes
+    assert (recorded.get_title(), resynthesised.get_title()) == ("recording", "resynthesis")
+    assert [line.get_label() for line in f0.lines] == ["Praat", "predicted"]
+    assert f0.lines[1].get_ydata()[5] == 110
+    assert f0.lines[0].get_xdata()[-1] == pytest.approx(62 * 256 / 16000)

@@ -1,0 +1,61 @@
+"""The smallest training that is still the real one, for all tests that need a run or a trainer."""
+
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from rich.console import Console
+
+from vocoder.data.segments import Recording, SegmentSource
+from vocoder.recipes import Recipe, dump_recipe
+from vocoder.training.trainer import Trainer
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY_RECIPE = ROOT / "recipes" / "source_filter" / "tiny.yaml"
+MANIFEST = ROOT / "egs" / "tiny" / "manifest.jsonl"
+
+SMALL = (
+    f"data.manifests=[{MANIFEST}]",
+    "data.batch_size=2",
+    "model={channels: 16, blocks: 1, pitch: {channels: 16, layers: 2}}",
+    "adversarial.spectrogram={n_ffts: [512], channels: 4, strided_layers: 2}",
+    "adversarial.period={periods: [2, 3], channels: 2, max_channels: 8}",
+    "training.warmup_steps=5",
+)
+"""Overrides of the tiny recipe: networks of a few thousand weights."""
+
+UNINTERRUPTED = (
+    *SMALL,
+    "adversarial.start_step=7",
+    "training.steps=30",
+    "training.save_every=3",
+    "training.validate_every=1000",
+)
+"""Overrides of the run that `trained_run` gives: the adversarial stage begins between two saves."""
+
+
+def settings(overrides: tuple[str, ...] | list[str]) -> list[str]:
+    """Overrides as arguments of the command line."""
+    return [part for override in overrides for part in ("--set", override)]
+
+
+def quiet() -> Console:
+    """A console whose text no one reads."""
+    return Console(quiet=True)
+
+
+def trainer_of(recipe: Recipe, recordings: list[Recording], folder: Path) -> Trainer:
+    """What `vocoder.runs.train` builds, without its display."""
+    torch.manual_seed(recipe.training.seed)
+    model = recipe.build_model()
+    source = SegmentSource(recordings, recipe.data, recipe.mel, model.context, recipe.training.seed)
+    return Trainer(
+        model,
+        source,
+        recipe.loss,
+        recipe.adversarial,
+        recipe.training,
+        folder,
+        dump_recipe(recipe),
+        Accelerator(cpu=True),
+    )
