@@ -82,10 +82,12 @@ def prepare(
     if as_json:
         print(json.dumps(splits))
         return
-    table = Table("split", "utterances", "hours", title=f"{output / 'manifest.jsonl'}")
+    table = Table("split", "utterances", "hours")
     for split, row in splits.items():
         table.add_row(split, f"{row['utterances']:.0f}", f"{row['hours']:.2f}")
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    _say(console, str(output / "manifest.jsonl"))
 
 
 @app.command()
