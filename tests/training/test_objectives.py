@@ -114,6 +114,37 @@ def test_features_of_the_recording_itself_match_it():
     assert losses["feature_matching"].item() == 0
 
 
+def test_halves_of_a_batch_match_features_as_the_whole_does():
+    """Two processes, one of which has a much louder half."""
+    config = AdversarialConfig(start_step=0)
+    judges = Discriminators(config)
+    generator = torch.Generator().manual_seed(0)
+    level = torch.tensor([[0.001], [0.5]])
+    reference, estimate = (level * torch.randn(2, 4096, generator=generator) for _ in range(2))
+    whole = adversarial_objective(judges, reference, estimate, config)["feature_matching"]
+    sizes: list[Tensor] = []
+
+    def note(size: Tensor) -> Tensor:
+        sizes.append(size)
+        return size
+
+    for half in (slice(0, 1), slice(1, 2)):
+        adversarial_objective(judges, reference[half], estimate[half], config, note)
+    mean = (sizes[0] + sizes[1]) / 2
+    halves = [
+        adversarial_objective(judges, reference[half], estimate[half], config, lambda _: mean)
+        for half in (slice(0, 1), slice(1, 2))
+    ]
+    shared = sum(half["feature_matching"].item() for half in halves) / 2
+    assert shared == pytest.approx(whole.item(), rel=1e-5)
+    alone = [
+        adversarial_objective(judges, reference[half], estimate[half], config)
+        for half in (slice(0, 1), slice(1, 2))
+    ]
+    unshared = sum(half["feature_matching"].item() for half in alone) / 2
+    assert unshared != pytest.approx(whole.item(), rel=0.02)
+
+
 def test_settings_that_cannot_work_are_refused():
     with pytest.raises(ValidationError, match="write adversarial: null instead"):
         AdversarialConfig(start_step=0, spectrogram=None, period=None)

@@ -242,8 +242,10 @@ def test_two_processes_train_as_one(tmp_path: Path, fresh_accelerator: None):
     assert [row["step"] for row in two] == list(range(20))
     for alone, shared in zip(one, two, strict=True):
         assert alone.keys() == shared.keys()
-        for name in ("stft", "mel", "f0", "voicing", "total"):
-            assert shared[name] == pytest.approx(alone[name], rel=0.02), (name, alone["step"])
+        for name, value in alone.items():
+            # The adversarial loss is a mean score near zero, times 0.1; the scores' scale is one.
+            near = pytest.approx(value, rel=0.02, abs=0.002 if name == "adversarial" else 0)
+            assert shared[name] == near, (name, alone["step"])
     # The first step's losses are those of the very same segments, noise and weights.
     for name, value in one[0].items():
         assert two[0][name] == pytest.approx(value, rel=1e-5), name

@@ -1,5 +1,6 @@
 """From a batch to named losses; the same code serves training and validation."""
 
+from collections.abc import Callable
 from typing import NamedTuple, Self
 
 import torch
@@ -166,13 +167,29 @@ def discriminator_objective(
 
 
 def adversarial_objective(
-    discriminators: nn.Module, reference: Tensor, estimate: Tensor, config: AdversarialConfig
+    discriminators: nn.Module,
+    reference: Tensor,
+    estimate: Tensor,
+    config: AdversarialConfig,
+    average: Callable[[Tensor], Tensor] = torch.clone,
 ) -> dict[str, Tensor]:
-    """Weighted adversarial and feature-matching losses of the generator."""
+    """Weighted adversarial and feature-matching losses of the generator.
+
+    Args:
+        average: mean of a tensor over all processes that share the batch.
+    """
     with torch.no_grad():
         _, real = discriminators(reference)
     scores, generated = discriminators(estimate)
+    maps = [
+        (r, g) for rs, gs in zip(real, generated, strict=True) for r, g in zip(rs, gs, strict=True)
+    ]
+    # The distance of two maps is relative to the size of the real one in the whole batch, of which
+    # this process knows its part.
+    sizes = torch.stack([r.abs().mean().clamp(min=1e-5) for r, _ in maps])
+    matches = torch.stack([feature_matching_loss([[r]], [[g]]) for r, g in maps])
+    matching = (matches * (sizes / average(sizes))).mean()
     return {
         "adversarial": config.weight * generator_loss(scores, config.kind),
-        "feature_matching": config.feature_matching_weight * feature_matching_loss(real, generated),
+        "feature_matching": config.feature_matching_weight * matching,
     }

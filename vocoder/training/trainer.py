@@ -195,7 +195,7 @@ class Trainer:
             parameter.requires_grad_(False)
         judges = self.accelerator.unwrap_model(self.discriminators)
         with self.accelerator.autocast():
-            losses = adversarial_objective(judges, reference, estimate, config)
+            losses = adversarial_objective(judges, reference, estimate, config, self._mean)
         return losses | {"discriminator": loss.detach()}
 
     def _voiced_share(self, batch: Batch) -> Tensor:
@@ -205,7 +205,12 @@ class Trainer:
         this share the mean over processes is the loss of the undivided batch.
         """
         weight = (UNVOICED_WEIGHT + (1 - UNVOICED_WEIGHT) * batch.voicing).sum()
-        return weight / self.accelerator.reduce(weight, "mean")
+        return weight / self._mean(weight)
+
+    def _mean(self, value: Tensor) -> Tensor:
+        """Mean over all processes."""
+        mean: Tensor = self.accelerator.reduce(value, "mean")
+        return mean
 
     def _draws(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """This process's share of the step's noise and of the segments with predicted pitch."""
@@ -247,8 +252,7 @@ class Trainer:
 
     def _mean_over_processes(self, losses: dict[str, Tensor]) -> dict[str, float]:
         values = torch.stack([value.detach().float() for value in losses.values()])
-        values = self.accelerator.reduce(values, "mean")
-        return dict(zip(losses, values.tolist(), strict=True))
+        return dict(zip(losses, self._mean(values).tolist(), strict=True))
 
     @torch.no_grad()
     def _average(self, step: int) -> None:

@@ -43,8 +43,8 @@ class Validator:
         log_folder: Path,
         first_step: int,
     ) -> None:
-        # A copy: the averaged weights are heard without touching those in training.
-        self.model, self.recordings = copy.deepcopy(model).eval(), recordings
+        # A copy, on the CPU: averaged weights are heard without touching those in training.
+        self.model, self.recordings = copy.deepcopy(model).cpu().eval(), recordings
         self.loss = SpectralLoss(loss, model.sample_rate)
         self.writer = SummaryWriter(str(log_folder), purge_step=first_step)
 
