@@ -221,7 +221,7 @@ def bench(
     from vocoder.pretrained import load
 
     vocoder = load(model)
-    mel = _speech_mel(vocoder, seconds)
+    mel = _noise_mel(vocoder, seconds)
     rows = []
     for threads in dict.fromkeys([1, os.cpu_count() or 1]):
         cost = measure_cost(vocoder, mel, vocoder.sample_rate, threads, repeats, 2, threads == 1)
@@ -338,7 +338,7 @@ def _listing() -> str:
     return "\n".join(lines)
 
 
-def _speech_mel(vocoder: Any, seconds: float) -> Any:
+def _noise_mel(vocoder: Any, seconds: float) -> Any:
     """Mel of white noise: the cost of synthesis does not depend on what is said."""
     import torch
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Three speakers, four languages, 16 kHz: the recipe of the weights that ship. Scored on the seen
+# Three speakers, four languages, 16 kHz: corpora and model of the weights that ship. Scored on the seen
 # speaker of festvox_ru and on two speakers (it, ru) that no training has heard.
 # Run it again at any time: what is done is kept, and an interrupted training goes on.
 # Arguments are passed to the training: egs/multispeaker/run.sh --set training.steps=1000

@@ -265,3 +265,10 @@ def test_bad_input_is_refused_in_one_line(change, error, message):
 def test_a_hop_that_steps_do_not_divide_is_refused():
     with pytest.raises(MelError, match="hop_length 300 is no multiple of steps_per_frame 7"):
         new_model(SPECS["espnet_24k"], SourceFilterConfig(steps_per_frame=7))
+
+
+def test_a_mel_correction_that_the_config_excludes_is_refused():
+    model = small_model("speecht5_16k", mel_correction=False)
+    mel = torch.full((1, 80, 3), -4.0)
+    with pytest.raises(ValueError, match="config has it switched off"):
+        model(mel, mel_correction=True)

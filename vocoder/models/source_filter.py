@@ -288,7 +288,7 @@ class SourceFilter(Vocoder):
             MelError: a wrong number of bins or a value that is not finite.
             PitchError: F0 or voicing out of range or of another shape.
             AudioError: noise of another shape.
-            ValueError: ``chunk_frames`` below one.
+            ValueError: ``chunk_frames`` below one, or a mel correction that the config excludes.
         """
         self.spec.check(mel)
         n_frames, hop = mel.shape[2], self.spec.hop_length
@@ -317,6 +317,9 @@ class SourceFilter(Vocoder):
         phase = boundary_phase(boundaries, self.sample_rate, hop)
         if mel_correction is None:
             mel_correction = self.config.mel_correction and f0_scale == 1
+        if mel_correction and not self.config.mel_correction:
+            # Its reach is not in the margins of the chunks, nor in the declared latency.
+            raise ValueError("mel_correction: this model's config has it switched off")
         left, right = self.context
         drawn = mel.new_empty(mel.shape[0], 0)
         for start in range(0, n_frames, chunk_frames):
