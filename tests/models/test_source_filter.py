@@ -267,6 +267,7 @@ def test_a_hop_that_steps_do_not_divide_is_refused():
         new_model(SPECS["espnet_24k"], SourceFilterConfig(steps_per_frame=7))
 
 
+@torch.inference_mode()
 def test_a_mel_correction_that_the_config_excludes_is_refused():
     model = small_model("speecht5_16k", mel_correction=False)
     mel = torch.full((1, 80, 3), -4.0)
