@@ -9,7 +9,8 @@ processing. After the neural homomorphic vocoder (Liu, Chen and Yu, Interspeech 
 (arXiv 2001.04643); departing from both, the filters are complex responses applied in the short-time
 spectrum, and they start from the mel itself: each filter's log gain is the mel's own envelope,
 interpolated in time and frequency, plus a learned correction. A silent mel is therefore silent,
-and a louder mel louder, before anything is learned. At the end the loop is closed: the mel of what
+and a louder mel louder, before anything is learned. Corrections and phases are learned on the mel's
+own bands and interpolated to the filters' bins like the envelope. At the end the loop is closed: the mel of what
 would come out is compared with the mel that went in, and the spectrum is filtered by the
 difference. No network knows beforehand how harmonics and noise will add up in each mel bin;
 listening does.
@@ -104,11 +105,9 @@ class SourceFilter(Vocoder):
         self.config = config
         self.step_length = spec.hop_length // config.steps_per_frame
         self.n_fft = config.window_steps * self.step_length
-        n_bins = self.n_fft // 2 + 1
         self.pitch_predictor = PitchPredictor(config.pitch, spec.n_mels)
         self.filter_network = FilterNetwork(
             spec.n_mels,
-            n_bins,
             config.steps_per_frame,
             config.channels,
             config.expansion,
@@ -119,6 +118,7 @@ class SourceFilter(Vocoder):
         self.white_level: Tensor
         self.register_buffer("white_level", white_noise_level(spec), persistent=False)
         self.bin_weights: Tensor
+        n_bins = self.n_fft // 2 + 1
         self.register_buffer("bin_weights", bin_weights(spec, n_bins), persistent=False)
 
     @property
@@ -180,11 +180,14 @@ class SourceFilter(Vocoder):
         left, right = self.context
         envelope = self._at_steps(gain[:, left - 1 : gain.shape[1] - right + 1])
         harmonic, real, imaginary, noise = output.unbind(dim=2)
+        harmonic, real, imaginary, noise = self._at_bins(
+            torch.stack([envelope + harmonic, real, imaginary, envelope + noise])
+        )
         norm = torch.rsqrt(real.square() + imaginary.square() + 1e-6)
         depth = torch.tanh(depths.square().sum(-1, keepdim=True).add(1e-6).sqrt())
         direction = torch.nn.functional.normalize(depths, dim=-1, eps=1e-3)
         return Controls(
-            envelope + harmonic, real * norm, imaginary * norm, envelope + noise, depth * direction
+            harmonic, real * norm, imaginary * norm, noise, depth * direction
         )
 
     def synthesise(
@@ -238,7 +241,8 @@ class SourceFilter(Vocoder):
         times and frequencies."""
         own = self.log_gain(self.spec.mel(waveform, waveform.dtype))[:, : mel_gain.shape[1]]
         bound = LARGEST_CORRECTION_NEPERS
-        return self._at_steps(hold_ends((mel_gain - own).clamp(-bound, bound), 1, 1))
+        missing = self._at_steps(hold_ends((mel_gain - own).clamp(-bound, bound), 1, 1))
+        return self._at_bins(missing)
 
     def forward(
         self,
@@ -361,9 +365,9 @@ class SourceFilter(Vocoder):
         cropped = gain[:, left - context[0] : gain.shape[1] - (right - context[1])]
         return cropped.clamp(min=QUIETEST_NEPERS) / 3 + 2
 
-    def _at_steps(self, values: Tensor) -> Float[Tensor, "batch steps bins"]:
+    def _at_steps(self, values: Tensor) -> Float[Tensor, "batch steps n_mels"]:
         """Values a mel frame and band, with one frame more at either end, interpolated linearly to
-        the filters' times and frequencies."""
+        the filters' times."""
         steps = self.config.steps_per_frame
         before, here, after = values[:, :-2], values[:, 1:-1], values[:, 2:]
         rows = []
@@ -371,9 +375,13 @@ class SourceFilter(Vocoder):
             position = step / steps - self.spec.center_offset / self.spec.hop_length
             neighbour = before if position < 0 else after
             rows.append(torch.lerp(here, neighbour, abs(position)))
+        return torch.stack(rows, dim=2).flatten(1, 2)
+
+    def _at_bins(self, values: Float[Tensor, "... n_mels"]) -> Float[Tensor, "... bins"]:
+        """Values a mel band, interpolated linearly to the filters' frequencies."""
         # Eight bits of mantissa would be a quarter of a decibel.
         with torch.autocast(values.device.type, enabled=False):
-            return torch.stack(rows, dim=2).flatten(1, 2) @ self.bin_weights
+            return values @ self.bin_weights
 
     @staticmethod
     def _frame_values(name: str, values: Tensor, mel: Tensor, tail: int) -> Tensor:
