@@ -111,10 +111,10 @@ def test_drift_would_be_seen():
 
 @pytest.mark.parametrize(
     "f0_hz",
-    # Few and many harmonics, whole and broken ratios to Nyquist.
+    # Few and many harmonics, whole and broken ratios to where harmonics end, 7400 Hz.
     [
         *(20.0, 33.3, 50.0, 61.7, 100.0, 123.456, 200.0, 333.3, 500.0, 799.0, 1000.0),
-        *(1999.0, 2000.0, 2666.7, 3999.0, 4000.0, 4001.0, 5333.0, 7000.0, 7999.0),
+        *(1849.0, 1850.0, 2466.7, 3699.0, 3700.0, 3701.0, 5333.0, 7000.0, 7399.0),
     ],
 )
 def test_pulse_train_is_the_sum_of_its_harmonics(f0_hz):
@@ -130,8 +130,8 @@ def test_pulse_train_is_the_sum_of_its_harmonics(f0_hz):
     np.testing.assert_allclose(single, expected, atol=5e-5 * height)
 
 
-@pytest.mark.parametrize("f0_hz", [8000.0, 8001.0, 12000.0, 30000.0])
-def test_pulse_train_is_silent_from_nyquist_on(f0_hz):
+@pytest.mark.parametrize("f0_hz", [7400.0, 7401.0, 8000.0, 12000.0, 30000.0])
+def test_pulse_train_is_silent_from_the_top_on(f0_hz):
     f0 = torch.full((1, 9), f0_hz, dtype=torch.float64)
     assert pulse_train(phases(f0, 100), interpolate_linear(f0, 100), RATE).abs().max() < 1e-9
 
@@ -146,11 +146,11 @@ def test_pulse_train_of_a_track_that_leaps():
 def test_pulses_stand_where_the_phase_is_zero():
     periods = tone(100.0, 4000).reshape(25, 160)
     assert torch.equal(periods.argmax(dim=1), torch.zeros(25).long())
-    # 79 harmonics and none at Nyquist itself: √(2 · 79) high.
-    np.testing.assert_allclose(periods[:, 0], np.sqrt(2 * 79), rtol=1e-9)
+    # 73 harmonics and none at the top itself, 7400 Hz: √(2 · 73) high.
+    np.testing.assert_allclose(periods[:, 0], np.sqrt(2 * 73), rtol=1e-9)
 
 
-@pytest.mark.parametrize("f0_hz", np.geomspace(20, 4000, 25).tolist())
+@pytest.mark.parametrize("f0_hz", np.geomspace(20, 3700, 25).tolist())
 def test_power_is_one_whatever_f0(f0_hz):
     # Whole periods, as nearly as a second has them, weighted so that the rest does not count.
     signal = tone(f0_hz, 16000)[:16000]
@@ -159,9 +159,9 @@ def test_power_is_one_whatever_f0(f0_hz):
     assert float(power) == pytest.approx(1, abs=0.01)
 
 
-def test_power_falls_to_nothing_between_half_nyquist_and_nyquist():
-    powers = [float(tone(f, 16000).square().mean()) for f in (4000, 5000, 6000, 7000, 7900)]
-    expected = [(8000 / f - 1) ** 2 for f in (4000, 5000, 6000, 7000, 7900)]
+def test_power_falls_to_nothing_between_half_the_top_and_the_top():
+    powers = [float(tone(f, 16000).square().mean()) for f in (3700, 5000, 6000, 7000, 7300)]
+    expected = [(7400 / f - 1) ** 2 for f in (3700, 5000, 6000, 7000, 7300)]
     np.testing.assert_allclose(powers, expected, atol=0.01)
 
 
@@ -192,10 +192,10 @@ def test_one_harmonic_has_the_amplitude_it_was_given():
     assert spectrum.max() < 1e-12
 
 
-def test_harmonics_at_and_above_nyquist_are_silent():
-    f0 = torch.full((1, 5), 2000.0, dtype=torch.float64)
+def test_harmonics_at_and_above_the_top_are_silent():
+    f0 = torch.full((1, 5), 1850.0, dtype=torch.float64)
     amplitudes = torch.zeros(1, 5, 9, dtype=torch.float64)
-    amplitudes[..., 3:] = 1.0  # the fourth harmonic stands on Nyquist
+    amplitudes[..., 3:] = 1.0  # the fourth harmonic stands on 7400 Hz
     signal = harmonic_bank(phases(f0, 100), interpolate_linear(f0, 100), amplitudes, RATE)
     assert signal.abs().max() == 0
 
@@ -234,9 +234,9 @@ def test_single_precision_agrees():
 
 
 def test_gradients():
-    # F0 whose ratio to Nyquist stays clear of whole numbers, where the topmost harmonic changes.
+    # The ratio of the top to F0 stays clear of whole numbers, where the topmost harmonic changes.
     f0 = torch.tensor([[330.0, 325.0, 328.0, 326.0]], dtype=torch.float64, requires_grad=True)
-    assert torch.all((8000 / f0 % 1 - 0.5).abs() < 0.45)
+    assert torch.all((7400 / f0 % 1 - 0.5).abs() < 0.45)
     amplitudes = bank(harmonics=4, frames=4)[:1].requires_grad_()
 
     def bank_of(f0: torch.Tensor, amplitudes: torch.Tensor) -> torch.Tensor:
@@ -250,8 +250,8 @@ def test_gradients():
 
 
 def test_gradient_is_finite_at_the_breaks():
-    # On the pulse itself, on a whole ratio, at half of Nyquist, at Nyquist and above.
-    f0 = torch.tensor([[100.0, 1000.0, 4000.0, 8000.0, 9000.0]], requires_grad=True)
+    # On the pulse itself, on a whole ratio, at half of the top, at the top and above.
+    f0 = torch.tensor([[100.0, 925.0, 3700.0, 7400.0, 9000.0]], requires_grad=True)
     phase = torch.zeros_like(f0, requires_grad=True)
     pulse_train(phase, f0, RATE).square().sum().backward()
     assert f0.grad is not None

@@ -2,6 +2,9 @@
 
 import numpy as np
 
+TOP = 0.925
+"""Where harmonics end, as a share of Nyquist."""
+
 
 def overlap_add(frames: np.ndarray, hop: int) -> np.ndarray:
     """Sum of frames (frames, window), each ``hop`` samples after the one before."""
@@ -43,8 +46,8 @@ def circular_distance(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def fade(f0_hz: np.ndarray, k: int, sample_rate: float) -> np.ndarray:
-    """Strength of harmonic ``k``: one, and from an F0 below Nyquist on straight down to zero."""
-    return np.clip(0.5 * sample_rate / f0_hz - k, 0, 1)
+    """Strength of harmonic ``k``: one, and over the last F0 below the top straight down to zero."""
+    return np.clip(TOP * 0.5 * sample_rate / f0_hz - k, 0, 1)
 
 
 def harmonic_sum(

@@ -115,7 +115,7 @@ def test_each_discriminator_can_be_switched_off(
     before = copies(trainer.discriminators)
     first = trainer.train_step().losses
     # A fresh discriminator gives scores near zero.
-    assert first["discriminator"] == pytest.approx({"hinge": 2, "least_squares": 1}[kind], abs=0.2)
+    assert first["discriminator"] == pytest.approx({"hinge": 2, "least_squares": 1}[kind], abs=0.4)
     assert first["feature_matching"] > 0
     assert not equal(before, copies(trainer.discriminators))
 

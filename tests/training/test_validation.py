@@ -40,8 +40,8 @@ def test_scores_are_those_of_the_weights_given(
     assert scores == one(0, weights)
     # All gains 26 dB larger, more than is corrected: the log distance of the spectra grows.
     louder = {name: value.clone() for name, value in weights.items()}
-    steps, bins = trainer.model.config.steps_per_frame, trainer.model.n_fft // 2 + 1
-    louder["filter_network.output.bias"][:-2].view(steps, 4, bins)[:, [0, 3]] += 3
+    steps, bands = trainer.model.config.steps_per_frame, trainer.model.spec.n_mels
+    louder["filter_network.output.bias"][:-2].view(steps, 4, bands)[:, [0, 3]] += 3
     assert one(0, louder)["stft"] > scores["stft"] + 0.3
     # What the model itself holds plays no part.
     with torch.no_grad():

@@ -10,9 +10,9 @@ processing. After the neural homomorphic vocoder (Liu, Chen and Yu, Interspeech 
 spectrum, and they start from the mel itself: each filter's log gain is the mel's own envelope,
 interpolated in time and frequency, plus a learned correction. A silent mel is therefore silent,
 and a louder mel louder, before anything is learned. Corrections and phases are learned on the mel's
-own bands and interpolated to the filters' bins like the envelope. At the end the loop is closed: the mel of what
-would come out is compared with the mel that went in, and the spectrum is filtered by the
-difference. No network knows beforehand how harmonics and noise will add up in each mel bin;
+own bands and interpolated to the filters' bins like the envelope. At the end the loop is closed:
+the mel of what would come out is compared with the mel that went in, and the spectrum is filtered
+by the difference. No network knows beforehand how harmonics and noise will add up in each mel bin;
 listening does.
 """
 
@@ -164,9 +164,7 @@ class SourceFilter(Vocoder):
         left, right = self.context[0], self.context[1] + tail
         floor = torch.as_tensor(self.spec.log_floor, dtype=mel.dtype, device=mel.device)
         silence = floor.expand(mel.shape[1])[None, :, None].expand(mel.shape[0], -1, 1)
-        return torch.cat(
-            [silence.expand(-1, -1, left), mel, silence.expand(-1, -1, right)], dim=2
-        )
+        return torch.cat([silence.expand(-1, -1, left), mel, silence.expand(-1, -1, right)], dim=2)
 
     def estimate_pitch(self, gain: Float[Tensor, "batch padded_frames n_mels"]) -> PitchEstimate:
         """F0 and voicing from log gains that carry the model's context."""
@@ -174,9 +172,7 @@ class SourceFilter(Vocoder):
 
     def controls(self, gain: Float[Tensor, "batch padded_frames n_mels"]) -> Controls:
         """Filters and modulation from log gains that carry the model's context."""
-        output, depths = self.filter_network(
-            self._network_input(gain, self.filter_network.context)
-        )
+        output, depths = self.filter_network(self._network_input(gain, self.filter_network.context))
         left, right = self.context
         envelope = self._at_steps(gain[:, left - 1 : gain.shape[1] - right + 1])
         harmonic, real, imaginary, noise = output.unbind(dim=2)
@@ -186,9 +182,7 @@ class SourceFilter(Vocoder):
         norm = torch.rsqrt(real.square() + imaginary.square() + 1e-6)
         depth = torch.tanh(depths.square().sum(-1, keepdim=True).add(1e-6).sqrt())
         direction = torch.nn.functional.normalize(depths, dim=-1, eps=1e-3)
-        return Controls(
-            harmonic, real * norm, imaginary * norm, noise, depth * direction
-        )
+        return Controls(harmonic, real * norm, imaginary * norm, noise, depth * direction)
 
     def synthesise(
         self,
