@@ -1,6 +1,7 @@
 # setup   create .venv with everything pinned (done again only when the pins change)
 # demo    resynthesise four shipped recordings and compare with Griffin-Lim
 # test    lint, types, layers, tests
+# report  a page of this model beside WORLD, Griffin-Lim and Opus, to listen to
 # bench   speed and memory
 # clean   remove what was made, .venv too; data/ and runs/ stay
 
@@ -11,7 +12,7 @@ STAMP := $(VENV)/.complete
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,\
 	$(shell command -v $(name))))
 
-.PHONY: setup demo test lint bench clean constraints check-system
+.PHONY: setup demo test lint report bench clean constraints check-system
 
 setup: $(STAMP)
 
@@ -25,6 +26,9 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+report: $(STAMP)
+	egs/report/run.sh
 
 bench: $(STAMP)
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[bench]"
@@ -57,7 +61,9 @@ check-system:
 	command -v cc >/dev/null || command -v gcc >/dev/null || \
 		say "a C compiler, for pesq (apt-get install build-essential)"; \
 	command -v ffmpeg >/dev/null || \
-		echo "note: no ffmpeg; only 'vocoder prepare asterisk' needs it (apt-get install ffmpeg)"; \
+		echo "note: no ffmpeg; 'vocoder prepare asterisk' and codecs need it (apt-get install ffmpeg)"; \
+	command -v chromium >/dev/null || \
+		echo "note: no Chromium; only the tests of pages need it (apt-get install chromium)"; \
 	exit $$missing
 
 # Pin what is installed now, without local versions and paths.

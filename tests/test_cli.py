@@ -240,12 +240,32 @@ def test_f0_scale_moves_f0(tmp_path: Path, scale: float):
     assert float((torch.log2(ratio / scale).abs() < 0.1).float().mean()) > 0.85
 
 
+def test_world_resynthesises_from_the_waveform_itself(tmp_path: Path):
+    source = tmp_path / "in" / "a.wav"
+    source.parent.mkdir()
+    soundfile.write(source, speech(), 16000)
+    tracks = []
+    for name, factor in (("as it is", 1.0), ("scaled", 1.25)):
+        arguments = ("--output", tmp_path / name, "--model", "world", "--f0-scale", factor)
+        assert vocoder("resynth", source, *arguments).exit_code == 0
+        waveform = read_audio(tmp_path / name / "a.wav").waveform
+        assert len(waveform) == 16000
+        tracks.append(extract_pitch(waveform, 16000, 256, len(waveform) // 256, 0))
+    original = extract_pitch(torch.from_numpy(speech()), 16000, 256, len(waveform) // 256, 0)
+    for track, factor in zip(tracks, (1.0, 1.25), strict=True):
+        both = (original.voicing * track.voicing) > 0
+        assert both.sum() > 15
+        ratio = (track.f0_hz / original.f0_hz)[both]
+        assert float(ratio.median()) == pytest.approx(factor, rel=0.01)
+
+
 # -- evaluate, info, bench, demo -----------------------------------------------------------------
 
 
 @pytest.fixture
-def two_folders(tmp_path: Path) -> tuple[Path, Path]:
-    """A reference with two utterances and a system that has one of them, and one more."""
+def two_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """A reference with an utterance, and a system that has it too; a score cache of their own."""
+    monkeypatch.setenv("VOCODER_CACHE", str(tmp_path / "cache"))
     reference, system = tmp_path / "reference", tmp_path / "system"
     reference.mkdir()
     system.mkdir()
@@ -272,12 +292,61 @@ def test_evaluate_scores_and_writes(two_folders: tuple[Path, Path], tmp_path: Pa
     assert "ours/b: missing in this system" in result.stderr
 
 
+def test_evaluate_compares_aligns_remembers_and_names_the_speakers(
+    two_folders: tuple[Path, Path], tmp_path: Path
+):
+    reference, system = two_folders
+    recorded = soundfile.read(SPEECH)[0]
+    (tmp_path / "late").mkdir()
+    soundfile.write(tmp_path / "late" / "a.wav", np.concatenate([np.zeros(40), recorded]), 16000)
+    soundfile.write(tmp_path / "late" / "b.wav", recorded, 16000)
+    for folder, level in ((reference, 1.0), (system, 0.9)):
+        soundfile.write(folder / "b.wav", level * recorded, 16000)
+    (tmp_path / "who.csv").write_text("utterance,speaker\na,Ann\nb,Bob\n")
+    arguments = (
+        "evaluate", "--reference", reference, "--system", f"quiet={system}",
+        "--system", f"late={tmp_path / 'late'}", "--output", tmp_path / "scores",
+        "--metrics", "mstft", "--speakers", tmp_path / "who.csv", "--jobs", 1,
+    )  # fmt: skip
+    result = vocoder(*arguments)
+    assert result.exit_code == 0, result.output
+    assert "Paired comparisons (95 %" in result.stdout
+    assert "- quiet and late do not differ beyond chance on M-STFT: 0." in result.stdout
+    rows = (tmp_path / "scores" / "utterances.csv").read_text().splitlines()
+    assert rows[0] == "system,utterance,speaker,duration_s,mstft,error,note"
+    assert [row.split(",")[2] for row in rows[1:]] == ["Ann", "Bob", "Ann", "Bob"]
+    late = next(row for row in rows if row.startswith("late,a"))
+    assert late.split(",", 4)[4] == (
+        '0,,"delayed by 40 samples, aligned; longer than the reference by 40 samples, cropped"'
+    )
+    # Remembered by default, by content: a and b are the same to "quiet". As JSON, and without the
+    # cache: the same.
+    remembered = files(tmp_path / "cache" / "scores")
+    assert len(remembered) == 3
+    with_cache = json.loads(vocoder(*arguments, "--json").stdout)
+    without = json.loads(vocoder(*arguments, "--json", "--no-cache").stdout)
+    assert with_cache == without
+    (comparison,) = without["comparisons"]
+    assert (comparison["metric"], comparison["a"], comparison["b"]) == ("mstft", "quiet", "late")
+    assert comparison["sentence"] in result.stdout
+    assert [entry["speaker"] for entry in without["speakers"]] == ["Ann", "Ann", "Bob", "Bob"]
+    assert files(tmp_path / "cache" / "scores") == remembered
+    # Beyond the bound: an error in the row, and exit status 1.
+    result = vocoder(*arguments, "--max-delay-ms", 2)
+    assert result.exit_code == 1
+    assert "late/a: delayed by 40 samples (2.5 ms), allowed 2 ms" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("--system", "ours"), "--system ours: write it as NAME=FOLDER"),
         (("--system", "ours=/nowhere"), "/nowhere: no such folder"),
         (("--system", "ours={system}", "--metrics", "pesk"), "did you mean 'pesq'"),
+        (("--system", "ours={system}", "--system", "ours={system}"), "ours stands there twice"),
+        (("--system", "ours={system}", "--max-delay-ms", "900"), "max_delay_ms: 900 is not"),
+        (("--system", "ours={system}", "--speakers", "/nowhere.csv"), "/nowhere.csv: cannot be"),
+        (("--system", "ours={system}", "--backend", "dask"), "needs --scheduler"),
     ],
 )
 def test_evaluate_refuses_what_it_cannot_do(

@@ -1,7 +1,8 @@
-"""The run script of the tiny corpus, from beginning to end."""
+"""The run script of the tiny corpus from beginning to end, and what that of the report needs."""
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -32,3 +33,17 @@ def test_the_tiny_run_script_trains_resynthesises_and_scores(tmp_path: Path):
     assert scores["pesq"]["n"] == len(names)
     assert 1 < scores["pesq"]["mean"] < 4.65
     assert (run / "test" / "scores" / "utterances.csv").is_file()
+
+
+def test_the_report_says_at_once_that_ffmpeg_is_missing(tmp_path: Path):
+    dirname = shutil.which("dirname")
+    assert dirname
+    (tmp_path / "dirname").symlink_to(dirname)
+    bash = shutil.which("bash")
+    assert bash
+    command = [bash, str(ROOT / "egs" / "report" / "run.sh")]
+    environment = {"PATH": str(tmp_path), "DATA": str(tmp_path / "data")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "egs/report needs ffmpeg for Opus: apt-get install ffmpeg\n"
+    assert not (tmp_path / "data").exists()

@@ -1,4 +1,4 @@
-"""The command line: prepare, train, resynth, evaluate, bench, info, publish and demo."""
+"""The command line: from preparing a corpus to training, evaluation and listening tests."""
 
 import json
 import shlex
@@ -14,6 +14,7 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from vocoder.errors import VocoderError
+from vocoder.evaluation.listening.commands import app as listening_app
 
 error_console = Console(stderr=True)
 
@@ -38,6 +39,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     help="Source-filter vocoders: mel spectrograms in, speech out.",
 )
+app.add_typer(listening_app, name="listening-test")
 
 
 class CorpusName(StrEnum):
@@ -49,6 +51,13 @@ class CorpusName(StrEnum):
     vctk = "vctk"
     libritts = "libritts"
     tiny = "tiny"
+
+
+class EvaluationBackend(StrEnum):
+    """Where an evaluation runs."""
+
+    loky = "loky"
+    dask = "dask"
 
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
@@ -122,15 +131,21 @@ def resynth(
     threads: Threads = 1,
     as_json: JsonFlag = False,
 ) -> None:
-    """Recorded speech → mel → speech."""
+    """Recorded speech → mel → speech; with --model world, by WORLD from the speech itself."""
     import torch
 
     from vocoder.pretrained import load
-    from vocoder.resynthesis import Resynthesis, output_paths, resynthesise_files
+    from vocoder.resynthesis import (
+        WORLD,
+        Resynthesis,
+        WorldVocoder,
+        output_paths,
+        resynthesise_files,
+    )
 
     torch.set_num_threads(threads)
     targets, failed = output_paths(inputs, output)
-    vocoder = load(model)
+    vocoder = WorldVocoder() if model == WORLD else load(model)
     with _bar() as progress:
         task = progress.add_task("resynthesis", total=len(targets) + len(failed))
 
@@ -172,38 +187,92 @@ def evaluate(
     system: Annotated[list[str], typer.Option(help="NAME=FOLDER; repeat for each system.")],
     output: Annotated[Path, typer.Option(help="Folder for utterances.csv and summary.json.")],
     metrics: Annotated[
-        str | None, typer.Option(help="Comma-separated; default: all that need no extra.")
+        str | None,
+        typer.Option(help="Comma-separated; default: the common ones, and the plugins'."),
+    ] = None,
+    metric_plugin: Annotated[
+        list[str] | None,
+        typer.Option(help="FILE.py:OBJECT or MODULE:OBJECT, metrics of your own; may be repeated."),
     ] = None,
     to_7k: Annotated[bool, typer.Option(help="Report scores up to 7 kHz as well.")] = False,
+    speakers: Annotated[
+        Path | None,
+        typer.Option(help="Who speaks: a manifest.jsonl, or CSV utterance,speaker; else folders."),
+    ] = None,
+    max_delay_ms: Annotated[
+        float, typer.Option(help="Constant delay that is removed at most; 0: compare as they are.")
+    ] = 50.0,
+    cache: Annotated[
+        bool, typer.Option(help="Remember scores in $VOCODER_CACHE or ~/.cache/vocoder.")
+    ] = True,
     jobs: Annotated[int, typer.Option(help="Worker processes, -1 for one a core.")] = 2,
+    backend: Annotated[
+        EvaluationBackend, typer.Option(help="Processes here, or the workers of a Dask cluster.")
+    ] = EvaluationBackend.loky,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Of --backend dask: tcp://HOST:PORT.")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Score folders of WAVs by file name against the recordings."""
+    """Score folders of WAVs by file name against the recordings, and compare the systems."""
+    from vocoder.evaluation.cache import default_cache
     from vocoder.evaluation.folders import evaluate_folders
+    from vocoder.evaluation.plugins import load_plugins
     from vocoder.evaluation.registry import DEFAULT_METRICS
-    from vocoder.evaluation.summary import format_table
+    from vocoder.evaluation.summary import format_comparisons, format_table
 
-    systems = {}
-    for entry in system:
-        name, equals, folder = entry.partition("=")
-        if not (name and equals and folder):
-            raise VocoderError(f"--system {entry}: write it as NAME=FOLDER")
-        systems[name] = Path(folder)
+    plugins = metric_plugin or []
+    default = [*DEFAULT_METRICS, *load_plugins(plugins)]
     summary = evaluate_folders(
         reference,
-        systems,
+        {name: Path(folder) for name, folder in _named(system, "--system", "FOLDER").items()},
         output,
-        [name.strip() for name in metrics.split(",")] if metrics else DEFAULT_METRICS,
+        [name.strip() for name in metrics.split(",")] if metrics else default,
         to_7k,
         jobs=jobs,
         command=shlex.join(["vocoder", *sys.argv[1:]]),
         progress=not as_json,
+        speakers=speakers,
+        max_delay_ms=max_delay_ms,
+        cache=default_cache() if cache else None,
+        backend=backend.value,
+        scheduler=scheduler,
+        plugins=plugins,
     )
-    print(summary.model_dump_json() if as_json else format_table(summary))
+    if as_json:
+        print(summary.model_dump_json())
+    else:
+        print("\n".join(filter(None, [format_table(summary), format_comparisons(summary)])))
     for problem in summary.problems:
         _say(error_console, problem)
     if summary.failures:
         raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    results: Annotated[Path, typer.Argument(help="What `vocoder evaluate --output` wrote.")],
+    output: Annotated[Path, typer.Option(help="Folder for report.html and its assets.")],
+    cost: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=FILE of `vocoder bench --json`; repeat for each system."),
+    ] = None,
+    title: Annotated[str, typer.Option(help="Heading of the page.")] = "Vocoder evaluation",
+    embed_audio: Annotated[
+        bool, typer.Option(help="Put audio and pictures into the page: one large file.")
+    ] = False,
+    jobs: Annotated[int, typer.Option(help="Worker processes, -1 for one a core.")] = 2,
+    as_json: JsonFlag = False,
+) -> None:
+    """Make a page of an evaluation: scores, plots, and players with spectrograms."""
+    from vocoder.evaluation.report.build import build_report
+
+    costs = {name: Path(file) for name, file in _named(cost or [], "--cost", "FILE").items()}
+    page = build_report(results, output, title, costs, embed_audio, jobs, progress=not as_json)
+    if as_json:
+        print(json.dumps({"page": str(page)}))
+    else:
+        _say(Console(), str(page))
 
 
 @app.command()
@@ -323,6 +392,19 @@ def demo(
     console.print("RTF: seconds of computing a second of audio, mel to waveform, one thread.")
     _say(console, f"Listen: {output.resolve()}")
     _say(console, f"Look:   {(output / 'spectrograms.png').resolve()}")
+
+
+def _named(entries: list[str], option: str, what: str) -> dict[str, str]:
+    """Arguments of the form NAME=VALUE, each name once."""
+    named: dict[str, str] = {}
+    for entry in entries:
+        name, equals, value = entry.partition("=")
+        if not (name and equals and value):
+            raise VocoderError(f"{option} {entry}: write it as NAME={what}")
+        if name in named:
+            raise VocoderError(f"{option} {entry}: {name} stands there twice; name each one once")
+        named[name] = value
+    return named
 
 
 def _listing() -> str:

@@ -1,5 +1,6 @@
-"""Audio files through a vocoder: wav → mel → wav."""
+"""Audio files through a vocoder: wav → mel → wav, or wav → WORLD's parameters → wav."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,8 +12,36 @@ from torch import Tensor
 from vocoder.data.audio import find_audio, read_audio, write_audio
 from vocoder.dsp.framing import fit_length
 from vocoder.errors import AudioError, VocoderError
+from vocoder.evaluation.degradations import World
+from vocoder.features.mel import PRESETS
+from vocoder.metrics.world import require_world
 from vocoder.models.base import Vocoder
 from vocoder.models.source_filter import SourceFilter
+
+WORLD = "world"
+"""Name of the vocoder that starts from the waveform: no mel goes into it, nothing is loaded."""
+
+
+@dataclass(frozen=True)
+class WorldVocoder:
+    """WORLD's analysis and synthesis at the rate of the shipped vocoder; it has no noise to seed.
+
+    Raises:
+        VocoderError: the extra `evaluate` is not installed.
+    """
+
+    sample_rate: int = PRESETS["speecht5_16k"].sample_rate
+
+    def __post_init__(self) -> None:
+        require_world("the vocoder WORLD")
+
+    def resynthesise(self, waveform: Tensor, f0_scale: float) -> Tensor:
+        """Waveform (samples,) → F0, envelope, aperiodicity → waveform of the same length."""
+        analysed = World.analyse(waveform, self.sample_rate)
+        return analysed.synthesise(cents=1200 * math.log2(f0_scale))
+
+
+AnyVocoder = Vocoder | WorldVocoder
 
 
 @dataclass(frozen=True)
@@ -59,7 +88,7 @@ def output_paths(
 
 
 def resynthesise_files(
-    model: Vocoder,
+    model: AnyVocoder,
     targets: dict[Path, Path],
     f0_scale: float = 1.0,
     seed: int = 0,
@@ -84,7 +113,7 @@ def resynthesise_files(
 
 @torch.inference_mode()
 def _resynthesise(
-    model: Vocoder, source: Path, target: Path, f0_scale: float, seed: int
+    model: AnyVocoder, source: Path, target: Path, f0_scale: float, seed: int
 ) -> Resynthesis:
     audio = read_audio(source, model.sample_rate)
     started = time.perf_counter()
@@ -99,8 +128,12 @@ def _resynthesise(
 
 
 @torch.inference_mode()
-def resynthesise(model: Vocoder, waveform: Tensor, f0_scale: float = 1.0, seed: int = 0) -> Tensor:
+def resynthesise(
+    model: AnyVocoder, waveform: Tensor, f0_scale: float = 1.0, seed: int = 0
+) -> Tensor:
     """Waveform (samples,) → mel → waveform of the same length."""
+    if isinstance(model, WorldVocoder):
+        return model.resynthesise(waveform, f0_scale)
     generator = torch.Generator().manual_seed(seed)
     mel = model.mel(waveform)
     if isinstance(model, SourceFilter):

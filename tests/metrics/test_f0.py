@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.golden import signals
 from tests.metrics.golden import GOLDEN, RATE, VOICED_S, gate, golden_pair, speech_like
 from vocoder.errors import AudioError
 from vocoder.metrics.f0 import compare_tracks, f0_errors
@@ -17,9 +18,18 @@ def test_golden_values():
     assert errors.voicing_error == pytest.approx(golden["voicing_error"], abs=0.01)
 
 
+def test_golden_values_on_recordings():
+    golden = signals.read()
+    for name, pair in signals.pairs().items():
+        errors = f0_errors(*pair, RATE)
+        assert errors.rmse_hz == pytest.approx(golden[name]["f0_rmse_hz"], abs=0.01), name
+        assert errors.voicing_f1 == pytest.approx(golden[name]["voicing_f1"], abs=0.003), name
+
+
 def test_a_signal_with_itself_has_no_errors():
     errors = f0_errors(speech_like(), speech_like(), RATE)
     assert errors[:4] == (0.0, 0.0, 0.0, 0.0)
+    assert (errors.rmse_hz, errors.voicing_f1) == (0.0, 1.0)
     voiced_s = sum(end - start for start, end in VOICED_S)
     assert errors.voiced_frames == pytest.approx(100 * voiced_s, rel=0.05)
 
@@ -31,6 +41,8 @@ def test_a_shifted_f0_is_measured(cents):
     assert errors.fine_rmse_cents == pytest.approx(abs(cents), abs=5)
     assert errors.gross_pitch_error == 0.0
     assert errors.voicing_error < 0.03
+    # F0 swings around 130 Hz by a quarter of an octave.
+    assert errors.rmse_hz == pytest.approx(131 * abs(2 ** (cents / 1200) - 1), rel=0.03, abs=0.5)
 
 
 @pytest.mark.parametrize("rate", [22050, 24000])
@@ -60,8 +72,11 @@ def test_without_common_voicing_only_the_voicing_error_is_defined():
     errors = f0_errors(speech_like(), noise, RATE)
     assert math.isnan(errors.rmse_cents)
     assert math.isnan(errors.gross_pitch_error)
+    assert math.isnan(errors.rmse_hz)
     assert errors.voiced_frames == 0
+    assert errors.voicing_f1 == 0.0
     assert errors.voicing_error == pytest.approx(2.1 / 3.0, abs=0.05)
+    assert math.isnan(f0_errors(noise, noise, RATE).voicing_f1)
 
 
 def test_counted_by_hand():
@@ -76,6 +91,9 @@ def test_counted_by_hand():
     assert errors.gross_pitch_error == pytest.approx(1 / 3)
     assert errors.voicing_error == pytest.approx(1 / 5)
     assert errors.voiced_frames == 3
+    assert errors.rmse_hz == pytest.approx(math.sqrt((100**2 + 10**2) / 3))
+    # Three frames voiced in both, one missed, none invented.
+    assert errors.voicing_f1 == pytest.approx(2 * 3 / (2 * 3 + 1))
 
 
 def test_tracks_of_different_lengths_are_refused():

@@ -1,4 +1,4 @@
-"""Every metric refuses what it cannot score, in one clear line; and the 7 kHz filter filters."""
+"""Signals come out of the checks as they should, resampling keeps and the 7 kHz filter filters."""
 
 import numpy as np
 import pytest
@@ -6,49 +6,9 @@ import torch
 
 from tests.metrics.golden import RATE, speech_like
 from vocoder.errors import AudioError
-from vocoder.metrics.f0 import f0_errors
-from vocoder.metrics.mel_distance import mel_distance
-from vocoder.metrics.mstft import mstft
-from vocoder.metrics.pesq import pesq_wb
 from vocoder.metrics.signals import checked_pair, lowpass_7k, resample
 
-METRICS = (pesq_wb, mstft, mel_distance, f0_errors)
 GOOD = speech_like()
-
-
-@pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize(
-    ("reference", "estimate", "said"),
-    [
-        (GOOD, GOOD[:-1], "48000 samples and the estimate 47999"),
-        (GOOD, np.zeros(0, np.float32), "estimate: the signal is empty"),
-        (np.stack([GOOD, GOOD]), GOOD, "reference: expected one dimension"),
-        (GOOD, np.where(np.arange(48000) == 7, np.nan, GOOD), "estimate: .* NaN or infinite"),
-        (np.where(np.arange(48000) == 7, np.inf, GOOD), GOOD, "reference: .* NaN or infinite"),
-        (GOOD, (32767 * GOOD).astype(np.int16), "estimate: expected floating point"),
-        (GOOD, GOOD.tolist(), "estimate: expected a tensor or an array, got list"),
-    ],
-)
-def test_bad_signals_are_refused_by_name(metric, reference, estimate, said):
-    with pytest.raises(AudioError, match=said) as raised:
-        metric(reference, estimate, RATE)
-    assert "\n" not in str(raised.value)
-
-
-@pytest.mark.parametrize("metric", METRICS)
-def test_a_rate_that_is_none_is_refused(metric):
-    with pytest.raises(AudioError, match="sample_rate"):
-        metric(GOOD, GOOD, 0)
-
-
-@pytest.mark.parametrize("metric", METRICS)
-def test_tensors_arrays_and_precisions_score_alike(metric):
-    other = speech_like(cents=30, seed=3)
-    expected = metric(GOOD, other, RATE)
-    as_tensors = metric(torch.from_numpy(GOOD), torch.from_numpy(other).requires_grad_(), RATE)
-    as_doubles = metric(GOOD.astype(np.float64), other.astype(np.float64), RATE)
-    assert as_tensors == pytest.approx(expected, abs=1e-6)
-    assert as_doubles == pytest.approx(expected, abs=1e-6)
 
 
 def test_checked_pair_gives_float32():

@@ -6,6 +6,8 @@ import numpy as np
 
 from vocoder.errors import VocoderError
 
+_BLOCK = 1_000_000
+
 
 def bootstrap_interval(
     values: Sequence[float], level: float = 0.95, resamples: int = 2000, seed: int = 0
@@ -32,6 +34,10 @@ def bootstrap_interval(
     if scores.ndim != 1 or len(scores) < 2 or not np.isfinite(scores).all():
         raise VocoderError("a bootstrap interval needs at least two finite values")
     draw = np.random.default_rng(seed)
-    means = [scores[draw.integers(len(scores), size=len(scores))].mean() for _ in range(resamples)]
+    # As many samples at a time as fit into some megabytes; the numbers drawn are the same ones.
+    block = max(1, _BLOCK // len(scores))
+    sizes = [min(block, resamples - start) for start in range(0, resamples, block)]
+    drawn = (scores[draw.integers(len(scores), size=(size, len(scores)))] for size in sizes)
+    means = np.concatenate([sample.mean(axis=1) for sample in drawn])
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float
 
 from vocoder.data.files import replacing
 from vocoder.errors import VocoderError
 from vocoder.metrics.signals import Signal, checked_signal
 
-_WINDOW_S = 0.032
-_HOP_S = 0.004
-_RANGE_DB = 90.0
+WINDOW_S = 0.032
+HOP_S = 0.004
+RANGE_DB = 90.0
 
 
 def spectrogram_figure(
@@ -48,7 +49,7 @@ def spectrogram_figure(
     if unknown := set(tracks) - set(signals):
         raise VocoderError(f"an F0 track for {min(unknown)!r}, which is not among the signals")
     waveforms = {name: checked_signal(signal, name) for name, signal in signals.items()}
-    levels = {name: _levels_db(wave, sample_rate) for name, wave in waveforms.items()}
+    levels = {name: levels_db(wave, sample_rate) for name, wave in waveforms.items()}
     loudest = float(next(iter(levels.values())).max())
 
     figure = Figure(figsize=(10, 0.6 + 2.2 * len(levels)), layout="constrained")
@@ -63,10 +64,10 @@ def spectrogram_figure(
             origin="lower",
             aspect="auto",
             cmap="magma",
-            vmin=loudest - _RANGE_DB,
+            vmin=loudest - RANGE_DB,
             vmax=loudest,
             interpolation="nearest",
-            extent=(-_HOP_S / 2, (level.shape[1] - 0.5) * _HOP_S, 0, sample_rate / 2000),
+            extent=(-HOP_S / 2, (level.shape[1] - 0.5) * HOP_S, 0, sample_rate / 2000),
         )
         axis.set_xlim(0, duration_s)
         axis.set_title(name, loc="left", fontsize=10)
@@ -80,13 +81,20 @@ def spectrogram_figure(
         figure.savefig(temporary, dpi=110, format="png")
 
 
-def _levels_db(waveform: torch.Tensor, sample_rate: int) -> np.ndarray:
-    """Spectrogram (bins, frames) in dB, of a full-scale sine 0 dB, frames centred on 0, hop, …"""
-    window = torch.hann_window(2 * round(_WINDOW_S * sample_rate / 2))
+def levels_db(
+    waveform: Float[torch.Tensor, " samples"], sample_rate: int
+) -> Float[np.ndarray, "bins frames"]:
+    """Spectrogram in dB, of a full-scale sine 0 dB: Hann windows centred on 0, `HOP_S`, …
+
+    Args:
+        waveform: (samples,) in [-1, 1].
+        sample_rate: in Hz.
+    """
+    window = torch.hann_window(2 * round(WINDOW_S * sample_rate / 2))
     spectrum = torch.stft(
         waveform,
         len(window),
-        round(_HOP_S * sample_rate),
+        round(HOP_S * sample_rate),
         window=window,
         pad_mode="constant",
         return_complex=True,

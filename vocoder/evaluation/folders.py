@@ -2,17 +2,29 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from joblib import Parallel, delayed
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vocoder.data.files import write_text
 from vocoder.errors import AudioError, VocoderError
-from vocoder.evaluation.pairs import Row, files_by_utterance, score_pair
+from vocoder.evaluation.alignment import DEFAULT_MAX_DELAY_MS, check_max_delay
+from vocoder.evaluation.backends import Backend, check_backend, run_unordered
+from vocoder.evaluation.cache import ScoreCache
+from vocoder.evaluation.pairs import (
+    Pair,
+    Row,
+    Scoring,
+    files_by_utterance,
+    remembered_row,
+    score_pair,
+)
+from vocoder.evaluation.plugins import absolute_spec, load_plugins
 from vocoder.evaluation.registry import DEFAULT_METRICS, Column, resolve_columns
+from vocoder.evaluation.speakers import speakers_of
 from vocoder.evaluation.summary import Summary, summarise
 
 TABLE_NAME = "utterances.csv"
@@ -31,68 +43,81 @@ def evaluate_folders(
     seed: int = 0,
     command: str = "",
     progress: bool = True,
+    speakers: Path | None = None,
+    max_delay_ms: float = DEFAULT_MAX_DELAY_MS,
+    cache: ScoreCache | None = None,
+    backend: Backend = "loky",
+    scheduler: str | None = None,
+    plugins: Sequence[str] = (),
 ) -> Summary:
     """Score any folders of audio by file name; write `utterances.csv` and `summary.json`.
 
     Files belong together by their path inside the folder without suffix. What is on disk is
-    scored, at the rate of the reference; a resampled or cropped file is said so in the column
-    `note`. A missing counterpart, an unreadable file or durations that differ by more than 50 ms
-    give a row with an `error` and no scores; a metric that fails leaves one cell empty and its
-    reason in `error`. The run always goes on.
+    scored, at the rate of the reference; a file that was resampled, aligned or cropped is said so
+    in the column `note`. A missing counterpart, an unreadable file, durations that differ by more
+    than 50 ms or too large a delay give a row with an `error` and no scores; a metric that fails
+    leaves one cell empty and its reason in `error`. The run always goes on.
 
     Args:
         reference: folder of the recordings.
         systems: folder of each system, by the name it has in the tables. To know what metrics
             without a reference give the recordings, name their folder here as well.
         output: folder for the two files, each written whole or not at all.
-        metrics: names from `vocoder.evaluation.registry.METRICS`.
+        metrics: names from `vocoder.evaluation.registry.METRICS`, and of `plugins`.
         lowpass_7k: report those that have it to 7 kHz as well, in columns that end in `_7k`
             (see `vocoder.metrics.signals.lowpass_7k`).
         utterances: score only these (path in the folder without suffix); all by default.
         jobs: worker processes of joblib, -1 for one a core. Within a `joblib.parallel_config`
             of another backend the pairs go there.
         resamples: of the bootstrap.
-        seed: of the bootstrap.
+        seed: of the bootstrap and of the paired tests.
         command: what the user typed, kept in the summary.
         progress: show a bar on standard error.
+        speakers: manifest or CSV that says who speaks, see
+            `vocoder.evaluation.speakers.speakers_of`; by default the folders say it.
+        max_delay_ms: the most constant delay that is removed; 0 looks for none, see
+            `vocoder.evaluation.alignment`.
+        cache: where scores are remembered, and taken from if both files, the settings and the
+            metric are the same; None measures everything. Every pair is in it as soon as it is
+            scored, so that a run that was stopped goes on.
+        backend: "loky", processes of this machine, or "dask", a cluster whose workers see the
+            same folders, the cache's too.
+        scheduler: address of the Dask scheduler.
+        plugins: files or modules with metrics of your own, see
+            `vocoder.evaluation.plugins.load_metrics`; the workers of a cluster must see them under
+            the same path.
 
     Returns:
         The summary; its `failures` counts the rows with an error.
 
     Raises:
-        VocoderError: an unknown metric or a missing extra, no systems, a folder that is missing,
-            unreadable or without audio, a name in `utterances` that is nowhere, or an output that
-            cannot be written. Nothing has been scored then, except in the last case.
+        VocoderError: an unknown metric, a plugin that cannot be used or a missing extra, no
+            systems, a folder that is missing, unreadable or without audio, a name in `utterances`
+            that is nowhere, a file of speakers that lacks some, a setting out of range, a cluster
+            that cannot be used, or an output that cannot be written. Nothing has been scored then,
+            except in the last case.
     """
-    columns = resolve_columns(metrics, lowpass_7k)
+    columns = resolve_columns(metrics, lowpass_7k, load_plugins(plugins))
     if not systems:
         raise VocoderError("no system to evaluate: name at least one folder")
-    if jobs == 0:
-        raise VocoderError("jobs: 0 worker processes cannot work; use 1 or more, or -1 for all")
+    check_backend(backend, scheduler, jobs)
+    check_max_delay(max_delay_ms)
     recordings = files_by_utterance(reference)
     estimates = {name: files_by_utterance(folder) for name, folder in systems.items()}
     pairs = _pairs(recordings, estimates, utterances)
+    known_speakers = speakers_of(sorted({pair.utterance for pair in pairs}), speakers)
+    if cache is not None:
+        cache.check()
     _make_folder(output)
 
-    names = [column.name for column in columns]
-    bar = Progress(
-        TextColumn("scoring"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not progress,
-    )
-    rows = []
-    with bar:
-        task = bar.add_task("scoring", total=len(pairs))
-        parallel = Parallel(n_jobs=jobs, return_as="generator_unordered")
-        for row in parallel(delayed(score_pair)(*pair, names) for pair in pairs):
-            rows.append(row)
-            bar.advance(task)
+    names = tuple(column.name for column in columns)
+    scoring = Scoring(names, max_delay_ms, cache, tuple(map(absolute_spec, plugins)))
+    rows = [
+        replace(row, speaker=known_speakers[row.utterance])
+        for row in _score_all(pairs, scoring, columns, jobs, backend, scheduler, progress)
+    ]
     order = {name: position for position, name in enumerate(systems)}
     rows.sort(key=lambda row: (order[row.system], row.utterance))
-
     summary = summarise(
         rows,
         columns,
@@ -101,18 +126,58 @@ def evaluate_folders(
         command,
         resamples,
         seed,
+        max_delay_ms,
     )
     write_text(output / TABLE_NAME, _table(rows, columns))
     write_text(output / SUMMARY_NAME, summary.model_dump_json(indent=2) + "\n")
     return summary
 
 
+def _score_all(
+    pairs: Sequence[Pair],
+    scoring: Scoring,
+    columns: Sequence[Column],
+    jobs: int,
+    backend: Backend,
+    scheduler: str | None,
+    progress: bool,
+) -> Iterator[Row]:
+    """The row of every pair: first those that are remembered, then the others as they come."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not progress,
+    )
+    with bar:
+        task = bar.add_task("scoring", total=len(pairs))
+        waiting = []
+        for pair in pairs:
+            row = None if scoring.cache is None else remembered_row(pair, scoring, columns)
+            if row is None:
+                waiting.append(pair)
+            else:
+                bar.advance(task)
+                yield row
+        if not waiting:
+            return
+        remembered = len(pairs) - len(waiting)
+        bar.update(task, description=f"scoring ({remembered} remembered)" if remembered else None)
+        tasks = [(pair, scoring) for pair in waiting]
+        code = [column.metric.measure for column in columns]
+        for row in run_unordered(score_pair, tasks, jobs, backend, scheduler, code):
+            bar.advance(task)
+            yield row
+
+
 def _pairs(
     recordings: dict[str, Path],
     estimates: dict[str, dict[str, Path]],
     utterances: Sequence[str] | None,
-) -> list[tuple[str, str, Path | None, Path | None]]:
-    """(system, utterance, reference file, system's file) of everything there is on either side."""
+) -> list[Pair]:
+    """Everything that there is on either side."""
     pairs = []
     for system, files in estimates.items():
         known = sorted({*recordings, *files})
@@ -121,7 +186,7 @@ def _pairs(
             raise AudioError(
                 f"utterance {min(unknown)!r} is neither in the reference folder nor in {system}"
             )
-        pairs += [(system, name, recordings.get(name), files.get(name)) for name in wanted]
+        pairs += [Pair(system, name, recordings.get(name), files.get(name)) for name in wanted]
     return pairs
 
 
@@ -137,10 +202,11 @@ def _table(rows: Sequence[Row], columns: Sequence[Column]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     names = [column.name for column in columns]
-    writer.writerow(["system", "utterance", "duration_s", *names, "error", "note"])
+    writer.writerow(["system", "utterance", "speaker", "duration_s", *names, "error", "note"])
     for row in rows:
         numbers = [row.duration_s, *(row.scores[name] for name in names)]
         cells = ["" if number is None else f"{number:.6g}" for number in numbers]
         notes = "; ".join(row.notes)
-        writer.writerow([row.system, row.utterance, *cells, "; ".join(row.errors), notes])
+        described = [row.system, row.utterance, row.speaker]
+        writer.writerow([*described, *cells, "; ".join(row.errors), notes])
     return text.getvalue()

@@ -1,17 +1,31 @@
 """Score one pair of files. Whatever is wrong with it is written into its row."""
 
+import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
+
+import torch
+from threadpoolctl import threadpool_limits
 
 from vocoder.data.audio import Audio, find_audio, read_audio
-from vocoder.errors import AudioError, VocoderError
+from vocoder.errors import AudioError, PitchError, VocoderError
+from vocoder.evaluation.alignment import DEFAULT_MAX_DELAY_MS, align
+from vocoder.evaluation.alignment import MAX_DURATION_DIFFERENCE_S as MAX_DURATION_DIFFERENCE_S
+from vocoder.evaluation.cache import (
+    CorruptEntryError,
+    Entry,
+    ScoreCache,
+    StoredScore,
+    fresh_scores,
+    made_by,
+)
+from vocoder.evaluation.plugins import load_plugins
 from vocoder.evaluation.registry import Column, resolve_columns
 
-MAX_DURATION_DIFFERENCE_S = 0.05
-"""Two files of one utterance may differ by so much, a few mel frames; they are then cropped to
-the shorter one. More than that is another recording, or a system that lost something."""
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -24,6 +38,35 @@ class Row:
     scores: dict[str, float | None] = field(default_factory=dict)
     errors: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    speaker: str = ""
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What is measured on every pair, and how: the same in every process.
+
+    Attributes:
+        metrics: column names, see `resolve_columns`.
+        max_delay_ms: see `vocoder.evaluation.alignment.remove_delay`.
+        cache: where scores are remembered, or None.
+        plugins: where the metrics are that the user brings, see
+            `vocoder.evaluation.plugins.load_metrics`; absolute paths.
+    """
+
+    metrics: tuple[str, ...]
+    max_delay_ms: float = DEFAULT_MAX_DELAY_MS
+    cache: ScoreCache | None = None
+    plugins: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One utterance of one system: the recording and the resynthesis, None where missing."""
+
+    system: str
+    utterance: str
+    reference: Path | None
+    estimate: Path | None
 
 
 def files_by_utterance(folder: Path) -> dict[str, Path]:
@@ -44,87 +87,142 @@ def files_by_utterance(folder: Path) -> dict[str, Path]:
     return found
 
 
-def score_pair(
-    system: str,
-    utterance: str,
-    reference: Path | None,
-    estimate: Path | None,
-    metrics: Sequence[str],
-) -> Row:
+def remembered_row(pair: Pair, scoring: Scoring, columns: Sequence[Column]) -> Row | None:
+    """The row of a pair whose every score is in the cache; None if anything is to be measured."""
+    _, entry, _ = _look_up(pair, scoring)
+    scores = fresh_scores(entry, columns)
+    if entry is None or len(scores) < len(columns):
+        return None
+    return _row(pair, columns, entry.duration_s, scores, entry.notes)
+
+
+def score_pair(pair: Pair, scoring: Scoring) -> Row:
     """Score what is on disk, at the rate of the reference file.
 
     Never raises for a bad file or a failing metric: the reasons stand in the row, and the other
-    metrics and rows are not touched by them.
-
-    Args:
-        system: name of the system, for the row.
-        utterance: name of the utterance, for the row.
-        reference: the recording, or None if it is missing.
-        estimate: the resynthesis, or None if it is missing.
-        metrics: column names, see `resolve_columns`.
+    metrics and rows are not touched by them. Scores that the cache has are not measured again;
+    the others are in it before this returns. All is computed on one thread: over several, sums
+    come out another in the last digit, and the processes share the cores anyway.
     """
-    columns = resolve_columns(metrics)
-    nothing: dict[str, float | None] = {column.name: None for column in columns}
-    if reference is None or estimate is None:
-        what = "the reference folder" if reference is None else "this system"
-        return Row(system, utterance, None, nothing, (f"missing in {what}",))
+    columns = resolve_columns(scoring.metrics, more=load_plugins(scoring.plugins))
     try:
-        first = read_audio(reference)
-        second = read_audio(estimate, first.sample_rate)
-        first, second, cropped = _to_one_length(first, second)
+        with _one_thread():
+            return _score(pair, scoring, columns)
     except VocoderError as error:
-        return Row(system, utterance, None, nothing, (str(error),))
-    scores, errors = _measure(columns, first, second)
-    notes = (*(f"reference {note}" for note in first.notes), *second.notes, *cropped)
-    return Row(system, utterance, first.duration_s, scores, errors, notes)
+        nothing: dict[str, float | None] = {column.name: None for column in columns}
+        return Row(pair.system, pair.utterance, None, nothing, (str(error),))
 
 
-def _to_one_length(first: Audio, second: Audio) -> tuple[Audio, Audio, tuple[str, ...]]:
-    """Crop both to the shorter one and say so; AudioError if they differ by too much."""
-    rate, a, b = first.sample_rate, len(first.waveform), len(second.waveform)
-    if a == b:
-        return first, second, ()
-    difference_s = (b - a) / rate
-    if abs(difference_s) > MAX_DURATION_DIFFERENCE_S:
-        raise AudioError(
-            f"durations differ too much: reference {a / rate:.3f} s, system {b / rate:.3f} s, "
-            f"allowed {MAX_DURATION_DIFFERENCE_S:g} s"
-        )
-    shorter = min(a, b)
-    note = f"{'longer' if b > a else 'shorter'} than the reference by {abs(b - a)} samples, cropped"
-    return (
-        Audio(first.waveform[:shorter], rate, first.notes),
-        Audio(second.waveform[:shorter], rate, second.notes),
-        (note,),
-    )
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Torch and the linear algebra under numpy on one thread, as many as before at the end."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _score(pair: Pair, scoring: Scoring, columns: list[Column]) -> Row:
+    """As `score_pair`, with a VocoderError where the pair cannot be compared at all."""
+    if pair.reference is None or pair.estimate is None:
+        what = "the reference folder" if pair.reference is None else "this system"
+        raise AudioError(f"missing in {what}")
+    key, entry, said = _look_up(pair, scoring)
+    known = fresh_scores(entry, columns)
+    first = read_audio(pair.reference)
+    second = read_audio(pair.estimate, first.sample_rate)
+    reading = (*(f"reference {note}" for note in first.notes), *second.notes)
+    first, second, aligning = align(first, second, scoring.max_delay_ms)
+    missing = [column for column in columns if column.name not in known]
+    measured, passing = _measure(missing, first, second)
+    notes = (*reading, *aligning)
+    if scoring.cache is not None and key is not None and missing:
+        kept = {**(entry.scores if entry else {}), **measured}
+        for name in passing:
+            del kept[name]
+        said += _remember(scoring.cache, key, Entry(
+            duration_s=first.duration_s, notes=notes, scores=kept
+        ))  # fmt: skip
+    return _row(pair, columns, first.duration_s, {**known, **measured}, (*notes, *said))
+
+
+def _look_up(pair: Pair, scoring: Scoring) -> tuple[str | None, Entry | None, tuple[str, ...]]:
+    """The pair's key in the cache, its entry, and a note if that was corrupt.
+
+    Without a key where there is no cache, or no file to make it of.
+    """
+    if scoring.cache is None or pair.reference is None or pair.estimate is None:
+        return None, None, ()
+    try:
+        key = scoring.cache.key(pair.reference, pair.estimate, scoring.max_delay_ms)
+    except OSError:
+        # What is wrong with the file is said by who reads it as audio.
+        return None, None, ()
+    try:
+        return key, scoring.cache.read(key), ()
+    except CorruptEntryError:
+        return key, None, ("its entry in the score cache was corrupt, measured again",)
+
+
+def _remember(cache: ScoreCache, key: str, entry: Entry) -> tuple[str, ...]:
+    """Write an entry; a note where that fails, since the scores are good all the same."""
+    try:
+        cache.write(key, entry)
+    except OSError as error:
+        return (f"not put into the score cache ({error.strerror})",)
+    return ()
+
+
+def _row(
+    pair: Pair,
+    columns: Sequence[Column],
+    duration_s: float,
+    scores: dict[str, StoredScore],
+    notes: tuple[str, ...],
+) -> Row:
+    values = {column.name: scores[column.name].value for column in columns}
+    reasons = [(column.name, scores[column.name].error) for column in columns]
+    errors = tuple(f"{name}: {reason}" for name, reason in reasons if reason is not None)
+    return Row(pair.system, pair.utterance, duration_s, values, errors, notes)
 
 
 def _measure(
     columns: Sequence[Column], reference: Audio, estimate: Audio
-) -> tuple[dict[str, float | None], tuple[str, ...]]:
-    """All scores, each result measured once however many columns it fills."""
+) -> tuple[dict[str, StoredScore], set[str]]:
+    """All scores, each result measured once however many columns it fills.
+
+    Also the names of those that failed for a reason that may have passed the next time, such as
+    a lack of memory, and are not to be remembered.
+    """
     results: dict[object, object] = {}
-    scores: dict[str, float | None] = {}
-    errors: list[str] = []
+    scores: dict[str, StoredScore] = {}
+    passing: set[str] = set()
+    signals = (reference.waveform, estimate.waveform, reference.sample_rate)
     for column in columns:
         if column.source not in results:
-            results[column.source] = _attempt(column, reference, estimate)
+            results[column.source] = _attempt(column.measure, *signals)
         result = results[column.source]
-        if isinstance(result, Exception):
-            scores[column.name] = None
-            errors.append(f"{column.name}: {_one_line(result)}")
-            continue
-        value = column.value(result)
-        scores[column.name] = value if math.isfinite(value) else None
-        if not math.isfinite(value):
-            errors.append(f"{column.name}: {column.metric.undefined}")
-    return scores, tuple(errors)
+        number = result if isinstance(result, Exception) else _attempt(column.value, result)
+        value, error = None, None
+        if isinstance(number, Exception):
+            error = _one_line(number)
+            if not isinstance(number, AudioError | PitchError):
+                passing.add(column.name)
+        elif math.isfinite(number):
+            value = number
+        else:
+            error = column.metric.undefined
+        scores[column.name] = StoredScore(value=value, error=error, made_by=made_by(column))
+    return scores, passing
 
 
-def _attempt(column: Column, reference: Audio, estimate: Audio) -> object:
-    """The result, or the exception that it ended in."""
+def _attempt(function: Callable[..., _T], *arguments: object) -> _T | Exception:
+    """What the function gives, or the exception that it ended in."""
     try:
-        return column.measure(reference.waveform, estimate.waveform, reference.sample_rate)
+        return function(*arguments)
     # Metrics run foreign code on whatever a system has written; one cell must not end the run.
     except Exception as error:
         return error

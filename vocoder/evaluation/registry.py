@@ -1,45 +1,36 @@
 """The one table of metrics that an evaluation can be asked for, by name."""
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from vocoder.errors import VocoderError
-from vocoder.metrics import dnsmos, f0, mel_distance, mstft, pesq
+from vocoder.evaluation.metric import Metric as Metric
+from vocoder.metrics import (
+    distillmos,
+    dnsmos,
+    f0,
+    hnr,
+    intelligibility,
+    mcd,
+    mel_distance,
+    mstft,
+    periodicity,
+    pesq,
+    snr,
+    speaker_similarity,
+    spectral_distance,
+    stoi,
+    visqol,
+)
 from vocoder.metrics.signals import Signal, lowpass_7k
 
 BAND_SUFFIX = "_7k"
 
 
-@dataclass(frozen=True)
-class Metric:
-    """How one column of scores is made and read.
-
-    Attributes:
-        label: heading in tables, with the unit.
-        measure: f(reference, estimate, sample_rate); shared by the columns of one result.
-        field: the attribute of the result that is this column, or None if it is the number.
-        better: which way is good.
-        decimals: how many to show.
-        convention: what was measured, in one line.
-        banded: the metric exists "to 7 kHz" too, under its name with `_7k`.
-        undefined: why there is no number where the result is NaN.
-        ready: raises VocoderError when something optional is missing.
-    """
-
-    label: str
-    measure: Callable[[Signal, Signal, int], object]
-    field: str | None
-    better: Literal["higher", "lower"]
-    decimals: int
-    convention: str
-    banded: bool = False
-    undefined: str = "not a number"
-    ready: Callable[[], None] | None = None
-
-
 _NOT_VOICED = "no frame is voiced in both signals"
+_NEVER_VOICED = "no frame is voiced in either signal"
+_SILENT = "the estimate is silent"
 
 # fmt: off
 METRICS: dict[str, Metric] = {
@@ -60,6 +51,59 @@ METRICS: dict[str, Metric] = {
                      ready=dnsmos.require_dnsmos),
     "dnsmos_p808": Metric("DNSMOS P.808", dnsmos.dnsmos, "p808", "higher", 3, dnsmos.CONVENTION,
                           ready=dnsmos.require_dnsmos),
+    "pesq_nb": Metric("PESQ-NB", pesq.pesq_nb, None, "higher", 3, pesq.CONVENTION_NB),
+    "stoi": Metric("STOI", stoi.stoi, "stoi", "higher", 4, stoi.CONVENTION),
+    "estoi": Metric("ESTOI", stoi.stoi, "estoi", "higher", 4, stoi.CONVENTION),
+    "lsd": Metric("LSD (dB)", spectral_distance.log_spectral_distance, None, "lower", 2,
+                  spectral_distance.CONVENTION, banded=True),
+    "mcd_mgcep": Metric("MCD mgcep (dB)", mcd.mcd_mgcep, None, "lower", 3, mcd.CONVENTION_MGCEP),
+    "mcd_mcep": Metric("MCD mcep (dB)", mcd.mcd_mcep, None, "lower", 3, mcd.CONVENTION_MCEP),
+    "mcd_world": Metric("MCD WORLD (dB)", mcd.mcd_world, None, "lower", 3, mcd.CONVENTION_WORLD,
+                        ready=mcd.require_mcd_world),
+    "f0_rmse_hz": Metric("F0 RMSE (Hz)", f0.f0_errors, "rmse_hz", "lower", 2, f0.CONVENTION,
+                         undefined=_NOT_VOICED),
+    "voicing_f1": Metric("V/UV F1 (Praat)", f0.f0_errors, "voicing_f1", "higher", 4, f0.CONVENTION,
+                         undefined=_NEVER_VOICED),
+    "hnr_difference": Metric("HNR difference (dB)", hnr.hnr_difference, None, "lower", 2,
+                             hnr.CONVENTION, undefined=_NOT_VOICED),
+    "aperiodicity_difference": Metric("aperiodicity difference (dB)", hnr.aperiodicity_difference,
+                                      None, "lower", 2, hnr.CONVENTION_APERIODICITY,
+                                      undefined=_NOT_VOICED, ready=hnr.require_aperiodicity),
+    "snr": Metric("SNR (dB)", snr.signal_to_noise, "snr_db", "higher", 2, snr.CONVENTION),
+    "si_sdr": Metric("SI-SDR (dB)", snr.signal_to_noise, "si_sdr_db", "higher", 2, snr.CONVENTION,
+                     undefined=_SILENT),
+    "periodicity": Metric("periodicity RMSE (CREPE)", periodicity.periodicity_errors,
+                          "periodicity_rmse", "lower", 4, periodicity.CONVENTION,
+                          ready=periodicity.require_crepe),
+    "vuv_f1": Metric("V/UV F1 (CREPE)", periodicity.periodicity_errors, "vuv_f1", "higher", 4,
+                     periodicity.CONVENTION, undefined=_NEVER_VOICED,
+                     ready=periodicity.require_crepe),
+    "crepe_f0_rmse_cents": Metric("F0 RMSE (CREPE, cents)", periodicity.periodicity_errors,
+                                  "f0_rmse_cents", "lower", 1, periodicity.CONVENTION,
+                                  undefined=_NOT_VOICED, ready=periodicity.require_crepe),
+    "periodicity_vocos": Metric("periodicity RMSE (CREPE, Vocos)",
+                                periodicity.periodicity_errors_vocos, "periodicity_rmse", "lower",
+                                4, periodicity.VOCOS_CONVENTION, ready=periodicity.require_crepe),
+    "vuv_f1_vocos": Metric("V/UV F1 (CREPE, Vocos)", periodicity.periodicity_errors_vocos,
+                           "vuv_f1", "higher", 4, periodicity.VOCOS_CONVENTION,
+                           undefined=_NEVER_VOICED, ready=periodicity.require_crepe),
+    "periodicity_tiny": Metric("periodicity RMSE (CREPE tiny)",
+                               periodicity.periodicity_errors_tiny, "periodicity_rmse", "lower",
+                               4, periodicity.TINY_CONVENTION, ready=periodicity.require_crepe),
+    "vuv_f1_tiny": Metric("V/UV F1 (CREPE tiny)", periodicity.periodicity_errors_tiny, "vuv_f1",
+                          "higher", 4, periodicity.TINY_CONVENTION, undefined=_NEVER_VOICED,
+                          ready=periodicity.require_crepe),
+    "visqol": Metric("ViSQOL", visqol.visqol, "mos", "higher", 3, visqol.CONVENTION,
+                     ready=visqol.require_visqol),
+    "visqol_nsim": Metric("ViSQOL NSIM", visqol.visqol, "nsim", "higher", 4,
+                          visqol.NSIM_CONVENTION, ready=visqol.require_visqol),
+    "speaker_similarity": Metric("speaker similarity", speaker_similarity.speaker_similarity,
+                                 None, "higher", 4, speaker_similarity.CONVENTION,
+                                 ready=speaker_similarity.require_resemblyzer),
+    "distillmos": Metric("Distill-MOS", distillmos.distillmos, None, "higher", 3,
+                         distillmos.CONVENTION, ready=distillmos.require_distillmos),
+    "cer_english": Metric("CER (English)", intelligibility.intelligibility, "cer", "lower", 4,
+                          intelligibility.CONVENTION, ready=intelligibility.require_pocketsphinx),
 }
 # fmt: on
 
@@ -104,18 +148,22 @@ class Column:
         return float(number)
 
 
-def resolve_columns(names: Sequence[str], to_7k: bool = False) -> list[Column]:
+def resolve_columns(
+    names: Sequence[str], to_7k: bool = False, more: Mapping[str, Metric] | None = None
+) -> list[Column]:
     """Columns for names such as "pesq" or "pesq_7k", each once, in the order given.
 
     Args:
-        names: keys of `METRICS`; those that have a 7 kHz variant may end in `_7k`.
+        names: keys of `METRICS` or `more`; those that have a 7 kHz variant may end in `_7k`.
         to_7k: add that variant after each metric that has one.
+        more: the user's own metrics, see `vocoder.evaluation.plugins`.
 
     Raises:
         VocoderError: no names, an unknown name (the nearest valid one is named), or a metric
             whose optional packages are missing.
     """
-    valid = [*METRICS, *(name + BAND_SUFFIX for name, metric in METRICS.items() if metric.banded)]
+    known = {**METRICS, **(more or {})}
+    valid = [*known, *(name + BAND_SUFFIX for name, metric in known.items() if metric.banded)]
     columns: dict[str, Column] = {}
     for name in names:
         if name not in valid:
@@ -123,7 +171,7 @@ def resolve_columns(names: Sequence[str], to_7k: bool = False) -> list[Column]:
             raise VocoderError(
                 f"no metric {name!r}; did you mean {near!r}? There are: {', '.join(valid)}"
             )
-        metric = METRICS[name.removesuffix(BAND_SUFFIX)]
+        metric = known[name.removesuffix(BAND_SUFFIX)]
         columns[name] = Column(name, metric, name.endswith(BAND_SUFFIX))
         if to_7k and metric.banded and not name.endswith(BAND_SUFFIX):
             columns.setdefault(name + BAND_SUFFIX, Column(name + BAND_SUFFIX, metric, True))

@@ -1,16 +1,16 @@
 """What an evaluation found: means with confidence intervals, and how they were measured."""
 
-from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
+import itertools
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from vocoder.config import Config
+from vocoder.evaluation.alignment import DEFAULT_MAX_DELAY_MS, MAX_DURATION_DIFFERENCE_S, align
 from vocoder.evaluation.bootstrap import bootstrap_interval
+from vocoder.evaluation.comparison import LEVEL, METHOD, Comparison, compare_systems
 from vocoder.evaluation.pairs import Row
+from vocoder.evaluation.provenance import package_versions
 from vocoder.evaluation.registry import Column
-
-LEVEL = 0.95
-_MEASURING_PACKAGES = ("vocoder", "pesq", "praat-parselmouth", "speechmos", "torch", "soxr")
 
 
 class Score(Config):
@@ -44,8 +44,35 @@ class SystemSummary(Config):
     scores: dict[str, Score]
 
 
+class SpeakerScore(Config):
+    """Mean of one metric over one speaker's utterances of one system.
+
+    `mean` is None where none of them has a score; `n` counts those that have.
+    """
+
+    speaker: str
+    system: str
+    metric: str
+    mean: float | None
+    n: int
+
+
 class Summary(Config):
-    """The whole evaluation, as `summary.json` holds it."""
+    """The whole evaluation, as `summary.json` holds it.
+
+    Fields:
+        command: what the user typed.
+        reference: folder of the recordings.
+        versions: of this package and of those that the metrics import, by import name.
+        interval: what the intervals of the means are.
+        metrics: the columns, in order.
+        systems: means and intervals, in the order in which the systems were given.
+        problems: "system/utterance: reason" for every error of the table.
+        alignment: what was aligned, cropped and refused.
+        comparisons: every pair of systems on every metric; empty with a single system.
+        speakers: means by speaker, system and metric, in that order; empty where no utterance
+            has a speaker.
+    """
 
     command: str
     reference: str
@@ -54,6 +81,9 @@ class Summary(Config):
     metrics: dict[str, MetricNote]
     systems: dict[str, SystemSummary]
     problems: tuple[str, ...]
+    alignment: str = ""
+    comparisons: tuple[Comparison, ...] = ()
+    speakers: tuple[SpeakerScore, ...] = ()
 
     @property
     def failures(self) -> int:
@@ -69,8 +99,9 @@ def summarise(
     command: str,
     resamples: int,
     seed: int,
+    max_delay_ms: float = DEFAULT_MAX_DELAY_MS,
 ) -> Summary:
-    """Means, 95 % bootstrap intervals and failures of every system and column."""
+    """Means with 95 % bootstrap intervals, failures, comparisons and means by speaker."""
     systems = {}
     for name, folder in folders.items():
         own = [row for row in rows if row.system == name]
@@ -85,7 +116,7 @@ def summarise(
     return Summary(
         command=command,
         reference=reference,
-        versions=_versions(),
+        versions=package_versions([align, *(column.metric.measure for column in columns)]),
         interval=(
             f"{100 * LEVEL:g} % percentile bootstrap over utterances, "
             f"{resamples} resamples, seed {seed}"
@@ -103,6 +134,9 @@ def summarise(
         problems=tuple(
             f"{row.system}/{row.utterance}: {error}" for row in rows for error in row.errors
         ),
+        alignment=_alignment(max_delay_ms),
+        comparisons=compare_systems(_by_utterance(rows, folders), columns, resamples, seed),
+        speakers=_speaker_scores(rows, columns, folders),
     )
 
 
@@ -130,6 +164,58 @@ def format_table(summary: Summary, conventions: bool = True) -> str:
     return text
 
 
+def format_comparisons(summary: Summary) -> str:
+    """The comparisons as a Markdown list of sentences, "" where there are none."""
+    if not summary.comparisons:
+        return ""
+    lines = "".join(f"- {comparison.sentence}.\n" for comparison in summary.comparisons)
+    return f"Paired comparisons ({METHOD}):\n\n{lines}"
+
+
+def _alignment(max_delay_ms: float) -> str:
+    delay = (
+        f"a constant delay of at most {max_delay_ms:g} ms is removed, a larger one refused"
+        if max_delay_ms
+        else "delays are not looked for"
+    )
+    return (
+        f"{delay}; durations may differ by {1000 * MAX_DURATION_DIFFERENCE_S:g} ms and are cropped "
+        "to the shorter; levels are left as they are; other rates are resampled to the recording's "
+        "by soxr's HQ"
+    )
+
+
+def _by_utterance(
+    rows: Sequence[Row], systems: Iterable[str]
+) -> dict[str, dict[str, dict[str, float | None]]]:
+    """Scores by system, in the order given, and utterance."""
+    scores: dict[str, dict[str, dict[str, float | None]]] = {name: {} for name in systems}
+    for row in rows:
+        scores[row.system][row.utterance] = row.scores
+    return scores
+
+
+def _speaker_scores(
+    rows: Sequence[Row], columns: Sequence[Column], systems: Iterable[str]
+) -> tuple[SpeakerScore, ...]:
+    speakers = sorted({row.speaker for row in rows})
+    if speakers in ([], [""]):
+        return ()
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.speaker, row.system), []).append(row)
+    return tuple(
+        _speaker_score(speaker, system, column.name, groups.get((speaker, system), []))
+        for speaker, system, column in itertools.product(speakers, list(systems), columns)
+    )
+
+
+def _speaker_score(speaker: str, system: str, metric: str, rows: Sequence[Row]) -> SpeakerScore:
+    scored = [value for row in rows if (value := row.scores[metric]) is not None]
+    mean = sum(scored) / len(scored) if scored else None
+    return SpeakerScore(speaker=speaker, system=system, metric=metric, mean=mean, n=len(scored))
+
+
 def _score(values: Sequence[float | None], resamples: int, seed: int) -> Score:
     scored = [value for value in values if value is not None]
     low, high = None, None
@@ -151,14 +237,3 @@ def _cell(score: Score, decimals: int) -> str:
     if score.low is not None and score.high is not None:
         text += f" [{score.low:.{decimals}f}, {score.high:.{decimals}f}]"
     return f"{text} ({score.failures} failed)" if score.failures else text
-
-
-def _versions() -> dict[str, str]:
-    """Versions of the packages that decide the numbers; those not installed are left out."""
-    found = {}
-    for package in _MEASURING_PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

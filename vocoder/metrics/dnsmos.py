@@ -3,12 +3,12 @@
 Needs the extra `evaluate` (speechmos with its networks, onnxruntime); nothing else imports them.
 """
 
-import importlib.util
 from typing import NamedTuple
 
 import numpy as np
 
-from vocoder.errors import AudioError, VocoderError
+from vocoder.errors import AudioError
+from vocoder.metrics.extras import require_packages
 from vocoder.metrics.signals import Signal, checked_pair, resample
 
 CONVENTION = (
@@ -27,11 +27,7 @@ class Dnsmos(NamedTuple):
 
 def require_dnsmos() -> None:
     """Raise a VocoderError that names the extra, unless what DNSMOS needs is installed."""
-    for package in ("speechmos", "onnxruntime", "librosa", "requests"):
-        if importlib.util.find_spec(package) is None:
-            raise VocoderError(
-                f"DNSMOS needs the package {package}: pip install 'vocoder[evaluate]'"
-            )
+    require_packages("DNSMOS", ("speechmos", "onnxruntime", "librosa", "requests"))
 
 
 def dnsmos(reference: Signal, estimate: Signal, sample_rate: int) -> Dnsmos:

@@ -1,9 +1,10 @@
 """F0 and voicing errors between two signals, from Praat's tracks of both."""
 
+import math
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vocoder.errors import AudioError
@@ -11,9 +12,10 @@ from vocoder.features.pitch import Pitch, extract_pitch
 from vocoder.metrics.signals import Signal, checked_pair
 
 CONVENTION = (
-    "F0 by Praat (60-500 Hz) on both signals every 10 ms; RMSE in cents over all frames voiced in "
-    "both, octave errors included; gross pitch error: share of those that are off by more "
-    "than 20 %; V/UV error: share of all frames whose voicing differs"
+    "F0 by Praat (60-500 Hz) on both signals every 10 ms; RMSE in cents and in Hz over all frames "
+    "voiced in both, octave errors included; gross pitch error: share of those that are off by "
+    "more than 20 %; V/UV error: share of all frames whose voicing differs; V/UV F1: 2 TP / (2 TP "
+    "+ FP + FN) with voiced as the positive and the reference as the truth"
 )
 HOP_S = 0.01
 F0_MIN_HZ = 60.0
@@ -22,7 +24,7 @@ _GROSS = 0.2
 
 
 class F0Errors(NamedTuple):
-    """F0 and voicing errors of one utterance. Fields are NaN where no frame is voiced in both.
+    """F0 and voicing errors of one utterance. F0 errors are NaN where no frame is voiced in both.
 
     Attributes:
         rmse_cents: root mean square of 1200 log2(f/f') over frames voiced in both.
@@ -30,6 +32,10 @@ class F0Errors(NamedTuple):
         gross_pitch_error: share of the frames voiced in both with |f'/f - 1| > 0.2, in [0, 1].
         voicing_error: share of all frames that are voiced in one signal only, in [0, 1].
         voiced_frames: how many frames are voiced in both.
+        rmse_hz: root mean square of f' - f over frames voiced in both.
+        voicing_f1: 2 TP / (2 TP + FP + FN), in [0, 1], higher is better; TP frames are voiced in
+            both, FP in the estimate only and FN in the reference only. NaN where neither signal
+            has a voiced frame.
     """
 
     rmse_cents: float
@@ -37,6 +43,8 @@ class F0Errors(NamedTuple):
     gross_pitch_error: float
     voicing_error: float
     voiced_frames: int
+    rmse_hz: float
+    voicing_f1: float
 
 
 def f0_errors(
@@ -46,7 +54,10 @@ def f0_errors(
     f0_min_hz: float = F0_MIN_HZ,
     f0_max_hz: float = F0_MAX_HZ,
 ) -> F0Errors:
-    """F0 RMSE in cents, gross pitch error and V/UV error; lower is better, 0 is best.
+    """F0 RMSE in cents and Hz, gross pitch error, V/UV error and V/UV F1.
+
+    Lower is better and 0 is best, but for the F1, which is best at 1. The F1 is that of Praat's
+    tracks; papers that use torchcrepe's periodicity and a threshold get another one.
 
     Both signals are tracked alike, every 10 ms (rounded to whole samples) whatever hop the
     vocoder has, so that systems of different hops compare. A single octave error weighs 1200
@@ -68,13 +79,20 @@ def f0_errors(
     """
     first, second = checked_pair(reference, estimate, sample_rate)
 
-    def track(waveform: Float[Tensor, " samples"]) -> Pitch:
-        hop_length = round(HOP_S * sample_rate)
-        frames = 1 + waveform.numel() // hop_length
-        return extract_pitch(waveform, sample_rate, hop_length, frames, 0, f0_min_hz, f0_max_hz)
-
-    a, b = track(first), track(second)
+    a, b = (pitch_track(signal, sample_rate, f0_min_hz, f0_max_hz) for signal in (first, second))
     return compare_tracks(a.f0_hz, a.voicing, b.f0_hz, b.voicing)
+
+
+def pitch_track(
+    waveform: Float[Tensor, " samples"],
+    sample_rate: int,
+    f0_min_hz: float = F0_MIN_HZ,
+    f0_max_hz: float = F0_MAX_HZ,
+) -> Pitch:
+    """Praat's F0 and voicing at 0, 10, 20, … ms (the hop rounded to whole samples)."""
+    hop_length = round(HOP_S * sample_rate)
+    frames = 1 + waveform.numel() // hop_length
+    return extract_pitch(waveform, sample_rate, hop_length, frames, 0, f0_min_hz, f0_max_hz)
 
 
 def compare_tracks(
@@ -104,7 +122,14 @@ def compare_tracks(
         gross_pitch_error=float(gross.double().mean()),
         voicing_error=float((voiced != voiced_too).double().mean()),
         voiced_frames=int(both.sum()),
+        rmse_hz=_rms(g - f),
+        voicing_f1=_f1(voiced, voiced_too),
     )
+
+
+def _f1(truth: Bool[Tensor, " frames"], found: Bool[Tensor, " frames"]) -> float:
+    positives = int(truth.sum()) + int(found.sum())
+    return 2 * int((truth & found).sum()) / positives if positives else math.nan
 
 
 def _rms(values: Float[Tensor, " values"]) -> float:

@@ -1,0 +1,291 @@
+"""Paired comparisons: against SciPy, exact enumeration and data without a difference; in words."""
+
+import itertools
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest, kstest, permutation_test
+
+from vocoder.errors import VocoderError
+from vocoder.evaluation.bootstrap import bootstrap_interval
+from vocoder.evaluation.comparison import (
+    FLIPS,
+    LARGEST_EXACT,
+    compare_systems,
+    holm,
+    sign_flip_p_value,
+)
+from vocoder.evaluation.registry import resolve_columns
+
+COLUMNS = resolve_columns(["pesq", "f0_rmse_cents"])
+PESQ, F0 = ([column] for column in COLUMNS)
+
+
+def paired(a, b, metric: str = "pesq") -> dict:
+    """The scores of two systems, A and B."""
+    return {
+        name: {f"u{index:03}": {metric: value} for index, value in enumerate(values)}
+        for name, values in (("A", a), ("B", b))
+    }
+
+
+def enumerated(numerators: list[int]) -> Fraction:
+    """The p-value in exact arithmetic, over every assignment of signs."""
+    observed = abs(sum(numerators))
+    sums = [
+        abs(sum(sign * value for sign, value in zip(signs, numerators, strict=True)))
+        for signs in itertools.product((1, -1), repeat=len(numerators))
+    ]
+    return Fraction(sum(total >= observed for total in sums), len(sums))
+
+
+# -- the test ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [2, 5, 9, LARGEST_EXACT])
+def test_small_samples_are_scipys_exact_test(n):
+    for seed in range(3):
+        differences = np.random.default_rng(seed).normal(0.5, 1.0, n)
+        expected = permutation_test(
+            (differences, np.zeros(n)),
+            lambda x, y, axis: np.mean(x - y, axis=axis),
+            permutation_type="samples",
+            n_resamples=np.inf,
+            vectorized=True,
+        )
+        assert sign_flip_p_value(differences) == pytest.approx(expected.pvalue, abs=1e-12)
+
+
+@pytest.mark.parametrize("n", [1, 3, 8, 11])
+def test_ties_count_although_sums_are_rounded(n):
+    # Sevenths and tenths have no exact binary form: the same sum comes out in several roundings.
+    for seed, divisor in itertools.product(range(5), (7, 10)):
+        numerators = np.random.default_rng(seed).integers(-3, 5, n)
+        expected = enumerated([int(value) for value in numerators])
+        assert sign_flip_p_value(numerators / divisor) == float(expected)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.2, 0.45])
+def test_large_samples_come_close_to_scipys_test(shift):
+    differences = np.random.default_rng(4).normal(shift, 1.0, 40)
+    expected = permutation_test(
+        (differences, np.zeros(40)),
+        lambda x, y, axis: np.mean(x - y, axis=axis),
+        permutation_type="samples",
+        n_resamples=20000,
+        vectorized=True,
+        rng=np.random.default_rng(0),
+    ).pvalue
+    found = sign_flip_p_value(differences)
+    assert found == pytest.approx(expected, abs=4 * math.sqrt(expected / FLIPS) + 2e-4)
+
+
+def test_drawn_flips_agree_with_all_of_them():
+    # 14 differences have 16,384 assignments: too many for the exact branch, few enough for a loop.
+    numerators = [3, 1, 4, -1, 5, 9, -2, 6, 5, -3, 5, 8, -9, 7]
+    exact = float(enumerated(numerators))
+    drawn = sign_flip_p_value(np.array(numerators) / 10, flips=200_000)
+    assert drawn == pytest.approx(exact, abs=5 * math.sqrt(exact * (1 - exact) / 200_000))
+
+
+def test_the_smallest_p_value_counts_the_observed_signs():
+    assert sign_flip_p_value(np.full(40, 0.1)) == 1 / (1 + FLIPS)
+    assert sign_flip_p_value([0.1] * 5) == 2 / 32
+    assert sign_flip_p_value([0.0] * 20) == sign_flip_p_value([0.0] * 4) == 1.0
+
+
+def test_neither_side_nor_unit_nor_order_matters():
+    differences = np.random.default_rng(2).normal(0.3, 1.0, 10)
+    p_value = sign_flip_p_value(differences)
+    assert sign_flip_p_value(-differences) == sign_flip_p_value(1e6 * differences) == p_value
+    assert sign_flip_p_value(differences[::-1]) == p_value
+
+
+def test_the_seed_decides_and_blocks_do_not():
+    differences = np.random.default_rng(1).normal(0.15, 1.0, 60)
+    assert sign_flip_p_value(differences, seed=1) == sign_flip_p_value(differences, seed=1)
+    assert sign_flip_p_value(differences, seed=1) != sign_flip_p_value(differences, seed=2)
+    many = np.random.default_rng(1).normal(0.15, 1.0, 3000)
+    assert 0.0 < sign_flip_p_value(many, flips=1000) <= 1.0
+
+
+@pytest.mark.parametrize("n", [10, 25])
+def test_p_values_are_uniform_where_nothing_differs(n):
+    # Two systems that err alike: skewed errors of their own on utterances that both share.
+    draw = np.random.default_rng(n)
+    p_values = []
+    for _ in range(400):
+        difficulty = draw.normal(size=n)
+        a, b = (difficulty + draw.exponential(size=n) for _ in range(2))
+        p_values.append(sign_flip_p_value(a - b, flips=999, seed=int(draw.integers(2**31))))
+    assert kstest(p_values, "uniform").pvalue > 0.01
+    false_alarms = sum(p <= 0.05 for p in p_values)
+    assert binomtest(false_alarms, 400, 0.05).pvalue > 0.01
+
+
+@pytest.mark.parametrize("differences", [[], [float("nan")], [[1.0]]])
+def test_nothing_to_flip_is_refused(differences):
+    with pytest.raises(VocoderError, match="at least one finite difference"):
+        sign_flip_p_value(differences)
+
+
+# -- the interval --------------------------------------------------------------------------------
+
+
+def test_the_interval_covers_the_true_difference_as_often_as_it_says():
+    draw = np.random.default_rng(7)
+    hits = 0
+    for seed in range(300):
+        a = 3.0 + draw.normal(size=40)
+        b = a - 0.4 + 0.5 * draw.normal(size=40)
+        found = compare_systems(paired(a, b), PESQ, resamples=1000, seed=seed)[0]
+        hits += found.low < 0.4 < found.high
+    # The percentile interval is a little narrow: 94 % for normal differences of 40 utterances.
+    assert 0.91 <= hits / 300 <= 0.975
+
+
+# -- the comparison ------------------------------------------------------------------------------
+
+
+def test_numbers_are_those_of_an_oracle():
+    draw = np.random.default_rng(3)
+    a, b = draw.normal(3.2, 0.3, (2, 20))
+    found = compare_systems(paired(a, b), PESQ, resamples=500, seed=5)[0]
+    differences = [x - y for x, y in zip(a, b, strict=True)]
+    mean = math.fsum(differences) / 20
+    deviation = math.sqrt(math.fsum((d - mean) ** 2 for d in differences) / 19)
+    assert found.n == 20
+    assert found.difference == pytest.approx(mean, rel=1e-12)
+    assert found.effect_size == pytest.approx(mean / deviation, rel=1e-12)
+    assert (found.low, found.high) == bootstrap_interval(differences, resamples=500, seed=5)
+    assert found.p_value == sign_flip_p_value(np.array(differences), FLIPS, 5)
+    assert found.p_holm == found.p_value
+
+
+def test_pairing_makes_a_small_steady_difference_visible():
+    difficulty = np.random.default_rng(0).normal(3.0, 0.8, 30)
+    steady = 0.02 + 0.01 * np.random.default_rng(1).normal(size=30)
+    found = compare_systems(paired(difficulty + steady, difficulty), PESQ)[0]
+    assert found.p_value < 1e-3
+    assert found.effect_size > 1.0
+    assert found.low > 0.0
+
+
+def test_only_utterances_with_both_scores_count():
+    scores = paired([3.0, 2.0, None, 4.0], [2.0, 1.5, 1.0, None])
+    scores["A"]["extra"] = {"pesq": 4.5}
+    found = compare_systems(scores, PESQ)[0]
+    assert (found.n, found.difference) == (2, 0.75)
+
+
+def test_every_pair_once_metric_by_metric_in_the_order_given():
+    scores = {
+        name: {f"u{i}": {"pesq": 2.0 + i + k, "f0_rmse_cents": 30.0 - k} for i in range(4)}
+        for k, name in enumerate(("x", "b", "a"))
+    }
+    found = compare_systems(scores, COLUMNS)
+    pairs = [("x", "b"), ("x", "a"), ("b", "a")]
+    expected = [(m, *pair) for m in ("pesq", "f0_rmse_cents") for pair in pairs]
+    assert [(c.metric, c.a, c.b) for c in found] == expected
+    assert compare_systems({"x": scores["x"]}, COLUMNS) == ()
+
+
+# -- many comparisons ----------------------------------------------------------------------------
+
+
+def test_holm_by_hand():
+    assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
+    assert holm([0.5, None, 0.9]) == [1.0, None, 1.0]
+    assert holm([]) == []
+
+
+def test_a_difference_among_many_comparisons_has_to_be_clearer():
+    draw = np.random.default_rng(11)
+    base = draw.normal(3.0, 0.5, 12)
+    scores = {f"s{k}": base + 0.1 * draw.normal(size=12) for k in range(6)}
+    scores["better"] = base + 0.07 + 0.08 * draw.normal(size=12)
+    table = {
+        name: {f"u{i}": {"pesq": value} for i, value in enumerate(values)}
+        for name, values in scores.items()
+    }
+    alone = compare_systems({name: table[name] for name in ("better", "s0")}, PESQ)[0]
+    among = next(c for c in compare_systems(table, PESQ) if (c.a, c.b) == ("s0", "better"))
+    assert among.p_value == alone.p_value
+    assert alone.p_holm < 0.05 < among.p_holm
+    assert alone.sentence.startswith("better above s0")
+    assert among.sentence.startswith("s0 and better do not differ beyond chance")
+
+
+def test_the_family_wide_error_is_kept():
+    draw = np.random.default_rng(5)
+    alarms = 0
+    for _ in range(100):
+        base = draw.normal(size=12)
+        table = {
+            f"s{k}": {f"u{i}": {"pesq": x} for i, x in enumerate(base + draw.normal(size=12))}
+            for k in range(4)
+        }
+        alarms += any(c.p_holm < 0.05 for c in compare_systems(table, PESQ, resamples=20))
+    assert alarms <= 10
+
+
+def test_findings_stay_possible_in_a_large_family():
+    # 33 systems make 528 comparisons: with 10,000 flips no adjusted p could be below 0.05.
+    draw = np.random.default_rng(0)
+    table = {
+        f"s{k:02}": {f"u{i:02}": {"pesq": k + 0.01 * draw.normal()} for i in range(20)}
+        for k in range(33)
+    }
+    found = compare_systems(table, PESQ, resamples=10)
+    assert len(found) == 528
+    assert all(c.p_holm < 0.02 for c in found)
+
+
+# -- the sentence --------------------------------------------------------------------------------
+
+STEADY = 0.01 * np.tile([1.0, -1.0], 20)
+
+
+def test_the_better_system_comes_first_whatever_the_direction():
+    higher, lower = 3.21 + STEADY, np.full(40, 3.0)
+    for a, b, best, worst in ((higher, lower, "A", "B"), (lower, higher, "B", "A")):
+        found = compare_systems(paired(a, b), PESQ)[0]
+        assert found.sentence.startswith(f"{best} above {worst} on PESQ-WB by 0.210 [0.20")
+        assert found.sentence.endswith("], p < 0.0001, n = 40")
+        assert math.copysign(1, found.difference) == (1 if best == "A" else -1)
+        found = compare_systems(paired(a, b, "f0_rmse_cents"), F0)[0]
+        assert found.sentence.startswith(f"{worst} better than {best} on F0 RMSE (cents) by 0.2 [")
+
+
+def test_no_difference_is_said_as_such():
+    a = np.array([3.0, 3.1, 3.2, 3.3])
+    found = compare_systems(paired(a, [3.1, 3.0, 3.4, 3.2]), PESQ)[0]
+    assert found.sentence == (
+        f"A and B do not differ beyond chance on PESQ-WB: -0.025 [{found.low:.3f}, "
+        f"{found.high:.3f}], p = {found.p_value:.2g}, n = 4"
+    )
+    found = compare_systems(paired(a, a), PESQ)[0]
+    assert found.sentence == "A and B are equal on PESQ-WB, n = 4"
+    assert (found.p_value, found.effect_size) == (1.0, None)
+
+
+@pytest.mark.parametrize(
+    ("b", "shared"), [([2.0, None], "one utterance"), ([None, None], "no utt")]
+)
+def test_too_few_utterances_are_said(b, shared):
+    found = compare_systems(paired([3.0, 3.1], b), PESQ)[0]
+    assert f"A and B have {shared}" in found.sentence
+    assert found.low is found.high is found.effect_size is None
+    assert found.p_value == (1.0 if found.n else None)
+
+
+def test_the_adjusted_value_stands_in_brackets():
+    scores = paired(3.2 + STEADY[:6], np.full(6, 3.0))
+    scores["C"] = {name: {"pesq": 3.2} for name in scores["A"]}
+    a_b, a_c, b_c = compare_systems(scores, PESQ)
+    assert "p = 0.031 (0.094)" in a_b.sentence
+    assert a_b.p_holm == pytest.approx(3 * a_b.p_value)
+    assert b_c.effect_size is None
+    assert "do not differ" in a_c.sentence

@@ -1,0 +1,103 @@
+import numpy as np
+import pystoi
+import pytest
+import soxr
+
+from tests.golden import signals
+from tests.golden.networks import recording
+from tests.metrics.golden import RATE, speech_like, with_noise
+from vocoder.errors import AudioError
+from vocoder.metrics.stoi import RATE as STOI_RATE
+from vocoder.metrics.stoi import stoi, third_octave_bands
+
+SPEECH = recording("test/ru_followme_sorry")
+
+
+def at_10_khz(signal: np.ndarray) -> np.ndarray:
+    return soxr.resample(signal, RATE, STOI_RATE).astype(np.float64)
+
+
+def test_golden_values():
+    golden = signals.read()
+    for name, pair in signals.pairs().items():
+        scores = stoi(*pair, RATE)
+        assert scores.stoi == pytest.approx(golden[name]["stoi"], abs=1e-9), name
+        assert scores.estoi == pytest.approx(golden[name]["estoi"], abs=1e-9), name
+
+
+@pytest.mark.parametrize("snr_db", [30, 10, -5])
+@pytest.mark.parametrize("name", ["test/ru_0806", "valid/en_conf-onlyperson"])
+def test_is_what_pystoi_gives_at_10_khz(name, snr_db):
+    clean = at_10_khz(recording(name))
+    noisy = 0.5 * with_noise(clean, snr_db).astype(np.float64)
+    scores = stoi(clean.astype(np.float32), noisy.astype(np.float32), STOI_RATE)
+    assert scores.stoi == pytest.approx(pystoi.stoi(clean, noisy, STOI_RATE), abs=1e-6)
+    assert scores.estoi == pytest.approx(pystoi.stoi(clean, noisy, STOI_RATE, True), abs=1e-6)
+
+
+def test_another_resampler_moves_little():
+    # A frame at the edge of silence may change sides: hence not closer.
+    noisy = with_noise(SPEECH, 10.0)
+    theirs = [pystoi.stoi(*(x.astype(np.float64) for x in (SPEECH, noisy)), RATE, extended)
+              for extended in (False, True)]  # fmt: skip
+    assert stoi(SPEECH, noisy, RATE) == pytest.approx(theirs, abs=0.005)
+
+
+def test_bands_are_third_octaves():
+    bands = third_octave_bands().numpy().astype(bool)
+    assert bands.shape == (15, 257)
+    assert np.all(bands.sum(0) <= 1)
+    for j, band in enumerate(bands):
+        bins_hz = np.flatnonzero(band) * STOI_RATE / 512
+        assert bins_hz[0] == pytest.approx(150 * 2 ** ((2 * j - 1) / 6), abs=10)
+        assert bins_hz[-1] + STOI_RATE / 512 == pytest.approx(150 * 2 ** ((2 * j + 1) / 6), abs=10)
+
+
+def test_a_recording_with_itself_scores_one_exactly_whatever_its_level():
+    assert stoi(SPEECH, SPEECH, RATE) == (1.0, 1.0)
+    assert stoi(SPEECH, 0.25 * SPEECH, RATE) == pytest.approx((1.0, 1.0), abs=1e-12)
+
+
+def test_noise_lowers_both_scores():
+    scores = np.array([stoi(SPEECH, with_noise(SPEECH, db), RATE) for db in (30, 20, 10, 0, -10)])
+    assert np.all(np.diff(scores, axis=0) < -0.005)
+    assert scores[0, 0] > 0.98
+    assert scores[-1, 0] < 0.6
+
+
+def test_noise_of_its_own_is_as_good_as_uncorrelated():
+    noise = 0.1 * np.random.RandomState(0).randn(len(SPEECH)).astype(np.float32)
+    scores = stoi(SPEECH, noise, RATE)
+    assert abs(scores.stoi) < 0.35
+    assert abs(scores.estoi) < 0.1
+    assert stoi(SPEECH, 0 * SPEECH, RATE) == (0.0, 0.0)
+
+
+def test_pauses_do_not_count():
+    # A pause between words, with noise in the estimate: cut out, but for its edges.
+    pause = np.zeros(RATE, np.float32)
+    hiss = 0.01 * np.random.RandomState(0).randn(RATE).astype(np.float32)
+    first, second = SPEECH[:24000], SPEECH[24000:]
+    noisy = with_noise(SPEECH, 10.0)
+    with_pause = stoi(
+        np.concatenate([first, pause, second]),
+        np.concatenate([noisy[:24000], hiss, noisy[24000:]]),
+        RATE,
+    )
+    assert with_pause == pytest.approx(stoi(SPEECH, noisy, RATE), abs=0.02)
+
+
+def test_other_rates_are_resampled():
+    pair = SPEECH, with_noise(SPEECH, 10.0)
+    up = [soxr.resample(x, RATE, 24000, quality="VHQ") for x in pair]
+    assert stoi(*up, 24000) == pytest.approx(stoi(*pair, RATE), abs=0.005)
+
+
+def test_too_little_speech_is_a_clear_error():
+    word = speech_like()[4000:9000]
+    with pytest.raises(AudioError, match=r"30 frames \(0\.41 s\) of speech .* found"):
+        stoi(np.pad(word, (0, 30000)), np.pad(word, (0, 30000)), RATE)
+    with pytest.raises(AudioError, match="found 0"):
+        stoi(word[:100], word[:100], RATE)
+    with pytest.raises(AudioError, match="silent reference"):
+        stoi(0 * SPEECH, SPEECH, RATE)

@@ -1,0 +1,265 @@
+"""A recording and its resynthesis brought to one beginning and one length, or refused."""
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vocoder.data.audio import Audio
+from vocoder.errors import AudioError, VocoderError
+
+MAX_DURATION_DIFFERENCE_S = 0.05
+"""Two files of one utterance may differ by so much, a few mel frames; they are then cropped to
+the shorter one. More than that is another recording, or a system that lost something."""
+
+DEFAULT_MAX_DELAY_MS = 50.0
+LONGEST_SEARCH_MS = 250.0
+"""Delays are looked for within ± this, or half the shorter signal if that is less."""
+
+UNTELLABLE_MS = 4.0
+"""Where phases are not kept, an estimate within ± this cannot be told from no delay."""
+
+COHERENT = 0.35
+COHERENT_IF_SHORT = 0.5
+"""Whitened correlation from which two waveforms count as having each other's phases: chance
+makes it higher in signals below `SHORT_S`."""
+
+ALIKE = 0.7
+"""Correlation of envelopes from which two signals count as the same utterance."""
+
+SHORT_S = 1.0
+SHORTEST_S = 0.25
+"""Below the first, envelopes alone do not suffice; below the second, no delay is looked for."""
+
+_BAND_EDGES_HZ = (100.0, 400.0, 800.0, 1300.0, 2000.0, 3000.0, 4500.0, 7000.0)
+_WINDOW_S = 0.01
+_FRAMES_PER_SECOND = 1000
+_FLOOR = 1e-3
+_WHITENING = 0.7
+
+
+@dataclass(frozen=True)
+class Delay:
+    """By how much an estimate is later than its reference.
+
+    Attributes:
+        samples: positive where the estimate is late, negative where it is ahead of the recording.
+        exact: to the sample, from the waveforms; otherwise from the envelopes, to about 1 ms.
+    """
+
+    samples: int
+    exact: bool = True
+
+    @property
+    def text(self) -> str:
+        """As a note in the table: "delayed by 37 samples"."""
+        about = "" if self.exact else "about "
+        return f"{'delayed' if self.samples > 0 else 'ahead'} by {about}{abs(self.samples)} samples"
+
+
+class _Peak(NamedTuple):
+    """The largest value of a correlation and the lag where it is."""
+
+    lag: float
+    height: float
+
+
+def align(
+    reference: Audio, estimate: Audio, max_delay_ms: float = DEFAULT_MAX_DELAY_MS
+) -> tuple[Audio, Audio, tuple[str, ...]]:
+    """Both from the same moment on and equally long, and notes of what was cut away.
+
+    Args:
+        reference: the recording.
+        estimate: the resynthesis, at the same rate.
+        max_delay_ms: see `remove_delay`.
+
+    Raises:
+        AudioError: the durations differ by more than `MAX_DURATION_DIFFERENCE_S`, or the delay
+            is larger than `max_delay_ms`.
+    """
+    rate, a, b = reference.sample_rate, len(reference.waveform), len(estimate.waveform)
+    if abs(b - a) / rate > MAX_DURATION_DIFFERENCE_S:
+        raise AudioError(
+            f"durations differ too much: reference {a / rate:.3f} s, system {b / rate:.3f} s, "
+            f"allowed {MAX_DURATION_DIFFERENCE_S:g} s"
+        )
+    first, second, notes = remove_delay(reference, estimate, max_delay_ms)
+    if a != b:
+        longer = "longer" if b > a else "shorter"
+        notes += (f"{longer} than the reference by {abs(b - a)} samples, cropped",)
+    shorter = min(len(first.waveform), len(second.waveform))
+    return (
+        Audio(first.waveform[:shorter], rate, first.notes),
+        Audio(second.waveform[:shorter], rate, second.notes),
+        notes,
+    )
+
+
+def check_max_delay(max_delay_ms: float) -> None:
+    """Raise a VocoderError unless delays up to `max_delay_ms` can be searched for."""
+    if not 0.0 <= max_delay_ms <= LONGEST_SEARCH_MS:
+        raise VocoderError(
+            f"max_delay_ms: {max_delay_ms:g} is not between 0 (files are compared as they are) and "
+            f"{LONGEST_SEARCH_MS:g} ms"
+        )
+
+
+def remove_delay(
+    reference: Audio, estimate: Audio, max_delay_ms: float = DEFAULT_MAX_DELAY_MS
+) -> tuple[Audio, Audio, tuple[str, ...]]:
+    """Cut away the beginnings that have no counterpart, so that both start together.
+
+    Args:
+        reference: the recording.
+        estimate: the resynthesis, at the same rate.
+        max_delay_ms: the most that is removed; 0 leaves the files as they are, unsearched.
+
+    Returns:
+        Both, their ends not yet cropped to one length, and a note where a delay was removed.
+
+    Raises:
+        AudioError: the delay is larger than `max_delay_ms`.
+    """
+    if max_delay_ms == 0.0:
+        return reference, estimate, ()
+    rate = reference.sample_rate
+    delay = find_delay(reference.waveform, estimate.waveform, rate)
+    if delay.samples == 0:
+        return reference, estimate, ()
+    delay_ms = 1000 * delay.samples / rate
+    if abs(delay_ms) > max_delay_ms:
+        raise AudioError(
+            f"{delay.text} ({abs(delay_ms):.1f} ms), allowed {max_delay_ms:g} ms "
+            "(--max-delay-ms; 0 compares the files as they are)"
+        )
+    first = Audio(reference.waveform[max(-delay.samples, 0) :], rate, reference.notes)
+    second = Audio(estimate.waveform[max(delay.samples, 0) :], rate, estimate.notes)
+    return first, second, (f"{delay.text}, aligned",)
+
+
+def find_delay(
+    reference: Float[Tensor, " samples"],
+    estimate: Float[Tensor, " estimate_samples"],
+    sample_rate: int,
+) -> Delay:
+    """The constant delay of an estimate; 0 where there is none, or none that can be told.
+
+    In two steps, since a vocoder need not keep the phases of the recording and its waveform then
+    correlates with it at any lag but the right one:
+
+    1. The log energies of seven bands from 100 Hz to 7 kHz, in 10 ms windows every millisecond,
+       are correlated. Their peak says where the utterance is, to about 1 ms.
+    2. Within ± 4 ms of it the waveforms are correlated, the cross spectrum S whitened:
+       sum S |S|^-0.7 e^jωτ / sum |S|^0.3, which is 1 for a delayed copy whatever zero-phase
+       filter it went through. From 0.35 up (0.5 below one second) the phases are kept, and the
+       peak is the delay to the sample.
+
+    Where the waveforms do not agree, the first step counts alone, if its correlation is at
+    least 0.7, its delay more than 4 ms and the signal a second long. `docs/evaluation.md` has the
+    measurements behind these numbers.
+
+    Args:
+        reference: the recording, (samples,).
+        estimate: the resynthesis, of nearly the same length.
+        sample_rate: of both, in Hz.
+
+    Source: the partial whitening is Knapp, Carter, "The generalized correlation method for
+    estimation of time delay", IEEE Trans. ASSP 24(4), 1976, with an exponent below one.
+    """
+    hop_length = max(1, round(sample_rate / _FRAMES_PER_SECOND))
+    shorter = min(reference.numel(), estimate.numel())
+    if shorter < SHORTEST_S * sample_rate or not (reference.any() and estimate.any()):
+        return Delay(0)
+    is_short = shorter < SHORT_S * sample_rate
+    longest = min(round(LONGEST_SEARCH_MS / 1000 * sample_rate), shorter // 2)
+    envelopes = _envelope_peak(reference, estimate, sample_rate, hop_length, longest // hop_length)
+    near = round(UNTELLABLE_MS / 1000 * sample_rate)
+    waveforms = _waveform_peak(reference, estimate, round(envelopes.lag), near)
+    if waveforms.height >= (COHERENT_IF_SHORT if is_short else COHERENT):
+        return Delay(int(waveforms.lag))
+    if not is_short and envelopes.height >= ALIKE and abs(envelopes.lag) > near:
+        return Delay(round(envelopes.lag), exact=False)
+    return Delay(0)
+
+
+def _envelope_peak(
+    reference: Tensor, estimate: Tensor, sample_rate: int, hop_length: int, longest: int
+) -> _Peak:
+    """Lag in samples and normalised correlation of the band envelopes, within ± longest frames."""
+    first, second = (_envelopes(x, sample_rate, hop_length) for x in (reference, estimate))
+    power = first.square().sum() * second.square().sum()
+    if float(power) == 0.0:
+        return _Peak(0.0, 0.0)
+    size = _transform_size(first.shape[1] + second.shape[1])
+    cross = (torch.fft.rfft(second, size) * torch.fft.rfft(first, size).conj()).sum(0)
+    values = _around(torch.fft.irfft(cross, size), 0, longest) / power.sqrt()
+    top = int(values.argmax())
+    return _Peak((top - longest + _vertex(values, top)) * hop_length, float(values[top]))
+
+
+def _envelopes(
+    waveform: Tensor, sample_rate: int, hop_length: int
+) -> Float[Tensor, "bands frames"]:
+    """Log energies of the bands below Nyquist, every hop, each without its mean over time."""
+    window = torch.hann_window(2 * round(_WINDOW_S * sample_rate / 2))
+    spectrum = torch.stft(
+        waveform.float(),
+        len(window),
+        hop_length,
+        window=window,
+        pad_mode="constant",
+        return_complex=True,
+    )
+    power = torch.view_as_real(spectrum).square().sum(-1)
+    hertz = torch.arange(power.shape[0]) * (sample_rate / len(window))
+    edges = [edge for edge in _BAND_EDGES_HZ if edge < sample_rate / 2] + [math.inf]
+    edges = edges[: len(_BAND_EDGES_HZ)]
+    bands = torch.stack([
+        power[(hertz >= low) & (hertz < high)].sum(0)
+        for low, high in itertools.pairwise(edges)
+    ]).double()  # fmt: skip
+    # Pauses count as the level of the floor: what is in them is not the utterance.
+    floor = _FLOOR * bands.mean(1, keepdim=True) + torch.finfo(torch.float64).tiny
+    levels = (bands + floor).log()
+    return levels - levels.mean(1, keepdim=True)
+
+
+def _waveform_peak(reference: Tensor, estimate: Tensor, centre: int, reach: int) -> _Peak:
+    """Lag in samples and height of the whitened correlation, within `reach` of `centre`."""
+    size = _transform_size(reference.numel() + estimate.numel() + abs(centre) + reach)
+    first, second = (torch.fft.rfft(x.double(), size) for x in (reference, estimate))
+    cross = second * first.conj()
+    magnitude = cross.abs()
+    # The transform of real signals lacks the negative frequencies; at 0 Hz is only an offset.
+    cross[0], magnitude[0] = 0.0, 0.0
+    total = 2 * magnitude.pow(1 - _WHITENING).sum() / size
+    if float(total) == 0.0:
+        return _Peak(0.0, 0.0)
+    whitened = cross / magnitude.clamp(min=torch.finfo(torch.float64).tiny).pow(_WHITENING)
+    values = _around(torch.fft.irfft(whitened, size), centre, reach) / total
+    top = int(values.argmax())
+    return _Peak(centre - reach + top, float(values[top]))
+
+
+def _transform_size(shortest: int) -> int:
+    """The next power of two."""
+    return 1 << (shortest - 1).bit_length()
+
+
+def _around(circular: Tensor, centre: int, reach: int) -> Tensor:
+    """The values at lags centre - reach … centre + reach of a circular correlation."""
+    return circular[torch.arange(centre - reach, centre + reach + 1) % len(circular)]
+
+
+def _vertex(values: Tensor, top: int) -> float:
+    """Offset from `top`, within ± 0.5, of the parabola's vertex through it and its neighbours."""
+    if not 0 < top < len(values) - 1:
+        return 0.0
+    before, peak, after = (float(value) for value in values[top - 1 : top + 2])
+    curvature = before - 2 * peak + after
+    return 0.5 * (before - after) / curvature if curvature < 0.0 else 0.0

@@ -1,0 +1,157 @@
+"""Where the work is done: processes of this machine, or the workers of a Dask cluster."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal, TypeVar, get_args
+
+from joblib import Parallel, delayed
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+from vocoder.errors import VocoderError
+from vocoder.evaluation.alignment import align
+from vocoder.evaluation.provenance import provenance
+from vocoder.metrics.extras import require_packages
+
+Backend = Literal["loky", "dask"]
+
+_CONNECT_S = 10
+_CAUSES = (
+    "too little memory, or a crash in the C code of a metric. Run the same command again: with "
+    "the score cache it goes on where it was"
+)
+_T = TypeVar("_T")
+
+
+def check_backend(backend: str, scheduler: str | None, jobs: int) -> None:
+    """Raise a VocoderError, with a way out, for settings that cannot work together."""
+    if backend not in get_args(Backend):
+        raise VocoderError(f"no backend {backend!r}; there are: {', '.join(get_args(Backend))}")
+    if jobs == 0:
+        raise VocoderError("jobs: 0 worker processes cannot work; use 1 or more, or -1 for all")
+    if backend == "loky" and scheduler is not None:
+        raise VocoderError(f"--scheduler {scheduler} is for --backend dask; name that one too")
+    if backend == "dask":
+        require_packages("--backend dask", ("dask", "distributed"), extra="dask")
+        if scheduler is None:
+            raise VocoderError(
+                "--backend dask needs --scheduler tcp://HOST:PORT, as `dask scheduler` prints it"
+            )
+
+
+def run_unordered(
+    function: Callable[..., _T],
+    tasks: Sequence[tuple[Any, ...]],
+    jobs: int = 2,
+    backend: Backend = "loky",
+    scheduler: str | None = None,
+    code: Sequence[Callable[..., Any]] = (),
+) -> Iterator[_T]:
+    """Yield `function(*task)` of every task as it is finished.
+
+    Args:
+        function: of a module's top level, so that it can be sent to other processes.
+        tasks: its arguments; what they hold is copied.
+        jobs: processes of this machine, -1 for one a core; 1 works in this process. Within a
+            `joblib.parallel_config` of another backend, "loky" goes there.
+        backend: "loky", through joblib, or "dask", on all workers of a cluster.
+        scheduler: address of the Dask scheduler.
+        code: functions whose code and packages every worker of a cluster must have as they are
+            here, besides those that read and align files.
+
+    Raises:
+        VocoderError: no scheduler answers, the cluster has no workers, workers with several
+            threads or other versions, or a worker process died.
+    """
+    check_backend(backend, scheduler, jobs)
+    if backend == "dask":
+        yield from _on_cluster(function, tasks, str(scheduler), [align, *code])
+        return
+    # One task at a time, so that a result is here as soon as it exists.
+    parallel = Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")
+    try:
+        yield from parallel(delayed(function)(*task) for task in tasks)
+    except TerminatedWorkerError as error:
+        raise VocoderError(
+            f"a worker process died: {_CAUSES}; with --jobs 1 and one of the --metrics at a time "
+            "you see which it is"
+        ) from error
+
+
+def _on_cluster(
+    function: Callable[..., _T],
+    tasks: Sequence[tuple[Any, ...]],
+    scheduler: str,
+    code: Sequence[Callable[..., Any]],
+) -> Iterator[_T]:
+    """As `run_unordered`, by Dask itself: joblib's Dask backend waits for ever for the result of a
+    task whose worker died.
+    """
+    from distributed import KilledWorker, as_completed
+
+    with _connected(scheduler) as client:
+        _check_workers(client, code)
+        # Not pure: the same arguments score what is on disk now.
+        futures = client.map(function, *zip(*tasks, strict=True), pure=False)
+        finished = as_completed(futures, loop=client.loop)
+        try:
+            for future in finished:
+                yield future.result()
+        except KilledWorker as error:
+            raise VocoderError(f"workers of the cluster died: {_CAUSES}") from error
+
+
+@contextlib.contextmanager
+def _connected(scheduler: str) -> Iterator[Any]:
+    """A client of the cluster, closed at the end; the cluster itself stays."""
+    from distributed import Client
+
+    try:
+        client = Client(scheduler, timeout=_CONNECT_S, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise VocoderError(
+            f"{scheduler}: no Dask scheduler answers there ({error}); start one by `dask "
+            "scheduler` and workers by `dask worker ADDRESS --nthreads 1`"
+        ) from error
+    with client:
+        yield client
+
+
+def _check_workers(client: Any, code: Sequence[Callable[..., Any]]) -> None:
+    """Refuse a cluster that cannot give the numbers that one process gives."""
+    threads = client.nthreads()
+    if not threads:
+        raise VocoderError(
+            "the Dask cluster has no workers; start some by `dask worker ADDRESS --nthreads 1`"
+        )
+    if several := [worker for worker, count in sorted(threads.items()) if count > 1]:
+        raise VocoderError(
+            f"the Dask worker {several[0]} has {threads[several[0]]} threads: C code of the "
+            "metrics keeps its state in global variables; start the workers with --nthreads 1"
+        )
+    here = _environment(code)
+    try:
+        found = client.run(_environment, code)
+    except ImportError as error:
+        raise VocoderError(
+            f"a Dask worker lacks a module ({error}): install this package and its extras, in the "
+            "same versions, where the workers run"
+        ) from error
+    for worker, there in sorted(found.items()):
+        differing = sorted(name for name in here if here[name] != there.get(name))
+        if differing:
+            name = differing[0]
+            raise VocoderError(
+                f"the Dask worker {worker} has {name} {there.get(name, 'absent')}, and here it is "
+                f"{here[name]}: the scores would not compare; install the same in both places"
+            )
+
+
+def _environment(code: Sequence[Callable[..., Any]]) -> dict[str, str]:
+    """Versions of the packages under these functions, and the digest of their source."""
+    found: dict[str, str] = {}
+    for number, function in enumerate(code):
+        made = provenance(function)
+        found |= dict(made.versions)
+        name = getattr(function, "__qualname__", type(function).__qualname__)
+        found[f"source {number} ({name})"] = made.digest
+    return found

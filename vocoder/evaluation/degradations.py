@@ -1,0 +1,252 @@
+"""Known degradations of a recording, to ask a metric what it sees: as long as it, undelayed."""
+
+import re
+import shutil
+import subprocess
+import tempfile
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy.signal import fftconvolve, firwin, freqz, kaiserord
+from torch import Tensor
+
+from vocoder.dsp.framing import fit_length
+from vocoder.errors import AudioError, VocoderError
+from vocoder.metrics.signals import Signal, checked_signal
+from vocoder.metrics.world import require_world
+
+Codec = Literal["mp3", "opus"]
+
+STOP_BAND_DB = 80.0
+TRANSITION_HZ = 200.0
+_ENCODERS: dict[str, tuple[str, ...]] = {
+    "mp3": ("-c:a", "libmp3lame"),
+    # Opus varies its rate by default; a known rate is what a ladder is made of.
+    "opus": ("-c:a", "libopus", "-vbr", "off"),
+}
+_WORLD_HOP_MS = 5.0
+_WORLD_F0_MIN_HZ = 60.0
+_WORLD_F0_MAX_HZ = 500.0
+
+
+def white_noise(samples: int, generator: torch.Generator) -> Float[Tensor, " samples"]:
+    """Gaussian noise of variance 1, equally strong at all frequencies."""
+    return torch.randn(samples, generator=generator)
+
+
+def speech_shaped_noise(waveform: Signal, generator: torch.Generator) -> Float[Tensor, " samples"]:
+    """Steady noise with the long-term spectrum of the recording itself.
+
+    The magnitudes of the Fourier transform of the whole signal, with phases drawn evenly from
+    the circle: n = irfft(|X| e^{i φ}). It has the energy of the recording and none of its timing.
+
+    Args:
+        waveform: the recording, shape (samples,).
+        generator: the source of the phases.
+
+    Raises:
+        AudioError: the signal is invalid.
+    """
+    signal = checked_signal(waveform, "waveform").double()
+    magnitude = torch.fft.rfft(signal).abs()
+    turns = torch.rand(magnitude.shape, generator=generator, dtype=torch.float64)
+    # At 0 Hz and Nyquist a real signal has a sign only; they are left as they are.
+    turns[0] = turns[-1] = 0.0
+    spectrum = torch.polar(magnitude, 2 * torch.pi * turns)
+    return torch.fft.irfft(spectrum, n=len(signal)).float()
+
+
+def add_noise(
+    waveform: Signal, noise: Float[Tensor, " samples"], snr_db: float
+) -> Float[Tensor, " samples"]:
+    """The recording s with noise at a known ratio: s + g n, 10 log10(Σ s² / Σ (g n)²) = snr_db.
+
+    The ratio is over the whole utterance, pauses included.
+
+    Raises:
+        AudioError: an invalid signal, one of another length than the noise, or silence in either.
+    """
+    signal = checked_signal(waveform, "waveform")
+    added = checked_signal(noise, "noise")
+    if len(signal) != len(added):
+        raise AudioError(f"{len(signal)} samples and {len(added)} of noise: make them as long")
+    energy, noise_energy = (float(x.double().square().sum()) for x in (signal, added))
+    if energy == 0.0 or noise_energy == 0.0:
+        raise AudioError("no signal-to-noise ratio can be set with silence")
+    gain = (energy / noise_energy) ** 0.5 * 10 ** (-snr_db / 20)
+    return signal + gain * added
+
+
+def low_pass(waveform: Signal, sample_rate: int, cutoff_hz: float) -> Float[Tensor, " samples"]:
+    """The recording without what lies above `cutoff_hz`.
+
+    A linear-phase windowed sinc of odd length with a Kaiser window: 200 Hz of transition around
+    the cutoff, 6 dB down there, and 80 dB down beyond.
+
+    Raises:
+        AudioError: the signal is invalid, or the transition does not fit below Nyquist.
+    """
+    signal = checked_signal(waveform, "waveform")
+    taps = _low_pass_taps(sample_rate, cutoff_hz)
+    return torch.from_numpy(fftconvolve(signal.double().numpy(), taps, mode="same")).float()
+
+
+def low_pass_response(
+    hertz: Float[np.ndarray, " bins"], sample_rate: float, cutoff_hz: float
+) -> Float[np.ndarray, " bins"]:
+    """Magnitude of the frequency response of `low_pass` at these frequencies."""
+    _, response = freqz(_low_pass_taps(sample_rate, cutoff_hz), worN=hertz, fs=sample_rate)
+    return np.asarray(np.abs(response))
+
+
+def _low_pass_taps(sample_rate: float, cutoff_hz: float) -> Float[np.ndarray, " taps"]:
+    nyquist_hz = sample_rate / 2
+    if not TRANSITION_HZ / 2 < cutoff_hz < nyquist_hz - TRANSITION_HZ / 2:
+        raise AudioError(
+            f"no low-pass at {cutoff_hz:g} Hz of a signal that ends at {nyquist_hz:g} Hz"
+        )
+    length, beta = kaiserord(STOP_BAND_DB, TRANSITION_HZ / nyquist_hz)
+    return np.asarray(firwin(length | 1, cutoff_hz, window=("kaiser", beta), fs=sample_rate))
+
+
+def delay(waveform: Signal, samples: int) -> Float[Tensor, " samples"]:
+    """The recording after `samples` of silence, its end cut off.
+
+    Raises:
+        AudioError: the signal is invalid, or shorter than the delay.
+    """
+    signal = checked_signal(waveform, "waveform")
+    if not 0 <= samples < len(signal):
+        raise AudioError(f"{len(signal)} samples cannot be delayed by {samples}")
+    return torch.nn.functional.pad(signal, (samples, 0))[: len(signal)]
+
+
+def code(
+    waveform: Signal, sample_rate: int, codec: Codec, kbit_s: float
+) -> Float[Tensor, " samples"]:
+    """The recording through a codec and back, by ffmpeg with libmp3lame or libopus.
+
+    Encoder and decoder delay are taken off by what the file says of them (LAME's header, Opus's
+    pre-skip); below 10 kbit/s Opus keeps some 0.1 ms of its own.
+
+    Args:
+        waveform: the recording, shape (samples,), in [-1, 1].
+        sample_rate: in Hz; MP3 has few and Opus has its own, which ffmpeg resamples from and to.
+        codec: "mp3" or "opus", one channel.
+        kbit_s: constant bit rate.
+
+    Raises:
+        AudioError: the signal is invalid, or ffmpeg refuses the rate.
+        VocoderError: there is no such codec, or no ffmpeg.
+    """
+    signal = checked_signal(waveform, "waveform")
+    if codec not in get_args(Codec):
+        raise VocoderError(f"no codec {codec!r}; there are: {', '.join(get_args(Codec))}")
+    require_ffmpeg()
+    raw = ("-f", "f32le", "-ar", str(sample_rate), "-ac", "1")
+    with tempfile.TemporaryDirectory() as folder:
+        coded = str(Path(folder) / f"coded.{codec}")
+        encoder = (*_ENCODERS[codec], "-b:a", f"{1000 * kbit_s:.0f}")
+        _ffmpeg([*raw, "-i", "pipe:0", *encoder, coded], signal.numpy().astype("<f4").tobytes())
+        decoded = _ffmpeg(["-i", coded, *raw, "pipe:1"])
+    samples = torch.from_numpy(np.frombuffer(decoded, dtype="<f4").copy())
+    return fit_length(samples[None], len(signal))[0]
+
+
+def require_ffmpeg() -> None:
+    """Raise a VocoderError that says how to get it, unless ffmpeg is there."""
+    if shutil.which("ffmpeg") is None:
+        raise VocoderError("codecs need the program ffmpeg: apt-get install ffmpeg")
+
+
+def _ffmpeg(arguments: list[str], audio: bytes = b"") -> bytes:
+    command = ["ffmpeg", "-nostdin", "-loglevel", "error", *arguments]
+    done = subprocess.run(command, input=audio, capture_output=True, check=False)
+    if done.returncode != 0:
+        # Without the addresses in its memory that ffmpeg puts before each line.
+        said = re.sub(r"\[[^]]* @ 0x\w+\] ", "", done.stderr.decode(errors="replace"))
+        said = " ".join(said.split())
+        raise AudioError(f"ffmpeg could not code or decode: {said}")
+    return done.stdout
+
+
+@dataclass(frozen=True)
+class World:
+    """A recording as WORLD's parameters, to be synthesised with known changes.
+
+    Attributes:
+        sample_rate: in Hz.
+        samples: length of the recording.
+        f0_hz: every 5 ms, 0 where unvoiced, (frames,), by Harvest.
+        spectrum: power spectral envelope by CheapTrick, (frames, bins).
+        aperiodicity: by D4C, in [0, 1], (frames, bins).
+    """
+
+    sample_rate: int
+    samples: int
+    f0_hz: np.ndarray
+    spectrum: np.ndarray
+    aperiodicity: np.ndarray
+
+    @classmethod
+    def analyse(cls, waveform: Signal, sample_rate: int) -> "World":
+        """Harvest (60-500 Hz), CheapTrick and D4C every 5 ms.
+
+        Raises:
+            AudioError: the signal is invalid.
+            VocoderError: the extra `evaluate` is not installed.
+
+        Source: Morise, Yokomori, Ozawa, "WORLD", IEICE Transactions E99-D(7), 2016.
+        """
+        samples = checked_signal(waveform, "waveform").double().numpy()
+        world = _pyworld()
+        f0_hz, times_s = world.harvest(
+            samples, sample_rate, _WORLD_F0_MIN_HZ, _WORLD_F0_MAX_HZ, _WORLD_HOP_MS
+        )
+        return cls(
+            sample_rate=sample_rate,
+            samples=len(samples),
+            f0_hz=f0_hz,
+            spectrum=world.cheaptrick(samples, f0_hz, times_s, sample_rate),
+            aperiodicity=world.d4c(samples, f0_hz, times_s, sample_rate),
+        )
+
+    def synthesise(
+        self, cents: float = 0.0, coefficients: int | None = None
+    ) -> Float[Tensor, " samples"]:
+        """The waveform of these parameters.
+
+        Args:
+            cents: F0 is multiplied by 2^(cents / 1200).
+            coefficients: smooth the spectral envelope to so many mel-cepstral coefficients of
+                WORLD's own coding; None leaves it as it is.
+        """
+        world = _pyworld()
+        spectrum = self.spectrum
+        if coefficients is not None:
+            coded = world.code_spectral_envelope(spectrum, self.sample_rate, coefficients)
+            n_fft = 2 * (spectrum.shape[1] - 1)
+            spectrum = world.decode_spectral_envelope(coded, self.sample_rate, n_fft)
+        waveform = world.synthesize(
+            self.f0_hz * 2 ** (cents / 1200),
+            spectrum,
+            self.aperiodicity,
+            self.sample_rate,
+            _WORLD_HOP_MS,
+        )
+        return fit_length(torch.from_numpy(waveform).float()[None], self.samples)[0]
+
+
+def _pyworld() -> ModuleType:
+    require_world("WORLD")
+    with warnings.catch_warnings():
+        # It asks pkg_resources for its version, and that warns of its own end.
+        warnings.filterwarnings("ignore", "pkg_resources is deprecated")
+        import pyworld
+    return pyworld

@@ -1,0 +1,1 @@
+"""Listening tests: pages for the browser to make them, and the statistics of their answers."""

@@ -1,0 +1,177 @@
+"""The commands under `vocoder listening-test`."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from vocoder.errors import VocoderError
+
+app = typer.Typer(no_args_is_help=True, help="Make listening tests, and analyse their answers.")
+build = typer.Typer(no_args_is_help=True, help="Write the page of a test, and its key.")
+app.add_typer(build, name="build")
+
+
+class LevelName(StrEnum):
+    """How the systems' levels are treated."""
+
+    loudness = "loudness"
+    none = "none"
+
+
+Reference = Annotated[Path, typer.Option(help="Folder of the recordings.")]
+Systems = Annotated[list[str], typer.Option("--system", help="NAME=FOLDER; repeat for each.")]
+Output = Annotated[Path, typer.Option(help="Folder for the page (page/) and key.json.")]
+Utterances = Annotated[
+    str | None,
+    typer.Option(help="How many, drawn at random, or their names, comma-separated."),
+]
+Training = Annotated[int, typer.Option(help="Trials before the test that do not count.")]
+LevelOption = Annotated[
+    LevelName,
+    typer.Option(help="Give every system the recording's loudness (BS.1770), or leave levels."),
+]
+MaxDelay = Annotated[
+    float, typer.Option(help="Constant delay that is removed at most; 0: take files as they are.")
+]
+Seed = Annotated[int | None, typer.Option(help="Of the choice and the names; default: drawn.")]
+Title = Annotated[str, typer.Option(help="Heading of the page.")]
+Instructions = Annotated[
+    Path | None, typer.Option(help="Plain text shown before the test, instead of the default.")
+]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
+
+
+@build.command()
+def mushra(
+    reference: Reference,
+    system: Systems,
+    output: Output,
+    utterances: Utterances = None,
+    training: Training = 1,
+    level: LevelOption = LevelName.loudness,
+    max_delay_ms: MaxDelay = 50.0,
+    seed: Seed = None,
+    title: Title = "Listening test",
+    instructions: Instructions = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Grade systems against the recording (ITU-R BS.1534, hidden reference and anchors)."""
+    from vocoder.evaluation.listening.build import Options, build_mushra
+
+    options = Options(
+        utterances=_utterances(utterances),
+        training=training,
+        level=level.value,
+        max_delay_ms=max_delay_ms,
+        seed=seed,
+        title=title,
+        instructions=_text(instructions),
+    )
+    key = build_mushra(reference, _systems(system), output, options)
+    _report(output, key.test, len(key.trials), key.notes, as_json)
+
+
+@build.command()
+def abx(
+    reference: Reference,
+    system: Systems,
+    output: Output,
+    utterances: Utterances = None,
+    repeats: Annotated[int, typer.Option(help="Trials of each utterance.")] = 4,
+    training: Training = 1,
+    level: LevelOption = LevelName.loudness,
+    max_delay_ms: MaxDelay = 50.0,
+    seed: Seed = None,
+    title: Title = "Listening test",
+    instructions: Instructions = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Find out whether two systems can be told apart."""
+    from vocoder.evaluation.listening.build import Options, build_abx
+
+    options = Options(
+        utterances=_utterances(utterances),
+        training=training,
+        level=level.value,
+        max_delay_ms=max_delay_ms,
+        seed=seed,
+        title=title,
+        instructions=_text(instructions),
+    )
+    key = build_abx(reference, _systems(system), output, options, repeats)
+    _report(output, key.test, len(key.trials) * repeats, key.notes, as_json)
+
+
+@app.command()
+def analyse(
+    answers: Annotated[list[Path], typer.Argument(help="Answer files, or folders of them.")],
+    key: Annotated[Path, typer.Option(help="The key.json of the test.")],
+    output: Annotated[Path, typer.Option(help="Folder for tables and pictures.")],
+    screening: Annotated[
+        bool, typer.Option(help="Leave out whom MUSHRA's post-screening excludes.")
+    ] = True,
+    as_json: JsonFlag = False,
+) -> None:
+    """Answer files → scores with intervals; files that cannot be used are named and left out."""
+    from vocoder.evaluation.listening.results import analyse as analyse_answers
+    from vocoder.evaluation.listening.results import format_result
+
+    summary = analyse_answers(answers, key, output, screening)
+    print(summary.model_dump_json() if as_json else format_result(summary), end="")
+    for refusal in summary.refused:
+        _say(Console(stderr=True), f"refused: {refusal}")
+    if summary.refused:
+        raise typer.Exit(1)
+
+
+def _systems(entries: list[str]) -> dict[str, Path]:
+    systems: dict[str, Path] = {}
+    for entry in entries:
+        name, equals, folder = entry.partition("=")
+        if not (name and equals and folder):
+            raise VocoderError(f"--system {entry}: write it as NAME=FOLDER")
+        if name in systems:
+            raise VocoderError(f"--system {entry}: {name} is named twice; give each its own name")
+        systems[name] = Path(folder)
+    return systems
+
+
+def _utterances(text: str | None) -> int | list[str] | None:
+    """A number, names, or nothing."""
+    if text is None:
+        return None
+    return int(text) if text.strip().isdigit() else [name.strip() for name in text.split(",")]
+
+
+def _text(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise VocoderError(f"{path}: the instructions cannot be read ({error})") from error
+    if not text.strip():
+        raise VocoderError(f"{path}: holds no instructions")
+    return text
+
+
+def _report(output: Path, test: str, trials: int, notes: tuple[str, ...], as_json: bool) -> None:
+    page, key = output / "page" / "index.html", output / "key.json"
+    if as_json:
+        report = {"page": str(page), "key": str(key), "test": test, "trials": trials}
+        print(json.dumps(report | {"notes": notes}))
+        return
+    for note in notes:
+        _say(Console(stderr=True), note)
+    console = Console()
+    _say(console, f"{trials} trials. Give the folder to the participants: {page.parent}")
+    _say(console, f"Keep for the analysis, and from them: {key}")
+
+
+def _say(console: Console, text: str) -> None:
+    """Print text as it is: no markup, no colours, no line breaks of the terminal's."""
+    console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)

@@ -1,0 +1,37 @@
+"""What describes a column of scores; a metric of one's own is made of this too."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from vocoder.metrics.signals import Signal
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How one column of scores is made and read.
+
+    Attributes:
+        label: heading in tables, with the unit.
+        measure: f(reference, estimate, sample_rate); shared by the columns of one result.
+        field: the attribute of the result that is this column, or None if it is the number.
+        better: which way is good.
+        decimals: how many to show.
+        convention: what was measured, in one line.
+        banded: the metric exists "to 7 kHz" too, under its name with `_7k`.
+        undefined: why there is no number where the result is NaN.
+        ready: raises VocoderError when something optional is missing.
+        version: of the numbers: raised whenever the same signals would get another score, so
+            that scores remembered from before are not taken for new ones.
+    """
+
+    label: str
+    measure: Callable[[Signal, Signal, int], object]
+    field: str | None
+    better: Literal["higher", "lower"]
+    decimals: int
+    convention: str
+    banded: bool = False
+    undefined: str = "not a number"
+    ready: Callable[[], None] | None = None
+    version: int = 1

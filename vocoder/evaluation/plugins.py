@@ -1,0 +1,168 @@
+"""Metrics of the user's own, from a Python file or module beside this package."""
+
+import functools
+import hashlib
+import importlib
+import importlib.util
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from vocoder.errors import VocoderError
+from vocoder.evaluation.metric import Metric
+from vocoder.evaluation.registry import BAND_SUFFIX, METRICS
+from vocoder.metrics.signals import Signal
+
+_FORM = "write it as path/to/file.py:OBJECT or package.module:OBJECT"
+# The other columns of utterances.csv.
+_TAKEN = ("system", "utterance", "speaker", "duration_s", "error", "note")
+
+
+@dataclass(frozen=True)
+class PluginMeasure:
+    """A user's function that can be sent to another process: it is looked up there again.
+
+    Attributes:
+        spec: where it is, see `load_metrics`.
+        name: of a metric that it measures.
+    """
+
+    spec: str
+    name: str
+
+    @property
+    def __wrapped__(self) -> Any:
+        """The function itself; its source is what a remembered score depends on."""
+        return _load(self.spec)[self.name].measure
+
+    def __call__(self, reference: Signal, estimate: Signal, sample_rate: int) -> object:
+        """The function's result."""
+        return self.__wrapped__(reference, estimate, sample_rate)
+
+
+def load_metrics(spec: str) -> dict[str, Metric]:
+    """The metrics that a file or module offers, by column name.
+
+    The file is executed, as any Python program; it is found again, and executed once, in every
+    worker process, which must see it under the same path. It is not put on the import path: what
+    takes more than one file is better installed, and named as a module.
+
+    Args:
+        spec: `path/to/file.py:OBJECT` or `package.module:OBJECT`, where OBJECT is a dictionary of
+            `vocoder.evaluation.metric.Metric` by name.
+
+    Returns:
+        The same metrics, with functions that can be sent to other processes.
+
+    Raises:
+        VocoderError: another form, nothing there, code that fails, no such object, or an entry
+            that is no valid metric or takes a name that is taken. The message begins with `spec`.
+    """
+    spec = absolute_spec(spec)
+    found = _load(spec)
+    # Columns of one function are measured together, under the name that has it first.
+    first: dict[Any, str] = {}
+    for name, metric in found.items():
+        first.setdefault(metric.measure, name)
+    return {
+        name: replace(metric, measure=PluginMeasure(spec, first[metric.measure]))
+        for name, metric in found.items()
+    }
+
+
+def load_plugins(specs: Sequence[str]) -> dict[str, Metric]:
+    """The metrics of several files or modules; VocoderError if two of them share a name."""
+    metrics: dict[str, Metric] = {}
+    for spec in specs:
+        for name, metric in load_metrics(spec).items():
+            if name in metrics and metrics[name] != metric:
+                raise VocoderError(f"{spec}: metric {name!r} is in another plugin too; rename one")
+            metrics[name] = metric
+    return metrics
+
+
+def absolute_spec(spec: str) -> str:
+    """The same place by an absolute path, for processes that work in another folder."""
+    where, name = _parts(spec)
+    return f"{Path(where).expanduser().resolve()}:{name}" if where.endswith(".py") else spec
+
+
+def _parts(spec: str) -> tuple[str, str]:
+    where, _, name = spec.rpartition(":")
+    if not (where and name.isidentifier()):
+        raise VocoderError(f"metric plugin {spec!r}: {_FORM}")
+    return where, name
+
+
+@functools.cache
+def _load(spec: str) -> dict[str, Metric]:
+    """The user's dictionary, validated; read once a process."""
+    where, name = _parts(spec)
+    module = _file_module(Path(where), spec) if where.endswith(".py") else _module(where, spec)
+    if not hasattr(module, name):
+        raise VocoderError(f"{spec}: there is no {name} in it")
+    metrics = getattr(module, name)
+    if not isinstance(metrics, Mapping) or not metrics:
+        raise VocoderError(f"{spec}: expected a dictionary of metrics by name, got {metrics!r}")
+    return {name: _checked(name, metric, spec) for name, metric in metrics.items()}
+
+
+def _file_module(path: Path, spec: str) -> ModuleType:
+    """Execute a file as a module under a name of its own."""
+    if not path.is_file():
+        raise VocoderError(f"{spec}: no such file")
+    digest = hashlib.blake2b(str(path).encode(), digest_size=4).hexdigest()
+    name = f"vocoder_plugin_{re.sub(r'[^0-9a-zA-Z_]', '_', path.stem)}_{digest}"
+    found = importlib.util.spec_from_file_location(name, path)
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    sys.modules[name] = module
+    try:
+        found.loader.exec_module(module)
+    # Whatever it is that the user's code raises.
+    except Exception as error:
+        del sys.modules[name]
+        raise VocoderError(f"{spec}: it fails ({type(error).__name__}: {error})") from error
+    return module
+
+
+def _module(name: str, spec: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    # As above; most often there is no such module.
+    except Exception as error:
+        raise VocoderError(
+            f"{spec}: it cannot be imported ({type(error).__name__}: {error}); install it or put "
+            "its folder into PYTHONPATH, or give the file: path/to/file.py:OBJECT"
+        ) from error
+
+
+def _checked(name: object, metric: object, spec: str) -> Metric:
+    """The metric, after looking at its name and at the type of every field."""
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
+        raise VocoderError(f"{spec}: metric {name!r}: a name is letters, digits and underscores")
+    if name in METRICS or name in _TAKEN or name.endswith(BAND_SUFFIX):
+        raise VocoderError(f"{spec}: metric {name!r}: the name is taken; choose another")
+    if not isinstance(metric, Metric):
+        raise VocoderError(
+            f"{spec}: metric {name!r}: expected a vocoder.evaluation.metric.Metric, got {metric!r}"
+        )
+    for field, kind in get_type_hints(Metric).items():
+        value = getattr(metric, field)
+        try:
+            TypeAdapter(kind).validate_python(value, strict=True)
+        except ValidationError as error:
+            said = error.errors()[0]["msg"]
+            raise VocoderError(
+                f"{spec}: metric {name!r}: {field}: {said}, got {value!r}"
+            ) from error
+        if field in ("label", "convention") and len(value.strip().splitlines()) != 1:
+            raise VocoderError(f"{spec}: metric {name!r}: {field}: expected one line of text")
+    return metric

@@ -1,0 +1,200 @@
+"""The files of the report: sound, spectrograms, differences and F0 tracks of every utterance."""
+
+import re
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from joblib import Parallel, delayed
+
+from vocoder.data.audio import Audio, read_audio, resample
+from vocoder.dsp.framing import fit_length
+from vocoder.errors import VocoderError
+from vocoder.evaluation.alignment import MAX_DURATION_DIFFERENCE_S, find_delay
+from vocoder.evaluation.report.pictures import (
+    difference_png,
+    f0_range,
+    f0_svg,
+    f0_track,
+    powers,
+    spectrogram_png,
+)
+from vocoder.evaluation.report.results import Results
+
+_NAME_LENGTH = 80
+
+
+@dataclass(frozen=True)
+class Media:
+    """What one player of one utterance has; paths are relative to the page, None is absent."""
+
+    audio: str | None = None
+    spectrogram: str | None = None
+    difference: str | None = None
+    f0: str | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class UtteranceMedia:
+    """All of one utterance.
+
+    Attributes:
+        duration_s: what the pictures span: the recording, or the longest file where there is none.
+        nyquist_hz: upper edge of the pictures.
+        f0_span_hz: edges of the F0 axis, None without a voiced frame.
+        players: in the order of `Results.players`.
+    """
+
+    duration_s: float
+    nyquist_hz: float
+    f0_span_hz: tuple[float, float] | None
+    players: tuple[Media, ...]
+
+
+def file_names(names: Iterable[str]) -> dict[str, str]:
+    """A file name for each name: ASCII, without anything that a URL or a file system minds.
+
+    >>> file_names(["ours", "Ours!", "a/б"])
+    {'ours': 'ours', 'Ours!': 'Ours_2', 'a/б': 'a'}
+    """
+    given: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in names:
+        plain = re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_")[:_NAME_LENGTH] or "_"
+        number, chosen = 1, plain
+        # Some file systems do not tell capitals from small letters.
+        while chosen.lower() in taken:
+            number += 1
+            chosen = f"{plain}_{number}"
+        given[name] = chosen
+        taken.add(chosen.lower())
+    return given
+
+
+def write_media(
+    results: Results,
+    folder: Path,
+    jobs: int,
+    on_done: Callable[[], None] = lambda: None,
+) -> dict[str, UtteranceMedia]:
+    """Copy the audio and draw the pictures of all utterances into ``folder/assets``.
+
+    Args:
+        results: the evaluation.
+        folder: of the page.
+        jobs: worker processes.
+        on_done: called after each utterance.
+    """
+    stems = file_names(results.utterances)
+    places = [Path("assets") / name for name in file_names(results.players).values()]
+    for place in places:
+        (folder / place).mkdir(parents=True)
+    tasks = (
+        delayed(_write_utterance)(
+            [files.get(name) for files in results.files.values()],
+            [results.was_aligned(player, name) for player in results.players],
+            [place / stems[name] for place in places],
+            folder,
+        )
+        for name in results.utterances
+    )
+    made = {}
+    parallel = Parallel(n_jobs=jobs, return_as="generator")
+    for name, media in zip(results.utterances, parallel(tasks), strict=True):
+        made[name] = media
+        on_done()
+    return made
+
+
+def _write_utterance(
+    sources: list[Path | None], aligned: list[bool], stems: list[Path], folder: Path
+) -> UtteranceMedia:
+    """Everything of one utterance; a file that cannot be read is said and leaves the others.
+
+    The pictures of a file that was aligned are drawn without its delay, as its scores were
+    measured; its sound stays what is on disk.
+    """
+    read = [_read(source) for source in sources]
+    sounds = {index: audio for index, audio in enumerate(read) if isinstance(audio, Audio)}
+    problems = ["" if isinstance(audio, Audio) else audio for audio in read]
+    if not sounds:
+        return UtteranceMedia(0.0, 0.0, None, tuple(Media(problem=text) for text in problems))
+    # Everything is drawn at the rate and over the time of the recording.
+    leading = sounds.get(0) or max(sounds.values(), key=lambda audio: audio.duration_s)
+    rate, samples = leading.sample_rate, len(leading.waveform)
+    waves = {index: resample(audio, rate).waveform for index, audio in sounds.items()}
+    for index in waves:
+        if 0 in waves and aligned[index]:
+            waves[index] = _without_delay(waves[0], waves[index], rate)
+    tracks = {index: f0_track(wave, rate) for index, wave in waves.items()}
+    spectrograms = {index: powers(fit_length(wave[None], samples)[0], rate)
+                    for index, wave in waves.items()}  # fmt: skip
+    reference = spectrograms[0] if 0 in sounds else powers(leading.waveform, rate)
+    loudest = float(reference.max())
+    span_hz = f0_range(list(tracks.values()))
+
+    def media(index: int) -> Media:
+        source = sources[index]
+        if source is None or index not in sounds:
+            return Media(problem=problems[index])
+        put = _Writer(folder, stems[index])
+        audio = put.copy(source)
+        spectrogram = put(".png", spectrogram_png(spectrograms[index], loudest))
+        difference, f0 = None, None
+        if index > 0 and 0 in sounds and _as_long(waves[index], samples, rate):
+            picture = difference_png(reference, spectrograms[index], loudest)
+            difference = put(".difference.png", picture)
+        if span_hz is not None:
+            below = tracks.get(0) if index > 0 else None
+            picture = f0_svg(tracks[index], below, span_hz, samples / rate).encode()
+            f0 = put(".f0.svg", picture)
+        return Media(audio, spectrogram, difference, f0)
+
+    players = tuple(media(index) for index in range(len(sources)))
+    return UtteranceMedia(samples / rate, rate / 2, span_hz, players)
+
+
+class _Writer:
+    """Writes files that share a stem, and gives their paths in the page."""
+
+    def __init__(self, folder: Path, stem: Path) -> None:
+        self.folder = folder
+        self.stem = stem
+
+    def __call__(self, ending: str, content: bytes) -> str:
+        name = self.stem.as_posix() + ending
+        (self.folder / name).write_bytes(content)
+        return name
+
+    def copy(self, source: Path) -> str:
+        """What is on disk, byte for byte."""
+        name = self.stem.as_posix() + source.suffix.lower()
+        shutil.copyfile(source, self.folder / name)
+        return name
+
+
+def _read(source: Path | None) -> Audio | str:
+    """The audio, or why there is none."""
+    if source is None:
+        return "missing"
+    try:
+        return read_audio(source)
+    except VocoderError as error:
+        return str(error)
+
+
+def _without_delay(
+    recording: torch.Tensor, wave: torch.Tensor, sample_rate: int
+) -> Float[torch.Tensor, " samples"]:
+    """A waveform that begins with the recording: its lead cut away, or zeros put before it."""
+    delay = find_delay(recording, wave, sample_rate).samples
+    return wave[delay:] if delay > 0 else torch.nn.functional.pad(wave, (-delay, 0))
+
+
+def _as_long(wave: torch.Tensor, samples: int, sample_rate: int) -> bool:
+    """Whether an evaluation takes both for the same utterance."""
+    return abs(len(wave) - samples) <= MAX_DURATION_DIFFERENCE_S * sample_rate

@@ -1,0 +1,300 @@
+"""Fill the page: what stands in it as HTML, and the data that its script works with."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from vocoder.evaluation.bootstrap import bootstrap_interval
+from vocoder.evaluation.comparison import LEVEL, METHOD
+from vocoder.evaluation.cost import Cost
+from vocoder.evaluation.report.costs import COST_AXES, CostAxis
+from vocoder.evaluation.report.media import UtteranceMedia
+from vocoder.evaluation.report.pictures import CONVENTIONS
+from vocoder.evaluation.report.plots import Point, cost_svg, distribution_svg
+from vocoder.evaluation.report.ranking import Rank, rank
+from vocoder.evaluation.report.results import Results
+from vocoder.evaluation.summary import MetricNote, Score
+
+_PACKAGE = "vocoder.evaluation.report"
+_STYLES = ("page.css", "utterances.css")
+_SCRIPTS = ("player.js", "panel.js", "utterances.js", "main.js")
+_ARROWS = {"higher": "↑", "lower": "↓"}
+_MINUS = "−"
+
+
+@dataclass(frozen=True)
+class ScoreCell:
+    """One mean in a table; strings are as shown, "" where there is nothing."""
+
+    mean: str
+    interval: str
+    failures: int
+    rank: Rank
+
+
+@dataclass(frozen=True)
+class MetricView:
+    """Everything about one metric."""
+
+    key: str
+    label: str
+    arrow: str
+    better: str
+    convention: str
+    cells: dict[str, ScoreCell]
+    distribution: Markup
+    costs: tuple[Markup, ...]
+    speakers: dict[str, dict[str, ScoreCell]]
+    sentences: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SystemView:
+    """One row of the table of systems."""
+
+    name: str
+    css_class: str
+    folder: str
+    utterances: int
+    failed: int
+    best_on: int
+    costs: tuple[str, ...]
+    is_recording: bool
+
+
+def render_page(
+    results: Results,
+    media: Mapping[str, UtteranceMedia],
+    costs: Mapping[str, Cost],
+    title: str,
+    embedded: bool,
+) -> str:
+    """The whole page as text.
+
+    Args:
+        results: the evaluation.
+        media: by utterance, with paths relative to the page or data URIs.
+        costs: by system, for those whose cost is known.
+        title: heading.
+        embedded: the media are data URIs: each utterance's stand in a block of their own, which
+            is only parsed when the utterance is opened.
+    """
+    metrics = [_metric_view(results, key, costs) for key in results.summary.metrics]
+    environment = Environment(
+        loader=PackageLoader(_PACKAGE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    durations = [made.duration_s for made in media.values()]
+    return environment.get_template("report.html.jinja").render(
+        title=title,
+        style=_asset_text(_STYLES),
+        script=_asset_text(_SCRIPTS),
+        metrics=metrics,
+        systems=_system_views(results, metrics, costs),
+        evaluated=list(results.summary.systems),
+        speakers=_speakers(results),
+        summary=results.summary,
+        utterances=len(results.utterances),
+        minutes=sum(durations) / 60,
+        recording=results.recording,
+        cost_labels=[axis.label for axis in COST_AXES] if costs else [],
+        costless=[name for name in results.rivals if name not in costs],
+        conventions=_conventions(metrics),
+        picture_conventions=CONVENTIONS,
+        level=100 * LEVEL,
+        comparison_method=METHOD,
+        data=_json(_data(results, media, embedded)),
+        blocks=[_json(_media_data(media[name])) for name in results.utterances] if embedded else [],
+    )
+
+
+def _conventions(metrics: Sequence[MetricView]) -> dict[str, list[MetricView]]:
+    """Columns of one measurement share their convention; it is said once."""
+    shared: dict[str, list[MetricView]] = {}
+    for metric in metrics:
+        shared.setdefault(metric.convention, []).append(metric)
+    return shared
+
+
+def _asset_text(names: Sequence[str]) -> Markup:
+    """Style sheets or scripts of this package, one after the other."""
+    folder = files(_PACKAGE) / "static"
+    return Markup("\n".join((folder / name).read_text(encoding="utf-8") for name in names))
+
+
+def _json(value: Any) -> Markup:
+    """JSON that may stand inside a script element: nothing in it can end the element."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return Markup(text.replace("<", "\\u003c"))
+
+
+def _classes(results: Results) -> dict[str, str]:
+    """CSS class of each player: its number, the recording 0."""
+    return {name: f"s{index % 10}" for index, name in enumerate(results.players)}
+
+
+def _speakers(results: Results) -> list[str]:
+    """Speakers in alphabetical order; none where nobody said who speaks."""
+    return sorted({name for name in results.speakers.values() if name})
+
+
+def _metric_view(results: Results, key: str, costs: Mapping[str, Cost]) -> MetricView:
+    summary, note = results.summary, results.summary.metrics[key]
+    ranks = rank(summary, key, results.rivals)
+    scores = {name: system.scores[key] for name, system in summary.systems.items()}
+    trivial = {results.recording} if _is_identity(results, key) else set()
+    distribution = distribution_svg(
+        {name: results.scores(name, key) for name in scores if name not in trivial},
+        _classes(results),
+    )
+    return MetricView(
+        key=key,
+        label=note.label,
+        arrow=_ARROWS[note.better],
+        better=note.better,
+        convention=note.convention,
+        cells={name: _cell(score, note, ranks.get(name, "")) for name, score in scores.items()},
+        distribution=Markup(distribution),
+        costs=tuple(Markup(_cost_plot(results, key, axis, costs)) for axis in COST_AXES)
+        if costs
+        else (),
+        speakers={name: _speaker_cells(results, key, note, name) for name in _speakers(results)},
+        sentences=_sentences(results, key),
+    )
+
+
+def _sentences(results: Results, key: str) -> tuple[str, ...]:
+    """The comparisons on a metric; not with a recording that is only equal to itself there."""
+    left_out = results.recording if _is_identity(results, key) else None
+    return tuple(
+        comparison.sentence
+        for comparison in results.summary.comparisons
+        if comparison.metric == key and left_out not in (comparison.a, comparison.b)
+    )
+
+
+def _is_identity(results: Results, key: str) -> bool:
+    """Whether the metric only says of the recording that it is equal to itself."""
+    return len(set(results.scores(results.recording, key))) == 1
+
+
+def _cell(score: Score, note: MetricNote, place: Rank) -> ScoreCell:
+    interval = ""
+    if score.low is not None and score.high is not None and score.low < score.high:
+        interval = f"[{_number(score.low, note.decimals)}, {_number(score.high, note.decimals)}]"
+    mean = "" if score.mean is None else _number(score.mean, note.decimals)
+    return ScoreCell(mean, interval, score.failures, place)
+
+
+def _number(value: float, decimals: int) -> str:
+    """With a true minus sign, and never minus nothing."""
+    text = f"{value:.{decimals}f}"
+    if text.startswith("-"):
+        return text[1:] if float(text) == 0 else _MINUS + text[1:]
+    return text
+
+
+def _speaker_cells(
+    results: Results, key: str, note: MetricNote, speaker: str
+) -> dict[str, ScoreCell]:
+    """Means of one speaker's utterances, by system."""
+    own = [name for name in results.utterances if results.speakers[name] == speaker]
+    cells = {}
+    for system in results.summary.systems:
+        values = results.scores(system, key, own)
+        low, high = bootstrap_interval(values, LEVEL) if len(values) > 1 else (None, None)
+        mean = sum(values) / len(values) if values else None
+        failures = sum((system, name) in results.cells for name in own) - len(values)
+        cells[system] = _cell(
+            Score(mean=mean, low=low, high=high, n=len(values), failures=failures), note, ""
+        )
+    return cells
+
+
+def _cost_plot(results: Results, key: str, axis: CostAxis, costs: Mapping[str, Cost]) -> str:
+    """Systems whose cost is known and above zero; the recording's own mean as a line."""
+    classes, systems = _classes(results), results.summary.systems
+    points = [
+        Point(name, classes[name], axis.value(costs[name]), systems[name].scores[key])
+        for name in results.rivals
+        if name in costs and axis.value(costs[name]) > 0
+    ]
+    ceiling = None
+    if results.recording in systems and not _is_identity(results, key):
+        mean = systems[results.recording].scores[key].mean
+        ceiling = None if mean is None else (results.recording, mean)
+    return cost_svg(points, ceiling)
+
+
+def _system_views(
+    results: Results, metrics: Sequence[MetricView], costs: Mapping[str, Cost]
+) -> list[SystemView]:
+    classes = _classes(results)
+    views = []
+    for name, system in results.summary.systems.items():
+        cost = costs.get(name)
+        values = [0.0 if cost is None else axis.value(cost) for axis in COST_AXES]
+        shown = (
+            f"{value:.{axis.decimals}f}" if value > 0 else ""
+            for axis, value in zip(COST_AXES, values, strict=True)
+        )
+        views.append(
+            SystemView(
+                name=name,
+                css_class=classes[name],
+                folder=system.folder,
+                utterances=system.utterances,
+                failed=system.failed,
+                best_on=sum(view.cells[name].rank == "best" for view in metrics),
+                costs=tuple(shown),
+                is_recording=name == results.recording,
+            )
+        )
+    return views
+
+
+def _data(results: Results, media: Mapping[str, UtteranceMedia], embedded: bool) -> dict[str, Any]:
+    """What the script needs: names, metrics, and per utterance scores, remarks and media."""
+    metrics, players = results.summary.metrics, results.players
+    utterances = []
+    for name in results.utterances:
+        cells = [results.cells.get((player, name)) for player in players]
+        made = media[name]
+        utterances.append(
+            {
+                "name": name,
+                "speaker": results.speakers[name],
+                "seconds": round(made.duration_s, 3),
+                "scores": [
+                    None if cell is None else [cell.scores[key] for key in metrics]
+                    for cell in cells
+                ],
+                "errors": ["" if cell is None else cell.error for cell in cells],
+                "notes": ["" if cell is None else cell.note for cell in cells],
+                "has": [player.audio is not None for player in made.players],
+                "problems": [player.problem for player in made.players],
+                "nyquist": made.nyquist_hz,
+                "f0": made.f0_span_hz and [round(edge) for edge in made.f0_span_hz],
+                **({} if embedded else {"media": _media_data(made)}),
+            }
+        )
+    return {
+        "players": list(players),
+        "metrics": [
+            {"key": key, "label": note.label, "better": note.better, "decimals": note.decimals}
+            for key, note in metrics.items()
+        ],
+        "utterances": utterances,
+    }
+
+
+def _media_data(made: UtteranceMedia) -> list[list[str | None]]:
+    return [[m.audio, m.spectrogram, m.difference, m.f0] for m in made.players]

@@ -1,0 +1,191 @@
+"""What `vocoder evaluate` wrote, read again: the table, the summary, and where the audio is."""
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from vocoder.errors import AudioError, VocoderError
+from vocoder.evaluation.folders import SUMMARY_NAME, TABLE_NAME
+from vocoder.evaluation.pairs import files_by_utterance
+from vocoder.evaluation.summary import Summary
+
+RECORDING = "recording"
+"""Name of the reference in the report where no system that was evaluated is its folder."""
+
+_ALIGNED = "aligned"
+"""How the note of a file ends that was scored without its delay, see `alignment.remove_delay`."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row of `utterances.csv`: one utterance of one system; a score that failed is None."""
+
+    system: str
+    utterance: str
+    speaker: str
+    duration_s: float | None
+    scores: dict[str, float | None]
+    error: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Results:
+    """An evaluation and its files.
+
+    Attributes:
+        folder: where it was read from.
+        summary: its `summary.json`.
+        cells: its `utterances.csv`, by (system, utterance).
+        utterances: names in order, each once.
+        speakers: the speaker of each utterance; "" where there is none.
+        recording: the name that the reference goes by: of the system whose folder is the
+            reference's, else `RECORDING`.
+        files: audio files by player and utterance, the recording first, then the systems in the
+            order of the evaluation.
+    """
+
+    folder: Path
+    summary: Summary
+    cells: dict[tuple[str, str], Cell]
+    utterances: tuple[str, ...]
+    speakers: dict[str, str]
+    recording: str
+    files: dict[str, dict[str, Path]]
+
+    @property
+    def players(self) -> tuple[str, ...]:
+        """Everything that can be listened to: the recording, then the other systems."""
+        return tuple(self.files)
+
+    @property
+    def rivals(self) -> tuple[str, ...]:
+        """The systems that are compared: all but the recording itself."""
+        return tuple(name for name in self.summary.systems if name != self.recording)
+
+    def was_aligned(self, player: str, utterance: str) -> bool:
+        """Whether the evaluation found a delay in this file, and scored it without."""
+        cell = self.cells.get((player, utterance))
+        return cell is not None and any(n.endswith(_ALIGNED) for n in cell.note.split("; "))
+
+    def scores(
+        self, system: str, metric: str, utterances: Sequence[str] | None = None
+    ) -> list[float]:
+        """The scores there are, in the order of the utterances."""
+        wanted = self.utterances if utterances is None else utterances
+        cells = (self.cells.get((system, name)) for name in wanted)
+        found = (cell.scores[metric] for cell in cells if cell is not None)
+        return [score for score in found if score is not None]
+
+
+def read_results(folder: Path) -> Results:
+    """Read the folder that `vocoder evaluate --output` wrote, and find the audio that it scored.
+
+    Raises:
+        VocoderError: the folder or one of its files is missing or does not hold what it should,
+            the table and the summary are of different evaluations, or a folder of audio has moved
+            since (named with its system).
+    """
+    summary = _read_summary(folder / SUMMARY_NAME)
+    cells = _read_table(folder / TABLE_NAME, summary)
+    names = tuple(sorted({cell.utterance for cell in cells}))
+    recording = _name_of_recording(summary)
+    folders = {recording: summary.reference}
+    folders |= {name: system.folder for name, system in summary.systems.items()}
+    return Results(
+        folder=folder,
+        summary=summary,
+        cells={(cell.system, cell.utterance): cell for cell in cells},
+        utterances=names,
+        speakers={cell.utterance: cell.speaker for cell in cells},
+        recording=recording,
+        files={name: _audio_of(name, Path(place), folder) for name, place in folders.items()},
+    )
+
+
+def _read_summary(path: Path) -> Summary:
+    try:
+        return Summary.model_validate_json(_text(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "the file"
+        raise VocoderError(
+            f"{path}: {field}: {first['msg']}; evaluate again with this version"
+        ) from error
+
+
+def _read_table(path: Path, summary: Summary) -> list[Cell]:
+    reader = csv.DictReader(_text(path).splitlines())
+    columns = set(reader.fieldnames or ())
+    wanted = {"system", "utterance", "speaker", "duration_s", "error", "note", *summary.metrics}
+    if missing := sorted(wanted - columns):
+        raise VocoderError(
+            f"{path}: no column {missing[0]!r}, which {SUMMARY_NAME} speaks of; evaluate again"
+        )
+    cells = [_cell(row, summary, f"{path}:{reader.line_num}") for row in reader]
+    if not cells:
+        raise VocoderError(f"{path}: no utterances; evaluate again")
+    if strange := {cell.system for cell in cells} - summary.systems.keys():
+        raise VocoderError(
+            f"{path}: system {min(strange)!r} is not in {SUMMARY_NAME}; evaluate again"
+        )
+    return cells
+
+
+def _cell(row: dict[str, str], summary: Summary, where: str) -> Cell:
+    return Cell(
+        system=row["system"],
+        utterance=row["utterance"],
+        speaker=row["speaker"],
+        duration_s=_number(row["duration_s"], "duration_s", where),
+        scores={metric: _number(row[metric], metric, where) for metric in summary.metrics},
+        error=row["error"],
+        note=row["note"],
+    )
+
+
+def _number(text: str, column: str, where: str) -> float | None:
+    if not text:
+        return None
+    try:
+        number = float(text)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise VocoderError(f"{where}: {column}: {text!r} is no number; evaluate again")
+    return number
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise VocoderError(
+            f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}); "
+            f"`vocoder evaluate … --output {path.parent}` writes it"
+        ) from error
+
+
+def _name_of_recording(summary: Summary) -> str:
+    """The system that is the reference itself, if one was evaluated; else a name of its own."""
+    reference = Path(summary.reference).resolve()
+    for name, system in summary.systems.items():
+        if Path(system.folder).resolve() == reference:
+            return name
+    # A rival that is called so keeps its name, the reference gets another.
+    return RECORDING if RECORDING not in summary.systems else f"{RECORDING} (reference)"
+
+
+def _audio_of(name: str, folder: Path, results: Path) -> dict[str, Path]:
+    try:
+        return files_by_utterance(folder)
+    except AudioError as error:
+        where = "" if folder.is_absolute() else f" (looked for in {Path.cwd()})"
+        raise VocoderError(
+            f"{name}: {error}{where}; if it has moved since, evaluate again, and "
+            f"write the scores into {results} anew"
+        ) from error
