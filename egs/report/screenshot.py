@@ -13,7 +13,7 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
-COLOURS = 128
+COLOURS = 176
 PLAYED_S = 1.2
 
 
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("picture", type=Path)
     parser.add_argument("--utterance", help="its name in the report; default: the first one listed")
     parser.add_argument("--width", type=int, default=1280)
-    parser.add_argument("--height", type=int, default=960)
+    parser.add_argument("--height", type=int, default=940)
     parser.add_argument("--dark", action="store_true")
     options = parser.parse_args()
     program = os.environ.get("VOCODER_CHROMIUM") or shutil.which("chromium")
@@ -47,17 +47,18 @@ def main() -> None:
             arg=PLAYED_S,
         )
         page.get_by_role("button", name="Pause").click()
-        page.evaluate("document.querySelector('tr.open').scrollIntoView()")
+        page.locator("table.utterances > thead").evaluate(
+            "head => head.scrollIntoView({ behavior: 'instant' })"
+        )
         page.wait_for_function(
             "[...document.querySelectorAll('.panel img')].every((image) => image.complete)"
         )
         page.evaluate("document.activeElement.blur()")
         taken = page.screenshot()
         browser.close()
-    # A palette makes it a third as large; the page has few colours beside the spectrograms.
-    picture = (
-        Image.open(io.BytesIO(taken)).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
-    )
+    # A palette makes it a fifth as large. Coverage keeps the few pixels of the systems' colours.
+    picture = Image.open(io.BytesIO(taken)).convert("RGB")
+    picture = picture.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     options.picture.parent.mkdir(parents=True, exist_ok=True)
     picture.save(options.picture, optimize=True)
 

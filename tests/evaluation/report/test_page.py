@@ -480,6 +480,16 @@ def test_a_narrow_screen_needs_no_sideways_scrolling(page, report, width):
     if width < 500:
         heights = page.locator(".hear").evaluate_all("all => all.map((b) => b.offsetHeight)")
         assert min(heights) >= 40
+    page.get_by_text("All scores of this utterance").click()
+    every = page.locator(".every table")
+    assert every.locator("thead").is_visible()
+    lines = (
+        every.locator("tbody tr")
+        .first.locator("th, td")
+        .evaluate_all("cells => cells.map((cell) => cell.getBoundingClientRect().top)")
+    )
+    assert max(lines) - min(lines) < 2, "one metric, one line"
+    assert page.evaluate(wide) <= width
     box = page.locator("#dock").bounding_box()
     assert box["height"] < 0.3 * 844
     assert box["x"] >= 0

@@ -131,6 +131,8 @@ function refresh() {
     option.setAttribute("aria-checked", String(index === player.active));
     option.tabIndex = index === player.active ? 0 : -1;
   });
+  const shown = byId("choices").children[player.active];
+  byId("choices").scrollTo({ left: shown.offsetLeft - byId("choices").offsetLeft - 40 });
   for (const pick of table.panel.row.querySelectorAll(".lane")) {
     const on = Number(pick.dataset.player) === player.active;
     pick.querySelector(".pick").setAttribute("aria-pressed", String(on));
@@ -196,7 +198,7 @@ function listOrders() {
     const option = (text, by, worst) => element("option", { value: value({ by, worst }) }, text);
     const systems = data.players.flatMap((name, index) =>
       data.utterances.some((utterance) => utterance.scores[index])
-        ? [option(`worst ${name} first`, index, true), option(`best ${name} first`, index, false)] : []);
+        ? [option(`${name}: worst first`, index, true), option(`${name}: best first`, index, false)] : []);
     select.append(...systems, option("by name", "name", true), option("by name, backwards", "name", false));
     if (table.hasSpeakers) {
       select.append(option("by speaker", "speaker", true), option("by speaker, backwards", "speaker", false));
