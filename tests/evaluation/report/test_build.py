@@ -127,7 +127,9 @@ def test_worker_processes_make_what_one_process_makes(tmp_path):
     evaluate_folders(tmp_path / "r", {"s": tmp_path / "s"}, tmp_path / "e", ("mstft",), jobs=1,
                      progress=False)  # fmt: skip
     one, two = (
-        contents(build_report(tmp_path / "e", tmp_path / str(jobs), jobs=jobs).parent)
+        contents(
+            build_report(tmp_path / "e", tmp_path / str(jobs), jobs=jobs, progress=False).parent
+        )
         for jobs in (1, 2)
     )
     assert one == two
