@@ -439,7 +439,7 @@ def test_train_prints_the_resolved_recipe(tmp_path: Path, fresh_accelerator: Non
     result = vocoder("train", TINY_RECIPE, "--output", tmp_path / "run", *settings(overrides))
     assert result.exit_code == 0, result.output
     assert dump_recipe(load_recipe(TINY_RECIPE, overrides)) in result.stdout
-    assert "step 1: stft" in result.stdout
+    assert "step 1: loss_stft" in result.stdout
 
 
 def test_train_refuses_in_one_line(tmp_path: Path):

@@ -153,7 +153,7 @@ def test_unknown_keys_of_every_depth(write, text: str, line: int, said: str):
         ("  precision: half\n", 6, "'float32' or 'bfloat16' (given: 'half')"),
         ("model: 5\n", 6, "model: Input should be a valid dictionary"),
         ("loss: {predicted_pitch: 2}\n", 6, "loss.predicted_pitch: Input should be less than"),
-        ("adversarial: {start_step: 0, kind: wgan}\n", 6, "'least_squares' or 'hinge'"),
+        ("adversarial: {start_step: 0, kind: wgan}\n", 6, "'least_squares', 'hinge'"),
         ("adversarial:\n  kind: hinge\n", 6, "adversarial.start_step is missing"),
         ("5: x\n", 6, "Keys should be strings"),
     ],

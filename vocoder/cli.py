@@ -129,6 +129,10 @@ def resynth(
     f0_scale: Annotated[float, typer.Option(min=0.1, max=10, help="Factor on F0.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
     threads: Threads = 1,
+    batch: Annotated[
+        int | None,
+        typer.Option(min=1, help="Files at once; default: what suits the model."),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Recorded speech → mel → speech; with --model world, by WORLD from the speech itself."""
@@ -160,7 +164,7 @@ def resynth(
 
         for result in failed:
             done(result)
-        results = [*failed, *resynthesise_files(vocoder, targets, f0_scale, seed, done)]
+        results = [*failed, *resynthesise_files(vocoder, targets, f0_scale, seed, done, batch)]
     failed = [result for result in results if result.error]
     audio_s = sum(result.duration_s for result in results)
     seconds = sum(result.seconds for result in results)

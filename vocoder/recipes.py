@@ -13,17 +13,17 @@ from typing import Annotated, Any, Self
 import yaml
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
+from vocoder.architectures import ARCHITECTURES, AnyLossConfig, Architecture, ModelConfig
 from vocoder.config import Config
 from vocoder.data.segments import DataConfig
 from vocoder.errors import RecipeError
 from vocoder.features.mel import PRESETS, MelSpec
 from vocoder.features.pitch import PitchConfig
-from vocoder.models.source_filter import SourceFilter, SourceFilterConfig
-from vocoder.training.objectives import EDGE_FRAMES, AdversarialConfig, LossConfig
-from vocoder.training.trainer import TrainingConfig
-
-MODELS: dict[type[Config], type[SourceFilter]] = {SourceFilterConfig: SourceFilter}
-"""The table from configurations to models."""
+from vocoder.models.base import Vocoder
+from vocoder.training.objectives.adversarial import AdversarialConfig
+from vocoder.training.objectives.base import Objective
+from vocoder.training.objectives.source_filter import EDGE_FRAMES, LossConfig
+from vocoder.training.schedule import TrainingConfig
 
 BOOKKEEPING = {
     "training.threads",
@@ -49,28 +49,61 @@ class Recipe(Config):
     """All that decides a training run."""
 
     mel: Annotated[MelSpec, BeforeValidator(_named_mel)]
-    model: SourceFilterConfig = SourceFilterConfig()
+    model: ModelConfig
     pitch: PitchConfig = PitchConfig()
     data: DataConfig
-    loss: LossConfig = LossConfig()
+    loss: AnyLossConfig
     adversarial: AdversarialConfig | None = None
     training: TrainingConfig
     initialise_from: str | None = Field(
         default=None, description="model, checkpoint or run whose weights the run starts from"
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _name_model_and_objective(cls, values: Any) -> Any:
+        """The source-filter vocoder where no other is named, and the model's own objective."""
+        if not isinstance(values, dict):
+            return values
+        model, loss = values.get("model", {}), values.get("loss", {})
+        if isinstance(model, dict):
+            values = {**values, "model": {"name": "source_filter", **model}}
+            named = ARCHITECTURES.get(values["model"]["name"])
+            if named is not None and isinstance(loss, dict):
+                objective = named.loss.model_fields["objective"].default
+                values["loss"] = {"objective": objective, **loss}
+        return values
+
+    @model_validator(mode="after")
+    def _objective_fits(self) -> Self:
+        """Each model is trained for its own, and discriminators judge waveforms."""
+        if not isinstance(self.loss, self.architecture.loss):
+            wanted = self.architecture.loss.model_fields["objective"].default
+            raise ValueError(
+                f"loss.objective: model {self.model.name} is trained for {wanted!r}, not "
+                f"{self.loss.objective!r}"
+            )
+        if self.adversarial is not None and not self.architecture.objective.gives_waveforms:
+            raise ValueError(
+                f"adversarial: the objective {self.loss.objective} gives no waveforms to judge; "
+                "write adversarial: null"
+            )
+        return self
+
     @model_validator(mode="after")
     def _segments_hold_the_windows(self) -> Self:
         """What would otherwise fail in the first step, or in the first adversarial one."""
         hop = self.mel.hop_length
-        scored = (self.data.segment_frames - 2 * EDGE_FRAMES) * hop
-        longest = max(self.loss.spectral.n_ffts)
-        if scored < longest:
-            raise ValueError(
-                f"data.segment_frames {self.data.segment_frames} leaves {scored} samples to score, "
-                f"fewer than the longest window of loss.spectral.n_ffts ({longest}): at least "
-                f"{-(-longest // hop) + 2 * EDGE_FRAMES} frames are needed"
-            )
+        scored = self.data.segment_frames * hop
+        if isinstance(self.loss, LossConfig):
+            scored -= 2 * EDGE_FRAMES * hop
+            longest = max(self.loss.spectral.n_ffts)
+            if scored < longest:
+                raise ValueError(
+                    f"data.segment_frames {self.data.segment_frames} leaves {scored} samples to "
+                    f"score, fewer than the longest window of loss.spectral.n_ffts ({longest}): at "
+                    f"least {-(-longest // hop) + 2 * EDGE_FRAMES} frames are needed"
+                )
         if self.adversarial is not None and self.adversarial.spectrogram is not None:
             judged = min(self.adversarial.crop_frames * hop, scored)
             longest = max(self.adversarial.spectrogram.n_ffts)
@@ -81,9 +114,27 @@ class Recipe(Config):
                 )
         return self
 
-    def build_model(self) -> SourceFilter:
+    @property
+    def architecture(self) -> Architecture:
+        """The row of the table that the model's name picks."""
+        return ARCHITECTURES[self.model.name]
+
+    def build_model(self) -> Vocoder:
         """The model with fresh weights, from PyTorch's current random state."""
-        return MODELS[type(self.model)](self.model, self.mel)
+        # Each row's classes belong together, which a table of types cannot express.
+        model: Any = self.architecture.model
+        return model(self.model, self.mel)
+
+    def build_objective(self, model: Vocoder, teacher: Vocoder | None = None) -> Objective:
+        """What the model is trained for; a student needs its teacher, :attr:`teacher`."""
+        objective: Any = self.architecture.objective
+        given = () if teacher is None else (teacher,)
+        return objective(model, self.loss, *given)
+
+    @property
+    def teacher(self) -> str | None:
+        """Model, checkpoint or run that a student is distilled from."""
+        return getattr(self.loss, "teacher", None)
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -214,6 +265,10 @@ def _explain(error: ValidationError, source: str, origins: dict[tuple[str, ...],
     parts = []
     for problem in error.errors():
         location = tuple(str(key) for key in problem["loc"])
+        tag = location[1] if location[:1] in (("model",), ("loss",)) and len(location) > 1 else None
+        if tag is not None and tag in {*ARCHITECTURES, *_objectives()}:
+            # A union's member stands in the location like a key.
+            location = (location[0], *location[2:])
         where = next(
             (origins[location[:n]] for n in range(len(location), 0, -1) if location[:n] in origins),
             source,
@@ -221,10 +276,14 @@ def _explain(error: ValidationError, source: str, origins: dict[tuple[str, ...],
         name = ".".join(location)
         if problem["type"] == "extra_forbidden":
             parts.append(
-                f"{where}: unknown key {name}{_suggestion(location[-1], _keys(location[:-1]))}"
+                f"{where}: unknown key {name}{_suggestion(location[-1], _keys(location[:-1], tag))}"
             )
         elif problem["type"] == "missing":
             parts.append(f"{where}: {name} is missing")
+        elif problem["type"] == "union_tag_invalid":
+            key, given = problem["ctx"]["discriminator"].strip("'"), problem["ctx"]["tag"]
+            valid = list(ARCHITECTURES) if location == ("model",) else _objectives()
+            parts.append(f"{where}: {name}.{key}: no {given!r}{_suggestion(given, valid)}")
         else:
             message = problem["msg"].removeprefix("Value error, ")
             given = problem.get("input")
@@ -234,8 +293,12 @@ def _explain(error: ValidationError, source: str, origins: dict[tuple[str, ...],
     return "; ".join(parts)
 
 
-def _keys(location: Sequence[str]) -> list[str]:
-    """Valid keys of the section at a location of the recipe."""
+def _objectives() -> list[str]:
+    return [row.loss.model_fields["objective"].default for row in ARCHITECTURES.values()]
+
+
+def _keys(location: Sequence[str], tag: str | None) -> list[str]:
+    """Valid keys of the section at a location of the recipe; ``tag``: of the model or loss there."""
     section: type[BaseModel] = Recipe
     for key in location:
         field = section.model_fields.get(key)
@@ -243,6 +306,8 @@ def _keys(location: Sequence[str]) -> list[str]:
             return []
         options = [field.annotation, *getattr(field.annotation, "__args__", ())]
         models = [o for o in options if isinstance(o, type) and issubclass(o, BaseModel)]
+        if section is Recipe and key in ("model", "loss"):
+            models = [m for m in models if tag in (f.default for f in m.model_fields.values())]
         if not models:
             return []
         section = models[0]

@@ -1,5 +1,7 @@
 """From a recipe to a finished training run."""
 
+import copy
+import math
 import time
 from pathlib import Path
 
@@ -12,10 +14,12 @@ from vocoder.data.debian import cache_folder
 from vocoder.data.files import write_text
 from vocoder.data.segments import Recording, SegmentSource, load_recordings
 from vocoder.errors import RecipeError
-from vocoder.pretrained import find_checkpoint
+from vocoder.losses.spectral import SpectralLossConfig
+from vocoder.pretrained import find_checkpoint, load
 from vocoder.recipes import Recipe, difference, dump_recipe, load_recipe
 from vocoder.training.checkpoint import MODEL, latest_checkpoint, load_weights
 from vocoder.training.losslog import StepReport
+from vocoder.training.objectives.source_filter import LossConfig
 from vocoder.training.trainer import Trainer
 from vocoder.training.validation import Validator
 
@@ -44,19 +48,25 @@ def train(recipe: Recipe, run_folder: Path, console: Console | None = None) -> d
     model = recipe.build_model()
     if recipe.initialise_from is not None and latest_checkpoint(run_folder / "checkpoints") is None:
         load_weights(model, find_checkpoint(recipe.initialise_from) / MODEL)
+    teacher = None if recipe.teacher is None else load(recipe.teacher)
+    objective = recipe.build_objective(model, teacher)
+    validated = accelerator.is_main_process and recipe.training.validate_every is not None
+    # Averaged weights are heard without touching those in training.
+    heard = copy.deepcopy(objective) if validated else None
     with _progress(console, accelerator.is_main_process) as progress:
         recordings = {
             split: _load(recipe, split, progress)
             for split in ("train", "valid")
-            if split == "train" or accelerator.is_main_process
+            if split == "train" or validated
         }
-    source = SegmentSource(
-        recordings["train"], recipe.data, recipe.mel, model.context, recipe.training.seed
-    )
+    sources = {
+        split: SegmentSource(found, recipe.data, recipe.mel, model.context, recipe.training.seed)
+        for split, found in recordings.items()
+    }
     trainer = Trainer(
         model,
-        source,
-        recipe.loss,
+        objective,
+        sources["train"],
         recipe.adversarial,
         recipe.training,
         run_folder,
@@ -67,31 +77,23 @@ def train(recipe: Recipe, run_folder: Path, console: Console | None = None) -> d
     scores: dict[str, float] = {}
     validator = None
     if accelerator.is_main_process:
-        hours = sum(len(r.samples) for r in recordings["train"]) / recipe.mel.sample_rate / 3600
-        console.print(
-            f"{'resumed at' if resumed else 'starting from'} step {trainer.step} of "
-            f"{recipe.training.steps}: {model.parameters_count / 1e6:.2f} M parameters, "
-            f"{hours:.2f} h of speech, {len(recordings['valid'])} validation utterances, "
-            f"{accelerator.num_processes} process{'es' if accelerator.num_processes > 1 else ''}",
-            soft_wrap=True,
-        )
-        validator = Validator(
-            model,
-            recordings["valid"],
-            recipe.loss.spectral,
-            run_folder / "tensorboard",
-            trainer.step,
-        )
+        console.print(_opening(trainer, recordings, resumed), soft_wrap=True)
+    if heard is not None:
+        loss = recipe.loss.spectral if isinstance(recipe.loss, LossConfig) else SpectralLossConfig()
+        board = run_folder / "tensorboard"
+        validator = Validator(heard, sources["valid"], loss, board, trainer.step)
 
     with _progress(console, accelerator.is_main_process) as progress:
-        task = progress.add_task("training", total=recipe.training.steps, completed=trainer.step)
+        # A run with a budget is measured in its seconds, another in its steps.
+        budget = recipe.training.budget_minutes
+        total = recipe.training.steps if budget is None else math.ceil(60 * budget)
+        task = progress.add_task("training", total=total)
         speed = Throughput()
 
         def on_step(report: StepReport) -> None:
             speed.add(report.audio_seconds)
-            progress.update(
-                task, completed=report.step + 1, description=describe(report, speed.value)
-            )
+            done = report.step + 1 if budget is None else round(trainer.spent_s)
+            progress.update(task, completed=done, description=describe(report, speed.value))
             if validator is not None and report.step % recipe.training.log_every == 0:
                 validator.log_step(report)
 
@@ -119,6 +121,21 @@ class Throughput:
         rate = audio_seconds / max(now - self._last, 1e-9)
         self._last = now
         self.value = rate if self.value == 0 else 0.95 * self.value + 0.05 * rate
+
+
+def _opening(trainer: Trainer, recordings: dict[str, list[Recording]], resumed: bool) -> str:
+    """One line about what is trained on what."""
+    samples = sum(len(each.samples) for each in recordings["train"])
+    processes = trainer.accelerator.num_processes
+    budget = trainer.config.budget_minutes
+    limit = "" if budget is None else f" or {budget:g} minutes"
+    return (
+        f"{'resumed at' if resumed else 'starting from'} step {trainer.step} of "
+        f"{trainer.config.steps}{limit}: {trainer.model.parameters_count / 1e6:.2f} M parameters, "
+        f"{samples / trainer.model.sample_rate / 3600:.2f} h of speech, "
+        f"{len(recordings.get('valid', []))} validation utterances, "
+        f"{processes} process{'es' if processes > 1 else ''}"
+    )
 
 
 def describe(report: StepReport, audio_rate: float) -> str:

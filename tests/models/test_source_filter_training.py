@@ -20,7 +20,7 @@ from vocoder.data.segments import Batch
 from vocoder.losses.spectral import SpectralLossConfig
 from vocoder.models.pitch_predictor import PitchPredictorConfig
 from vocoder.models.source_filter import SourceFilter, SourceFilterConfig
-from vocoder.training.objectives import LossConfig, SourceFilterObjective
+from vocoder.training.objectives.source_filter import LossConfig, SourceFilterObjective
 
 SPECTRAL = SpectralLossConfig(n_ffts=(1024, 256, 64), n_mels=(40, 20, 0))
 

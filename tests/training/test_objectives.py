@@ -9,14 +9,16 @@ from torch import Tensor
 
 from vocoder.data.segments import Batch
 from vocoder.losses.spectral import SpectralLossConfig
-from vocoder.training.objectives import (
-    EDGE_FRAMES,
+from vocoder.training.objectives.adversarial import (
     AdversarialConfig,
     Discriminators,
-    LossConfig,
-    SourceFilterObjective,
     adversarial_objective,
     discriminator_objective,
+)
+from vocoder.training.objectives.source_filter import (
+    EDGE_FRAMES,
+    LossConfig,
+    SourceFilterObjective,
 )
 from vocoder.training.trainer import Trainer
 
@@ -100,7 +102,7 @@ def test_discriminators_get_no_gradient_from_the_estimate_and_the_generator_does
     generator = torch.Generator().manual_seed(0)
     reference = 0.1 * torch.randn(2, 4096, generator=generator)
     estimate = (0.1 * torch.randn(2, 4096, generator=generator)).requires_grad_()
-    discriminator_objective(judges, reference, estimate, "hinge").backward()
+    discriminator_objective(judges, reference, estimate, config).backward()
     assert estimate.grad is None
     adversarial_objective(judges, reference, estimate, config)["adversarial"].backward()
     assert float(estimate.grad.abs().max()) > 0

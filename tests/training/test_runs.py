@@ -47,7 +47,10 @@ def test_a_run_leaves_recipe_losses_checkpoints_and_pictures(trained_run: Path):
     names = sorted(path.name for path in (trained_run / "checkpoints").iterdir())
     assert names == ["step-00000027", "step-00000030"]
     scores = json.loads((trained_run / "checkpoints" / names[-1] / METADATA).read_text())["scores"]
-    assert scores.keys() == {"stft", "mel", "pesq_wb", "f0_cents", "voicing_error"}
+    assert scores.keys() == {
+        *("stft", "mel", "pesq_wb", "f0_cents", "voicing_error"),
+        *("loss_stft", "loss_mel", "loss_f0", "loss_voicing"),
+    }
     assert 1 < scores["pesq_wb"] < 4.65
 
     board = EventAccumulator(str(trained_run / "tensorboard"))

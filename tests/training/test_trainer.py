@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from torch import Tensor
 from vocoder.errors import CheckpointError, TrainingError
 from vocoder.training.checkpoint import METADATA, MODEL, TRAINING, read_tensors
 from vocoder.training.losslog import LossLog, StepReport
-from vocoder.training.trainer import Trainer, TrainingConfig, learning_rate
+from vocoder.training.schedule import Clock, TrainingConfig, learning_rate
+from vocoder.training.trainer import Trainer
 
 pytest_plugins = ["tests.training.fixtures"]
 
@@ -46,6 +48,25 @@ def test_the_learning_rate_rises_linearly_and_falls_along_half_a_cosine():
     assert late[10] == pytest.approx(1e-3)
     assert late[30] == pytest.approx((1e-3 + 1e-5) / 2)
     assert late[50] == pytest.approx(1e-5)
+
+
+def test_with_a_budget_the_cosine_follows_the_share_of_it_that_is_spent():
+    config = TrainingConfig(steps=10**6, budget_minutes=1, warmup_steps=10, final_learning_rate=0)
+    assert learning_rate(4, config, 1.0, share=0.3) == pytest.approx(0.5)
+    for share in (0.0, 0.25, 0.5, 1.0, 1.2):
+        expected = 0.5 * (1 + math.cos(math.pi * min(share, 1)))
+        assert learning_rate(500, config, 1.0, share=share) == pytest.approx(expected)
+
+
+def test_the_clock_counts_work_and_not_waiting():
+    clock = Clock(torch.device("cpu"))
+    clock.start()
+    time.sleep(0.2)
+    assert clock.seconds() < 0.05
+    wall = time.perf_counter()
+    while clock.seconds() < 0.1:
+        torch.ones(100).sum()
+    assert time.perf_counter() - wall > 0.09
 
 
 def test_both_optimizers_follow_the_schedule_each_from_its_own_start(make_trainer: MakeTrainer):
@@ -220,6 +241,70 @@ def test_processes_that_drift_apart_are_not_saved(
     with pytest.raises(TrainingError, match="the processes hold different weights at step 0"):
         trainer.save({})
     assert not trainer.checkpoints.exists()
+
+
+# -- a budget of time ----------------------------------------------------------------------------
+
+
+class Metronome:
+    """A clock to which every step takes two seconds."""
+
+    def start(self) -> None:
+        pass
+
+    def seconds(self) -> float:
+        return 2.0
+
+
+def budgeted(make_trainer: MakeTrainer, folder: str) -> Trainer:
+    trainer = make_trainer(
+        "adversarial=null",
+        "training.steps=1000",
+        "training.budget_minutes=0.3",
+        "training.warmup_steps=1",
+        "training.save_every=4",
+        "training.snapshots=[0.2, 0.5, 1.0]",
+        folder=folder,
+    )
+    trainer._clock = Metronome()
+    return trainer
+
+
+def test_a_run_ends_when_its_budget_is_spent_and_leaves_snapshots(make_trainer: MakeTrainer):
+    trainer = budgeted(make_trainer, "run")
+    reports: list[StepReport] = []
+    trainer.run(reports.append)
+    # 18 seconds: nine steps of two.
+    assert [report.step for report in reports] == list(range(9))
+    shares = [2 * step / 18 for step in range(9)]
+    rates = [learning_rate(s, trainer.config, 1e-3, share=shares[s]) for s in range(9)]
+    assert [report.learning_rate for report in reports] == pytest.approx(rates)
+    found = {
+        path.name: json.loads((path / METADATA).read_text())
+        for path in sorted(trainer.snapshots.iterdir())
+    }
+    assert {name: about["step"] for name, about in found.items()} == {
+        "at-0200": 2,
+        "at-0500": 5,
+        "at-1000": 9,
+    }
+    assert [about["spent_s"] for about in found.values()] == [4, 10, 18]
+    assert equal(read_tensors(trainer.snapshots / "at-1000" / MODEL), trainer.averaged)
+
+
+def test_a_resumed_run_has_what_was_left_of_its_budget(make_trainer: MakeTrainer):
+    whole = budgeted(make_trainer, "whole")
+    whole.run()
+    stopped = budgeted(make_trainer, "stopped")
+    for _ in range(4):
+        stopped.train_step()
+    stopped.save({})
+    again = budgeted(make_trainer, "stopped")
+    assert again.resume()
+    assert again.spent_s == 8
+    again.run()
+    assert again.step == 9
+    assert equal(again.averaged, whole.averaged)
 
 
 # -- going on ------------------------------------------------------------------------------------

@@ -48,11 +48,12 @@ def trainer_of(recipe: Recipe, recordings: list[Recording], folder: Path) -> Tra
     """What `vocoder.runs.train` builds, without its display."""
     torch.manual_seed(recipe.training.seed)
     model = recipe.build_model()
+    objective = recipe.build_objective(model)
     source = SegmentSource(recordings, recipe.data, recipe.mel, model.context, recipe.training.seed)
     return Trainer(
         model,
+        objective,
         source,
-        recipe.loss,
         recipe.adversarial,
         recipe.training,
         folder,

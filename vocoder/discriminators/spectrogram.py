@@ -1,9 +1,13 @@
 """Multi-resolution spectrogram discriminator.
 
 After UnivNet (W. Jang et al., arXiv 2106.07889): 2-D convolutions over the magnitudes of several
-short-time spectra, strided along frequency. Departing from it the input is the log magnitude and
-the stacks are narrow, since a frame-rate generator is to be trained on a CPU.
+short-time spectra, strided along frequency. Departing from it the layout "log" takes the logarithm
+of the magnitude, keeps all frames and is narrow, since a frame-rate generator is to be trained on a
+CPU. The layout "vocos" is the one that Vocos (arXiv 2306.00814) was published with: the magnitude
+itself, over a rectangular window, and strides along time too.
 """
+
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -16,38 +20,60 @@ from vocoder.config import Config
 
 
 class SpectrogramDiscriminatorConfig(Config):
-    """One stack a resolution: ``n_ffts`` in samples with a hop of a quarter."""
+    """One stack a resolution: ``n_ffts`` in samples with a hop of a quarter.
+
+    ``layout``: "log" or "vocos", as above. ``strided_layers``: of the former; the latter has five.
+    Vocos' sizes are ``n_ffts`` 2048, 1024, 512 and 64 channels.
+    """
 
     n_ffts: tuple[int, ...] = (1024, 512, 256)
     channels: int = Field(16, ge=1)
     strided_layers: int = Field(4, ge=1)
+    layout: Literal["log", "vocos"] = "log"
+
+
+def _log_layers(c: int, strided: int) -> list[nn.Conv2d]:
+    layers = [nn.Conv2d(1, c, (7, 5), stride=(2, 1), padding=(3, 2))]
+    layers += [nn.Conv2d(c, c, (5, 3), stride=(2, 1), padding=(2, 1)) for _ in range(strided)]
+    return [*layers, nn.Conv2d(c, c, 3, padding=1)]
+
+
+def _vocos_layers(c: int) -> list[nn.Conv2d]:
+    return [
+        nn.Conv2d(1, c, (7, 5), stride=(2, 2), padding=(3, 2)),
+        nn.Conv2d(c, c, (5, 3), stride=(2, 1), padding=(2, 1)),
+        nn.Conv2d(c, c, (5, 3), stride=(2, 2), padding=(2, 1)),
+        nn.Conv2d(c, c, 3, stride=(2, 1), padding=1),
+        nn.Conv2d(c, c, 3, stride=(2, 2), padding=1),
+    ]
 
 
 class _Stack(nn.Module):
-    """Convolutions over (log magnitude of) one short-time spectrum."""
+    """Convolutions over the (log) magnitude of one short-time spectrum."""
 
     def __init__(self, n_fft: int, config: SpectrogramDiscriminatorConfig) -> None:
         super().__init__()
-        self.n_fft = n_fft
+        self.n_fft, self.logarithmic = n_fft, config.layout == "log"
         c = config.channels
-        layers = [nn.Conv2d(1, c, (7, 5), stride=(2, 1), padding=(3, 2))]
-        layers += [
-            nn.Conv2d(c, c, (5, 3), stride=(2, 1), padding=(2, 1))
-            for _ in range(config.strided_layers)
-        ]
-        layers += [nn.Conv2d(c, c, 3, padding=1)]
+        layers = _log_layers(c, config.strided_layers) if self.logarithmic else _vocos_layers(c)
         self.layers = nn.ModuleList(weight_norm(layer) for layer in layers)
         self.output = weight_norm(nn.Conv2d(c, 1, 3, padding=1))
-        window = torch.hann_window(n_fft)
+        window = torch.ones(n_fft)
+        if self.logarithmic:
+            window = torch.hann_window(n_fft)
+            window = window / window.square().sum().sqrt()
         self.window: Tensor
-        self.register_buffer("window", window / window.square().sum().sqrt(), persistent=False)
+        self.register_buffer("window", window, persistent=False)
 
     def forward(self, waveform: Tensor) -> tuple[Tensor, list[Tensor]]:
         spectrum = torch.stft(
             waveform, self.n_fft, self.n_fft // 4, window=self.window, return_complex=True
         )
-        power = spectrum.real.square() + spectrum.imag.square()
-        x = 0.5 * torch.log(power + 1e-8)[:, None] / 3 + 1
+        if self.logarithmic:
+            power = spectrum.real.square() + spectrum.imag.square()
+            x = 0.5 * torch.log(power + 1e-8)[:, None] / 3 + 1
+        else:
+            x = spectrum.abs()[:, None]
         features = []
         for layer in self.layers:
             x = leaky_relu(layer(x), 0.1)

@@ -8,16 +8,20 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import l1_loss, relu
 
-Kind = Literal["least_squares", "hinge"]
+Kind = Literal["least_squares", "hinge", "clipped_hinge"]
 
 
 def discriminator_loss(
-    real: Sequence[Tensor], generated: Sequence[Tensor], kind: Kind
+    real: Sequence[Tensor],
+    generated: Sequence[Tensor],
+    kind: Kind,
+    weights: Sequence[float] | None = None,
 ) -> Float[Tensor, ""]:
-    """Mean over discriminators of the loss that parts real from generated.
+    """Mean over discriminators of the loss that parts real from generated, or, with ``weights``
+    (one a discriminator), their weighted sum.
 
-    Least squares (Mao et al., arXiv 1611.04076): ``E (D(x) - 1)² + E D(G)²``. Hinge (Lim and Ye,
-    arXiv 1705.02894): ``E max(0, 1 - D(x)) + E max(0, 1 + D(G))``.
+    Least squares (Mao et al., arXiv 1611.04076): ``E (D(x) - 1)² + E D(G)²``. Hinge, clipped or not
+    (Lim and Ye, arXiv 1705.02894): ``E max(0, 1 - D(x)) + E max(0, 1 + D(G))``.
     """
     if kind == "least_squares":
         terms = [
@@ -28,14 +32,29 @@ def discriminator_loss(
         terms = [
             relu(1 - r).mean() + relu(1 + g).mean() for r, g in zip(real, generated, strict=True)
         ]
-    return torch.stack(terms).mean()
+    return _total(terms, weights)
 
 
-def generator_loss(generated: Sequence[Tensor], kind: Kind) -> Float[Tensor, ""]:
-    """Mean over discriminators of ``E (1 - D(G))²`` (least squares) or ``-E D(G)`` (hinge)."""
+def generator_loss(
+    generated: Sequence[Tensor], kind: Kind, weights: Sequence[float] | None = None
+) -> Float[Tensor, ""]:
+    """Mean over discriminators, or with ``weights`` their weighted sum, of ``E (1 - D(G))²`` (least
+    squares), ``-E D(G)`` (hinge) or ``E max(0, 1 - D(G))`` (clipped hinge, as in Vocos, arXiv
+    2306.00814, section 3.4)."""
     if kind == "least_squares":
-        return torch.stack([(1 - g).square().mean() for g in generated]).mean()
-    return torch.stack([-g.mean() for g in generated]).mean()
+        terms = [(1 - g).square().mean() for g in generated]
+    elif kind == "hinge":
+        terms = [-g.mean() for g in generated]
+    else:
+        terms = [relu(1 - g).mean() for g in generated]
+    return _total(terms, weights)
+
+
+def _total(terms: list[Tensor], weights: Sequence[float] | None) -> Tensor:
+    """Mean of all terms, or their weighted sum."""
+    if weights is None:
+        return torch.stack(terms).mean()
+    return torch.stack([w * term for w, term in zip(weights, terms, strict=True)]).sum()
 
 
 def feature_matching_loss(
@@ -53,3 +72,20 @@ def feature_matching_loss(
         for r, g in zip(reals, fakes, strict=True)
     ]
     return torch.stack(terms).mean()
+
+
+def absolute_feature_matching_loss(
+    real: Sequence[Sequence[Tensor]],
+    generated: Sequence[Sequence[Tensor]],
+    weights: Sequence[float],
+) -> Float[Tensor, ""]:
+    """Weighted sum over discriminators of the summed mean L1 distances of their feature maps.
+
+    ``Σ_k w_k Σ_i E |D_k^i(x) - D_k^i(G)|``, each mean over all entries of a map. Source: J. Kong et
+    al., HiFi-GAN, arXiv 2010.05646, eq. 8.
+    """
+    terms = [
+        torch.stack([l1_loss(g, r.detach()) for r, g in zip(reals, fakes, strict=True)]).sum()
+        for reals, fakes in zip(real, generated, strict=True)
+    ]
+    return _total(terms, weights)

@@ -1,12 +1,18 @@
 """What every vocoder has in common: a mel specification and the way from mel to waveform."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from vocoder.features.mel import MelSpec
+from vocoder.models.pitch_predictor import PitchEstimate
+
+Generators = torch.Generator | Sequence[torch.Generator] | None
+"""Where random numbers come from: one source for the whole batch, one for each of its items (an
+item's numbers then do not depend on its neighbours), or, for None, torch's global one."""
 
 
 class Vocoder(nn.Module):
@@ -15,6 +21,13 @@ class Vocoder(nn.Module):
     ``v.mel(waveform)`` computes the mel, ``v(mel)`` the waveform, of
     ``frames * spec.hop_length`` samples.
     """
+
+    context: tuple[int, int] = (0, 0)
+    """Mel frames before and after a training segment that the model wants to see."""
+    batched: bool = False
+    """Whether a batch takes much less time than its items one by one, as in a loop over samples."""
+    lookahead_frames: int | None = None
+    """Mel frames after its own that a sample may depend on; None where that is the whole rest."""
 
     def __init__(self, spec: MelSpec) -> None:
         super().__init__()
@@ -35,6 +48,33 @@ class Vocoder(nn.Module):
         """Mel of a waveform, (samples,) or (batch, samples), at this vocoder's sample rate."""
         return self.spec.mel(waveform[None] if waveform.ndim == 1 else waveform)
 
+    def predict_pitch(self, mel: Float[Tensor, "batch n_mels frames"]) -> PitchEstimate | None:
+        """F0 and voicing that the model reads off a mel to synthesise by; None where it does
+        not."""
+        return None
+
     @abstractmethod
-    def forward(self, mel: Float[Tensor, "batch n_mels frames"]) -> Float[Tensor, "batch samples"]:
+    def forward(
+        self, mel: Float[Tensor, "batch n_mels frames"], *, generator: Generators = None
+    ) -> Float[Tensor, "batch samples"]:
         """Waveform for a mel."""
+
+
+def draw_normal(shape: Sequence[int], generator: Generators, like: Tensor) -> Tensor:
+    """Standard normal numbers of a shape whose first axis is the batch; dtype and device of
+    ``like``. Drawn on the CPU, so that a seed means the same everywhere."""
+    return _draw(torch.randn, shape, generator, like)
+
+
+def draw_uniform(shape: Sequence[int], generator: Generators, like: Tensor) -> Tensor:
+    """Numbers uniform in [0, 1), otherwise as :func:`draw_normal`."""
+    return _draw(torch.rand, shape, generator, like)
+
+
+def _draw(function, shape: Sequence[int], generator: Generators, like: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+    if generator is None or isinstance(generator, torch.Generator):
+        return function(*shape, generator=generator, dtype=like.dtype).to(like.device)
+    if len(generator) != shape[0]:
+        raise ValueError(f"{len(generator)} generators for a batch of {shape[0]}: give one an item")
+    rows = [function(*shape[1:], generator=each, dtype=like.dtype) for each in generator]
+    return torch.stack(rows).to(like.device)

@@ -7,7 +7,7 @@ from torch import Tensor
 from vocoder.dsp.framing import fit_length, overlap_add
 from vocoder.errors import MelError
 from vocoder.features.mel import MelSpec
-from vocoder.models.base import Vocoder
+from vocoder.models.base import Generators, Vocoder, draw_uniform
 
 _NNLS_UPDATES = 60
 _TINY = 1e-8
@@ -18,7 +18,7 @@ def griffin_lim(
     spec: MelSpec,
     iterations: int = 32,
     momentum: float = 0.99,
-    generator: torch.Generator | None = None,
+    generator: Generators = None,
 ) -> Float[Tensor, "batch samples"]:
     """A waveform whose short-time spectrum has about the magnitudes S that the mel describes.
 
@@ -36,7 +36,7 @@ def griffin_lim(
         spec: the description of the mel.
         iterations: 32 in most comparisons, 60 for a little more.
         momentum: m, 0 for the original algorithm.
-        generator: the source of the first phase; None takes torch's global one.
+        generator: where the first phase comes from.
 
     Returns:
         (batch, frames * hop_length) samples, not clipped.
@@ -53,8 +53,8 @@ def griffin_lim(
         raise MelError(f"Griffin-Lim's momentum lies in [0, 1], got {momentum:g}")
     magnitude = mel_to_magnitude(mel, spec)
     window = _window(spec, magnitude)
-    angle = torch.rand(magnitude.shape, generator=generator, dtype=magnitude.dtype)
-    phase = torch.polar(torch.ones_like(angle), 2 * torch.pi * angle).to(magnitude.device)
+    angle = 2 * torch.pi * draw_uniform(magnitude.shape, generator, magnitude)
+    phase = torch.polar(torch.ones_like(angle), angle)
     previous = torch.zeros_like(phase)
     for _ in range(iterations):
         consistent = _spectrum(_signal(magnitude * phase, window, spec), window, spec)
@@ -148,6 +148,7 @@ class GriffinLim(Vocoder):
     def forward(
         self,
         mel: Float[Tensor, "batch n_mels frames"],
-        generator: torch.Generator | None = None,
+        *,
+        generator: Generators = None,
     ) -> Float[Tensor, "batch samples"]:
         return griffin_lim(mel, self.spec, self.iterations, generator=generator)

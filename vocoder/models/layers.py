@@ -9,6 +9,31 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
+from vocoder.features.envelope import white_noise_level
+from vocoder.features.mel import MelSpec
+
+QUIETEST_NEPERS = -12.0
+"""What networks see of a mel is clamped here, 104 dB below full-scale white noise, less than a
+16-bit step: frames of digital silence and of padding look alike whatever the mel's own floor is."""
+
+
+class MelInput(nn.Module):
+    """A mel of any convention brought to a range around zero, as networks like their input.
+
+    ``max(ln A - ln A_white, -12) / 3 + 2`` with A the amplitude in a band and A_white that of
+    full-scale white noise there: speech lies within about ±2, silence at -2.
+    """
+
+    def __init__(self, spec: MelSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.white_level: Tensor
+        self.register_buffer("white_level", white_noise_level(spec)[:, None], persistent=False)
+
+    def forward(self, mel: Float[Tensor, "batch n_mels frames"]) -> Tensor:
+        gain = self.spec.log_amplitude(mel) - self.white_level
+        return gain.clamp(min=QUIETEST_NEPERS) / 3 + 2
+
 
 class Context(nn.Module):
     """Convolution over frames that looks ``left`` frames back and ``right`` ahead."""

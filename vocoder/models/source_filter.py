@@ -18,7 +18,7 @@ listening does.
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -39,13 +39,10 @@ from vocoder.errors import AudioError, MelError, PitchError
 from vocoder.features.envelope import bin_weights, white_noise_level
 from vocoder.features.mel import MelSpec
 from vocoder.features.pitch import validate_f0
-from vocoder.models.base import Vocoder
+from vocoder.models.base import Generators, Vocoder
 from vocoder.models.filter_network import FilterNetwork
+from vocoder.models.layers import QUIETEST_NEPERS
 from vocoder.models.pitch_predictor import PitchEstimate, PitchPredictor, PitchPredictorConfig
-
-QUIETEST_NEPERS = -12.0
-"""What the networks see of a mel is clamped here, 104 dB below full-scale white noise, less than a
-16-bit step: frames of digital silence and of padding look alike whatever the mel's own floor is."""
 
 LARGEST_CORRECTION_NEPERS = 2.0
 """Bound of the mel correction, 17 dB."""
@@ -59,6 +56,7 @@ class SourceFilterConfig(Config):
     output by what its own mel lacks to the given one.
     """
 
+    name: Literal["source_filter"] = "source_filter"
     channels: int = Field(256, ge=1)
     expansion: float = Field(1.5, gt=0)
     blocks: int = Field(5, ge=1)
@@ -115,17 +113,14 @@ class SourceFilter(Vocoder):
             config.left,
             config.right,
         )
+        pitch, filters = self.pitch_predictor.context, self.filter_network.context
+        self.context = (max(pitch[0], filters[0]), max(pitch[1], filters[1]))
+        self.lookahead_frames: int = self.context[1] + self.reach_frames
         self.white_level: Tensor
         self.register_buffer("white_level", white_noise_level(spec), persistent=False)
         self.bin_weights: Tensor
         n_bins = self.n_fft // 2 + 1
         self.register_buffer("bin_weights", bin_weights(spec, n_bins), persistent=False)
-
-    @property
-    def context(self) -> tuple[int, int]:
-        """Mel frames that the networks look back and ahead."""
-        pitch, filters = self.pitch_predictor.context, self.filter_network.context
-        return max(pitch[0], filters[0]), max(pitch[1], filters[1])
 
     @property
     def reach_frames(self) -> int:
@@ -136,11 +131,6 @@ class SourceFilter(Vocoder):
         if not self.config.mel_correction:
             return window + 1
         return window + math.ceil(self.spec.win_length / 2 / self.spec.hop_length) + window + 1
-
-    @property
-    def lookahead_frames(self) -> int:
-        """Mel frames after its own that a sample may depend on."""
-        return self.context[1] + self.reach_frames
 
     @property
     def latency_seconds(self) -> float:
@@ -165,6 +155,10 @@ class SourceFilter(Vocoder):
         floor = torch.as_tensor(self.spec.log_floor, dtype=mel.dtype, device=mel.device)
         silence = floor.expand(mel.shape[1])[None, :, None].expand(mel.shape[0], -1, 1)
         return torch.cat([silence.expand(-1, -1, left), mel, silence.expand(-1, -1, right)], dim=2)
+
+    def predict_pitch(self, mel: Float[Tensor, "batch n_mels frames"]) -> PitchEstimate:
+        """F0 and voicing of a mel, as :meth:`forward` takes them where none are given."""
+        return self.estimate_pitch(self.log_gain(self.pad_context(mel)))
 
     def estimate_pitch(self, gain: Float[Tensor, "batch padded_frames n_mels"]) -> PitchEstimate:
         """F0 and voicing from log gains that carry the model's context."""
@@ -245,7 +239,7 @@ class SourceFilter(Vocoder):
         voicing: Float[Tensor, "batch frames"] | None = None,
         f0_scale: float = 1.0,
         noise: Float[Tensor, "batch samples"] | None = None,
-        generator: torch.Generator | None = None,
+        generator: Generators = None,
         mel_correction: bool | None = None,
         chunk_frames: int = 320,
     ) -> Float[Tensor, "batch samples"]:
@@ -263,7 +257,7 @@ class SourceFilter(Vocoder):
         voicing: Float[Tensor, "batch frames"] | None = None,
         f0_scale: float = 1.0,
         noise: Float[Tensor, "batch samples"] | None = None,
-        generator: torch.Generator | None = None,
+        generator: Generators = None,
         mel_correction: bool | None = None,
         chunk_frames: int = 320,
     ) -> Iterator[Float[Tensor, "batch samples"]]:
@@ -325,7 +319,7 @@ class SourceFilter(Vocoder):
             first, last = max(start - margin, 0), stop + margin
             n_samples = (last - first) * hop
             if noise is None:
-                drawn = extend_noise(drawn, n_samples, generator)
+                drawn = _extend_rows(drawn, n_samples, generator)
                 excitation = drawn[:, :n_samples]
                 drawn = drawn[:, (max(stop - margin, 0) - first) * hop :]
             else:
@@ -388,3 +382,11 @@ class SourceFilter(Vocoder):
                 f"{expected}: give one value a mel frame"
             )
         return hold_ends(values.to(mel)[:, :, None], 0, tail)[:, :, 0]
+
+
+def _extend_rows(noise: Tensor, samples: int, generator: Generators) -> Tensor:
+    """:func:`extend_noise`, each row from a generator of its own if there are several."""
+    if generator is None or isinstance(generator, torch.Generator):
+        return extend_noise(noise, samples, generator)
+    rows = zip(noise.split(1), generator, strict=True)
+    return torch.cat([extend_noise(row, samples, each) for row, each in rows])

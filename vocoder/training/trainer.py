@@ -1,26 +1,24 @@
 """The one training loop.
 
 Step ``s`` is a function of the weights and of ``(seed, s)`` alone: its segments, its noise, and
-which of them use predicted pitch. A killed run therefore goes on with the same numbers, and any
-number of processes that share the batch see the same utterances.
+whatever else its objective draws. A killed run therefore goes on with the same numbers, and any
+number of processes that share the batch see the same utterances. (With a budget of time the
+learning rate follows the clock, and with it the numbers.)
 """
 
-import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from accelerate import Accelerator
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
-from vocoder.config import Config
 from vocoder.data.segments import Batch, SegmentSource
 from vocoder.errors import CheckpointError, MelError, TrainingError
-from vocoder.models.source_filter import SourceFilter
+from vocoder.models.base import Vocoder
 from vocoder.training.checkpoint import (
     TRAINING,
     check_tensors,
@@ -36,56 +34,17 @@ from vocoder.training.checkpoint import (
     with_prefix,
 )
 from vocoder.training.losslog import LossLog, StepReport
-from vocoder.training.objectives import (
-    UNVOICED_WEIGHT,
+from vocoder.training.objectives.adversarial import (
     AdversarialConfig,
     Discriminators,
-    LossConfig,
-    SourceFilterObjective,
     adversarial_objective,
     discriminator_objective,
 )
+from vocoder.training.objectives.base import Objective
+from vocoder.training.schedule import Clock, TrainingConfig, learning_rate, snapshot_name
 
-MARK_NOISE, MARK_PITCH, MARK_CROP = 1, 2, 3
-"""Streams of random numbers within a step."""
-
-
-class TrainingConfig(Config):
-    """Length, schedule and bookkeeping of a run.
-
-    The learning rate rises linearly over ``warmup_steps`` and falls along half a cosine to
-    ``final_learning_rate`` at ``steps``. ``precision``: "bfloat16" runs the networks in bfloat16
-    wherever autocast allows it; signal processing and losses stay in float32. Validation takes
-    ``validate_utterances`` of the split "valid", evenly spread.
-    """
-
-    steps: int = Field(ge=1)
-    seed: int = Field(0, ge=0)
-    learning_rate: float = Field(1e-3, gt=0)
-    final_learning_rate: float = Field(1e-5, ge=0)
-    warmup_steps: int = Field(500, ge=1)
-    betas: tuple[float, float] = (0.8, 0.99)
-    weight_decay: float = Field(0.01, ge=0)
-    max_gradient_norm: float = Field(5.0, gt=0)
-    ema_decay: float = Field(0.999, ge=0, lt=1)
-    precision: Literal["float32", "bfloat16"] = "float32"
-    threads: int = Field(2, ge=1)
-    log_every: int = Field(50, ge=1)
-    validate_every: int = Field(2000, ge=1)
-    validate_utterances: int = Field(50, ge=1)
-    save_every: int = Field(1000, ge=1)
-    keep_checkpoints: int = Field(2, ge=1)
-
-
-def learning_rate(step: int, config: TrainingConfig, peak: float, begin: int = 0) -> float:
-    """Linear warm-up from step ``begin``, then half a cosine from ``peak`` to the final rate."""
-    done = step - begin
-    if done < config.warmup_steps:
-        return peak * (done + 1) / config.warmup_steps
-    rest = max(config.steps - begin - config.warmup_steps, 1)
-    floor = config.final_learning_rate
-    fallen = min((done - config.warmup_steps) / rest, 1.0)
-    return floor + (peak - floor) * 0.5 * (1 + math.cos(math.pi * fallen))
+CROP = 0
+"""Stream of random numbers of a step that the trainer keeps; the others are the objective's."""
 
 
 class Trainer:
@@ -93,9 +52,9 @@ class Trainer:
 
     def __init__(
         self,
-        model: SourceFilter,
+        model: Vocoder,
+        objective: Objective,
         source: SegmentSource,
-        loss: LossConfig,
         adversarial: AdversarialConfig | None,
         config: TrainingConfig,
         run_folder: Path,
@@ -103,15 +62,15 @@ class Trainer:
         accelerator: Accelerator,
     ) -> None:
         self.model, self.source, self.config = model, source, config
-        self.loss, self.adversarial = loss, adversarial
+        self.adversarial, self._draw = adversarial, objective.draw
         self.run_folder, self.recipe_text = run_folder, recipe_text
         self.accelerator = accelerator
-        self.step = 0
+        self.step, self.spent_s = 0, 0.0
+        self._clock = Clock(accelerator.device)
         betas, decay = config.betas, config.weight_decay
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=config.learning_rate, betas=betas, weight_decay=decay
         )
-        objective = SourceFilterObjective(model, loss)
         self.objective, self.optimizer = accelerator.prepare(objective, optimizer)
         self.discriminators: nn.Module | None = None
         if adversarial is not None:
@@ -126,26 +85,42 @@ class Trainer:
                 discriminators, optimizer
             )
         self.averaged = {name: value.detach().clone() for name, value in model.named_parameters()}
-        self.checkpoints = run_folder / "checkpoints"
+        self.checkpoints, self.snapshots = run_folder / "checkpoints", run_folder / "snapshots"
+
+    @property
+    def share(self) -> float:
+        """How much of the run is done, 0 to 1: of its steps, or of its budget where more of that
+        is spent."""
+        by_steps = self.step / self.config.steps
+        return min(max(by_steps, self._spent_share or 0.0), 1.0)
+
+    @property
+    def _spent_share(self) -> float | None:
+        budget = self.config.budget_minutes
+        return None if budget is None else self.spent_s / (60 * budget)
 
     # -- one step ----------------------------------------------------------------------------
 
     def train_step(self) -> StepReport:
         """One update of the generator and, in the adversarial stage, of the discriminators."""
+        self._clock.start()
         step, rank = self.step, self.accelerator.process_index
         batch = self.source.batch(step, rank, self.accelerator.num_processes)
         batch = Batch(*(part.to(self.accelerator.device) for part in batch))
         self._set_learning_rates(step)
         try:
             output = self.objective(batch, *self._draws(batch))
-        except MelError as error:  # the model looks at the mel of what it gives
+        except MelError as error:  # a model may look at the mel of what it gives
             raise TrainingError(
                 f"{error}, in the output at step {step}; {self._way_out}"
             ) from error
         losses = dict(output.losses)
-        losses["f0"] = losses["f0"] * self._voiced_share(batch)
+        for name, count in output.counts.items():
+            # This process's mean is over so many, the average process's over another number.
+            losses[name] = losses[name] * (count / self._mean(count))
         adversarial = self.adversarial
         if adversarial is not None and step >= adversarial.start_step:
+            assert output.reference is not None and output.estimate is not None
             losses |= self._adversarial_step(output.reference, output.estimate, adversarial)
         watched = dict(losses)
         discriminator = watched.pop("discriminator", None)
@@ -158,6 +133,7 @@ class Trainer:
         self.optimizer.step()
         self._average(step)
         self.step += 1
+        self.spent_s += self._seconds_of_this_step()
         watched["total"] = total
         if discriminator is not None:
             watched["discriminator"] = discriminator
@@ -177,13 +153,13 @@ class Trainer:
         assert self.discriminators is not None
         length = min(config.crop_frames * self.model.spec.hop_length, reference.shape[1])
         slack = reference.shape[1] - length + 1
-        start = int(torch.randint(slack, (), generator=self._generator(MARK_CROP)))
+        start = int(torch.randint(slack, (), generator=self._generator(CROP)))
         reference = reference[:, start : start + length]
         estimate = estimate[:, start : start + length]
         parameters = list(self.discriminators.parameters())
         for parameter in parameters:
             parameter.requires_grad_(True)
-        loss = discriminator_objective(self.discriminators, reference, estimate, config.kind)
+        loss = discriminator_objective(self.discriminators, reference, estimate, config)
         self._refuse_broken({"discriminator": loss})
         self.discriminator_optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
@@ -198,30 +174,23 @@ class Trainer:
             losses = adversarial_objective(judges, reference, estimate, config, self._mean)
         return losses | {"discriminator": loss.detach()}
 
-    def _voiced_share(self, batch: Batch) -> Tensor:
-        """Voiced frames here over those of the average process.
-
-        The F0 loss is a mean over voiced frames, of which each process has another number. Times
-        this share the mean over processes is the loss of the undivided batch.
-        """
-        weight = (UNVOICED_WEIGHT + (1 - UNVOICED_WEIGHT) * batch.voicing).sum()
-        return weight / self._mean(weight)
+    def _seconds_of_this_step(self) -> float:
+        """What the clock says; of several processes the mean, so that all stop at the same step."""
+        seconds = torch.tensor(self._clock.seconds(), device=self.accelerator.device)
+        return float(self._mean(seconds))
 
     def _mean(self, value: Tensor) -> Tensor:
         """Mean over all processes."""
         mean: Tensor = self.accelerator.reduce(value, "mean")
         return mean
 
-    def _draws(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """This process's share of the step's noise and of the segments with predicted pitch."""
+    def _draws(self, batch: Batch) -> tuple[Tensor, ...]:
+        """This process's share of the step's random numbers."""
         total, rank = self.source.config.batch_size, self.accelerator.process_index
-        share = batch.waveform.shape[0]
-        mine = slice(rank * share, (rank + 1) * share)
-        generator = self._generator(MARK_NOISE)
-        noise = torch.randn(total, batch.waveform.shape[1], generator=generator)[mine]
-        chance = torch.rand(total, generator=self._generator(MARK_PITCH))[mine]
-        device = self.accelerator.device
-        return noise.to(device), (chance < self.loss.predicted_pitch).to(device)
+        items, samples = batch.waveform.shape
+        drawn = self._draw(total, samples, self._generator)
+        mine = slice(rank * items, (rank + 1) * items)
+        return tuple(values[mine].to(self.accelerator.device) for values in drawn)
 
     def _generator(self, mark: int) -> torch.Generator:
         seed = (self.config.seed * 1_000_003 + self.step) * 8 + mark
@@ -230,12 +199,12 @@ class Trainer:
     def _set_learning_rates(self, step: int) -> None:
         config = self.config
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(step, config, config.learning_rate)
+            group["lr"] = learning_rate(step, config, config.learning_rate, share=self._spent_share)
         # The discriminators start late, and from nothing: their warm-up and fall begin then.
         if self.adversarial is not None and step >= self.adversarial.start_step:
             peak, begin = self.adversarial.learning_rate, self.adversarial.start_step
             for group in self.discriminator_optimizer.param_groups:
-                group["lr"] = learning_rate(step, config, peak, begin)
+                group["lr"] = learning_rate(step, config, peak, begin, self._spent_share)
 
     def _refuse_broken(self, values: dict[str, Tensor]) -> None:
         for name, value in values.items():
@@ -290,6 +259,7 @@ class Trainer:
             self._restore(judges, under_prefix(state, "discriminators"), path)
             restore_optimizer(self.discriminator_optimizer, state, "discriminator_optimizer", path)
         self.step = int(metadata["step"])
+        self.spent_s = float(metadata.get("spent_s", 0.0))
         return True
 
     @staticmethod
@@ -336,6 +306,7 @@ class Trainer:
     def _metadata(self, scores: dict[str, float]) -> dict[str, Any]:
         return {
             "step": self.step,
+            "spent_s": round(self.spent_s, 3),
             "scores": scores,
             "mel_fingerprint": self.model.spec.fingerprint,
             "data_hash": self.source.data_hash,
@@ -358,17 +329,27 @@ class Trainer:
         """
         config = self.config
         log = LossLog(self.run_folder / "losses.jsonl", self.step, self.accelerator.is_main_process)
-        while self.step < config.steps:
-            started = time.perf_counter()
+        while self.share < 1:
+            before, started = self.share, time.perf_counter()
             report = self.train_step()
             log.add(report, time.perf_counter() - started)
             if on_step is not None:
                 on_step(report)
-            last, scores = self.step == config.steps, {}
-            if validate is not None and (last or self.step % config.validate_every == 0):
+            for share in config.snapshots:
+                if before < share <= self.share:
+                    self._save_snapshot(share)
+            last, scores = self.share == 1, {}
+            every = config.validate_every
+            if validate is not None and every and (last or self.step % every == 0):
                 if self.accelerator.is_main_process:
                     scores = validate(self.step, self.averaged)
                 self.accelerator.wait_for_everyone()
             if last or self.step % config.save_every == 0:
                 log.flush()
                 self.save(scores)
+
+    def _save_snapshot(self, share: float) -> None:
+        """Keep the averaged weights of this moment, for use but not for going on."""
+        if self.accelerator.is_main_process:
+            folder = self.snapshots / snapshot_name(share)
+            save_checkpoint(folder, self.averaged, self.recipe_text, self._metadata({}))

@@ -1,8 +1,6 @@
 """Validation on whole utterances, in use as a user would: mel in, waveform out."""
 
-import copy
 import math
-from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -12,14 +10,16 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from vocoder.data.segments import Recording
+from vocoder.data.segments import Recording, SegmentSource
 from vocoder.dsp.framing import fit_length
 from vocoder.errors import AudioError
 from vocoder.losses.pitch import f0_error_cents
 from vocoder.losses.spectral import SpectralLoss, SpectralLossConfig
 from vocoder.metrics.pesq import pesq_wb
-from vocoder.models.source_filter import SourceFilter
+from vocoder.models.base import Vocoder
+from vocoder.models.pitch_predictor import PitchEstimate
 from vocoder.training.losslog import StepReport
+from vocoder.training.objectives.base import Objective
 
 matplotlib.use("Agg")
 
@@ -27,25 +27,33 @@ matplotlib.use("Agg")
 class Validator:
     """Scores fixed utterances and writes scores, audio and pictures for TensorBoard.
 
-    Scores: ``stft`` and ``mel`` (the training losses, on whole utterances with predicted pitch),
-    ``pesq_wb``, ``f0_cents`` (over frames voiced in Praat's track) and ``voicing_error`` (share of
-    frames). Utterances for which a score is not defined (no voiced frame, nothing that PESQ takes
-    for speech) do not count in its mean; a score that none has is left out.
+    Of every objective: its losses, as ``loss_…``, on segments of the utterances that stay the same.
+    Of models that synthesise more than a sample at a time also, on whole utterances: ``stft`` and
+    ``mel`` (`SpectralLoss`), ``pesq_wb``, and where the model predicts pitch ``f0_cents`` (over
+    frames voiced in Praat's track) and ``voicing_error`` (share of frames). Utterances for which a
+    score is not defined (no voiced frame, nothing that PESQ takes for speech) do not count in its
+    mean; a score that none has is left out.
+
+    Args:
+        objective: one of its own, whose model takes on the weights that are to be scored.
+        source: of the utterances, and of segments from them.
     """
 
     pictured = 3
+    batches = 4
 
     def __init__(
         self,
-        model: SourceFilter,
-        recordings: Sequence[Recording],
+        objective: Objective,
+        source: SegmentSource,
         loss: SpectralLossConfig,
         log_folder: Path,
         first_step: int,
     ) -> None:
-        # A copy, on the CPU: averaged weights are heard without touching those in training.
-        self.model, self.recordings = copy.deepcopy(model).cpu().eval(), recordings
-        self.loss = SpectralLoss(loss, model.sample_rate)
+        self.objective = objective.cpu().eval()
+        self.model: Vocoder = self.objective.model
+        self.source = source
+        self.loss = SpectralLoss(loss, self.model.sample_rate)
         self.writer = SummaryWriter(str(log_folder), purge_step=first_step)
 
     def log_step(self, report: StepReport) -> None:
@@ -59,50 +67,69 @@ class Validator:
     def __call__(self, step: int, weights: dict[str, Tensor]) -> dict[str, float]:
         """Mean scores of the model with these weights."""
         self.model.load_state_dict(weights)
-        rows = [
-            self._score(recording, step, index) for index, recording in enumerate(self.recordings)
-        ]
-        scores = {}
-        for name in rows[0]:
-            if defined := [row[name] for row in rows if math.isfinite(row[name])]:
-                scores[name] = float(np.mean(defined))
+        scores = self._losses()
+        if not self.model.batched:
+            recordings = self.source.recordings
+            rows = [self._score(each, step, index) for index, each in enumerate(recordings)]
+            for name in rows[0]:
+                if defined := [row[name] for row in rows if math.isfinite(row[name])]:
+                    scores[name] = float(np.mean(defined))
         for name, value in scores.items():
             self.writer.add_scalar(f"valid/{name}", value, step)
         self.writer.flush()
         return scores
 
+    def _losses(self) -> dict[str, float]:
+        """The objective's losses, by the same code as in training."""
+        rows = []
+        for step in range(self.batches):
+            batch = self.source.batch(step)
+            items, samples = batch.waveform.shape
+            seeds = [torch.Generator().manual_seed(8 * step + mark) for mark in range(8)]
+            draws = self.objective.draw(items, samples, seeds.__getitem__)
+            rows.append(self.objective(batch, *draws).losses)
+        return {f"loss_{name}": float(np.mean([row[name] for row in rows])) for name in rows[0]}
+
     def _score(self, recording: Recording, step: int, index: int) -> dict[str, float]:
         model, sample_rate = self.model, self.model.sample_rate
         reference = torch.from_numpy(recording.samples.astype(np.float32) / 32768)[None]
         mel = model.mel(reference)
-        gain = model.log_gain(model.pad_context(mel))
-        pitch = model.estimate_pitch(gain)
-        generator = torch.Generator().manual_seed(index)
-        estimate = model(mel, pitch.f0_hz, pitch.voicing, generator=generator)
+        pitch = model.predict_pitch(mel)
+        estimate = model(mel, generator=torch.Generator().manual_seed(index))
         estimate = fit_length(estimate, reference.shape[1])
-        truth = recording.pitch
         if index < self.pictured:
-            figure = picture(reference[0], estimate[0], sample_rate, model.spec.hop_length, {
-                "Praat": torch.where(truth.voicing > 0.5, truth.f0_hz, torch.nan),
-                "predicted": torch.where(pitch.voicing[0] > 0.5, pitch.f0_hz[0], torch.nan),
-            })  # fmt: skip
-            name = recording.path.stem
-            self.writer.add_figure(f"valid/{name}", figure, step)
-            self.writer.add_audio(f"valid/{name}", estimate[0], step, sample_rate)
+            self._show(recording, reference[0], estimate[0], pitch, step)
         length = max(reference.shape[1], *self.loss.config.n_ffts)
         losses = self.loss(fit_length(reference, length), fit_length(estimate, length))
         try:
             pesq = pesq_wb(reference[0], estimate[0].clamp(-1, 1), sample_rate)
         except AudioError:  # a silent or very short utterance: no reason to stop the training
             pesq = math.nan
-        return {
-            **{name: float(value) for name, value in losses.items()},
-            "pesq_wb": pesq,
-            "f0_cents": float(f0_error_cents(pitch.f0_hz[0], truth.f0_hz, truth.voicing)),
-            "voicing_error": float(
-                ((pitch.voicing[0] > 0.5) != (truth.voicing > 0.5)).float().mean()
-            ),
-        }
+        scores = {**{name: float(value) for name, value in losses.items()}, "pesq_wb": pesq}
+        if pitch is not None:
+            truth = recording.pitch
+            scores["f0_cents"] = float(f0_error_cents(pitch.f0_hz[0], truth.f0_hz, truth.voicing))
+            wrong = (pitch.voicing[0] > 0.5) != (truth.voicing > 0.5)
+            scores["voicing_error"] = float(wrong.float().mean())
+        return scores
+
+    def _show(
+        self,
+        recording: Recording,
+        reference: Tensor,
+        estimate: Tensor,
+        pitch: PitchEstimate | None,
+        step: int,
+    ) -> None:
+        """Audio and picture of one utterance for TensorBoard."""
+        spec, truth, name = self.model.spec, recording.pitch, recording.path.stem
+        tracks = {"Praat": torch.where(truth.voicing > 0.5, truth.f0_hz, torch.nan)}
+        if pitch is not None:
+            voiced = pitch.voicing[0] > 0.5
+            tracks["predicted"] = torch.where(voiced, pitch.f0_hz[0], torch.nan)
+        figure = picture(reference, estimate, spec.sample_rate, spec.hop_length, tracks)
+        self.writer.add_figure(f"valid/{name}", figure, step)
+        self.writer.add_audio(f"valid/{name}", estimate, step, spec.sample_rate)
 
 
 def picture(

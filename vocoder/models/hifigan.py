@@ -1,0 +1,71 @@
+"""HiFi-GAN: a convolutional generator trained against period and scale discriminators.
+
+    mel ─▶ upsampling to sample rate with residual stacks of several widths ─▶ convolution ─▶ tanh
+
+J. Kong, J. Kim and J. Bae, "HiFi-GAN: Generative Adversarial Networks for Efficient and High
+Fidelity Speech Synthesis", arXiv 2010.05646. Taken from it: the generator of section 2.3 with the
+sizes of appendix A.1 (V1 by default; V2 and V3 in the recipes), both kinds of residual block,
+weight norm, leaky ReLU of slope 0.1 (0.01 before the last convolution, as in the authors' code).
+
+Departing from it the mel comes in over `MelInput`, which brings any convention to about ±2, where
+the authors take the natural log mel as it is. As in the authors' code zeros stand beyond the ends
+of every layer, in training as in use: a segment is not given context, and the model learns its
+edges too.
+"""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vocoder.errors import MelError
+from vocoder.features.mel import MelSpec
+from vocoder.models.base import Generators, Vocoder
+from vocoder.models.layers import MelInput
+from vocoder.models.upsampling import (
+    END_KERNEL,
+    UpsamplingConfig,
+    UpsamplingNetwork,
+    padded_convolution,
+)
+
+
+class HiFiGANConfig(UpsamplingConfig):
+    """Sizes of the generator, V1's by default. The product of ``rates`` is the mel's hop."""
+
+    name: Literal["hifigan"] = "hifigan"
+
+
+class HiFiGAN(Vocoder):
+    """Mel in, waveform in ±1 out; no random numbers.
+
+    A sample depends on ``history_frames`` mel frames before its own and ``lookahead_frames`` after
+    it, and near the ends of the mel on where these are.
+    """
+
+    def __init__(self, config: HiFiGANConfig, spec: MelSpec) -> None:
+        super().__init__(spec)
+        if config.factor != spec.hop_length:
+            raise MelError(
+                f"rates {' × '.join(map(str, config.rates))} = {config.factor}, but the mel has "
+                f"hop_length {spec.hop_length}: choose rates of this product in the recipe's model "
+                "section, and kernels of twice their size"
+            )
+        self.config = config
+        self.mel_input = MelInput(spec)
+        self.network = UpsamplingNetwork(config, spec.n_mels)
+        self.output = padded_convolution(config.outputs, 1, END_KERNEL)
+        edge = END_KERNEL // 2
+        first, last = self.network.reach(-edge, spec.hop_length - 1 + edge)
+        self.history_frames, self.lookahead_frames = -first, last
+
+    def forward(
+        self, mel: Float[Tensor, "batch n_mels frames"], *, generator: Generators = None
+    ) -> Float[Tensor, "batch samples"]:
+        self.spec.check(mel)
+        x = self.network(self.mel_input(mel))
+        # A waveform of eight bits of mantissa would be heard.
+        with torch.autocast(x.device.type, enabled=False):
+            x = x.to(torch.promote_types(x.dtype, torch.float32))
+            return torch.tanh(self.output(x))[:, 0]

@@ -1,0 +1,159 @@
+"""The adversarial stage: which discriminators, and what they and the generator are trained for."""
+
+from collections.abc import Callable
+from typing import Literal, Self
+
+import torch
+from jaxtyping import Float
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from vocoder.config import Config
+from vocoder.discriminators.period import PeriodDiscriminator, PeriodDiscriminatorConfig
+from vocoder.discriminators.scale import ScaleDiscriminator, ScaleDiscriminatorConfig
+from vocoder.discriminators.spectrogram import (
+    SpectrogramDiscriminator,
+    SpectrogramDiscriminatorConfig,
+)
+from vocoder.losses.adversarial import (
+    Kind,
+    absolute_feature_matching_loss,
+    discriminator_loss,
+    feature_matching_loss,
+    generator_loss,
+)
+
+
+class AdversarialConfig(Config):
+    """The adversarial stage; it begins at ``start_step``, and a discriminator that is null is off.
+
+    Waveforms are cropped to ``crop_frames`` frames for the discriminators, which cost more than
+    everything else (a segment of fewer is judged whole).
+
+    ``reduction`` says how the losses of the discriminators' networks, one a period, resolution or
+    scale, make one. "mean": their mean, and feature matching is the mean over all layers, each
+    distance relative to the size of the recording's features. "sum": their sum, each times the
+    weight of its discriminator, and feature matching is the sum over layers of absolute distances,
+    the scores among them, as HiFi-GAN and its successors have it.
+    """
+
+    start_step: int = Field(ge=0)
+    kind: Kind = "hinge"
+    weight: float = Field(0.1, ge=0)
+    feature_matching_weight: float = Field(0.2, ge=0)
+    crop_frames: int = Field(32, ge=4)
+    learning_rate: float = Field(4e-4, gt=0)
+    spectrogram: SpectrogramDiscriminatorConfig | None = SpectrogramDiscriminatorConfig()
+    period: PeriodDiscriminatorConfig | None = PeriodDiscriminatorConfig()
+    scale: ScaleDiscriminatorConfig | None = None
+    reduction: Literal["mean", "sum"] = "mean"
+    spectrogram_weight: float = Field(1.0, ge=0, description="of each of its networks, in a sum")
+    period_weight: float = Field(1.0, ge=0)
+    scale_weight: float = Field(1.0, ge=0)
+
+    @model_validator(mode="after")
+    def _some_discriminator(self) -> Self:
+        if self.spectrogram is None and self.period is None and self.scale is None:
+            raise ValueError("all discriminators are null; write adversarial: null instead")
+        weights = {self.spectrogram_weight, self.period_weight, self.scale_weight}
+        if self.reduction == "mean" and weights != {1.0}:
+            raise ValueError("a mean knows no weights of discriminators; write reduction: sum")
+        return self
+
+    @property
+    def network_weights(self) -> list[float] | None:
+        """Weight of each network, in the order of :class:`Discriminators`; None for a mean."""
+        if self.reduction == "mean":
+            return None
+        weights: list[float] = []
+        if self.spectrogram is not None:
+            weights += [self.spectrogram_weight] * len(self.spectrogram.n_ffts)
+        if self.period is not None:
+            weights += [self.period_weight] * len(self.period.periods)
+        if self.scale is not None:
+            weights += [self.scale_weight] * self.scale.scales
+        return weights
+
+
+class Discriminators(nn.Module):
+    """The discriminators that a recipe switches on, as one: scores and feature maps of all."""
+
+    def __init__(self, config: AdversarialConfig) -> None:
+        super().__init__()
+        self.members = nn.ModuleList()
+        if config.spectrogram is not None:
+            self.members.append(SpectrogramDiscriminator(config.spectrogram))
+        if config.period is not None:
+            self.members.append(PeriodDiscriminator(config.period))
+        if config.scale is not None:
+            self.members.append(ScaleDiscriminator(config.scale))
+
+    def forward(
+        self, waveform: Float[Tensor, "batch samples"]
+    ) -> tuple[list[Tensor], list[list[Tensor]]]:
+        scores: list[Tensor] = []
+        features: list[list[Tensor]] = []
+        for member in self.members:
+            member_scores, member_features = member(waveform)
+            scores += member_scores
+            features += member_features
+        return scores, features
+
+
+def _halves(maps: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    pairs = [tensor.chunk(2) for tensor in maps]
+    return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+
+
+def discriminator_objective(
+    discriminators: nn.Module, reference: Tensor, estimate: Tensor, config: AdversarialConfig
+) -> Float[Tensor, ""]:
+    """Loss of the discriminators on recorded and generated segments, judged in one batch."""
+    scores, _ = discriminators(torch.cat([reference, estimate.detach()]))
+    return discriminator_loss(*_halves(scores), config.kind, config.network_weights)
+
+
+def adversarial_objective(
+    discriminators: nn.Module,
+    reference: Tensor,
+    estimate: Tensor,
+    config: AdversarialConfig,
+    average: Callable[[Tensor], Tensor] = torch.clone,
+) -> dict[str, Tensor]:
+    """Weighted adversarial and feature-matching losses of the generator.
+
+    Args:
+        average: mean of a tensor over all processes that share the batch.
+    """
+    with torch.no_grad():
+        real_scores, real = discriminators(reference)
+    scores, generated = discriminators(estimate)
+    weights = config.network_weights
+    if weights is None:
+        matching = _relative_matching(real, generated, average)
+    else:
+        matching = absolute_feature_matching_loss(
+            _with_scores(real, real_scores), _with_scores(generated, scores), weights
+        )
+    return {
+        "adversarial": config.weight * generator_loss(scores, config.kind, weights),
+        "feature_matching": config.feature_matching_weight * matching,
+    }
+
+
+def _with_scores(features: list[list[Tensor]], scores: list[Tensor]) -> list[list[Tensor]]:
+    return [[*maps, score] for maps, score in zip(features, scores, strict=True)]
+
+
+def _relative_matching(
+    real: list[list[Tensor]], generated: list[list[Tensor]], average: Callable[[Tensor], Tensor]
+) -> Float[Tensor, ""]:
+    """Mean over all maps of their relative distances, as if this process saw the whole batch."""
+    maps = [
+        (r, g) for rs, gs in zip(real, generated, strict=True) for r, g in zip(rs, gs, strict=True)
+    ]
+    # The distance of two maps is relative to the size of the real one in the whole batch, of which
+    # this process knows its part.
+    sizes = torch.stack([r.abs().mean().clamp(min=1e-5) for r, _ in maps])
+    matches = torch.stack([feature_matching_loss([[r]], [[g]]) for r, g in maps])
+    return (matches * (sizes / average(sizes))).mean()

@@ -1,0 +1,88 @@
+"""What the source-filter vocoder is trained for: spectra, F0 and voicing."""
+
+from typing import Literal, Self
+
+import torch
+from jaxtyping import Bool, Float
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from vocoder.config import Config
+from vocoder.data.segments import Batch
+from vocoder.losses.spectral import SpectralLoss, SpectralLossConfig
+from vocoder.models.source_filter import SourceFilter
+from vocoder.training.objectives.base import Objective, StepOutput, Streams
+from vocoder.training.objectives.pitch import pitch_losses
+
+NOISE, PREDICTED = 1, 2
+"""Streams of random numbers within a step."""
+
+EDGE_FRAMES = 4
+"""Frames at either end of a segment that no waveform loss sees: the filters' windows reach out of
+the segment there, and what sounds beyond is unknown."""
+
+
+class LossConfig(Config):
+    """Weights of the source-filter vocoder's losses.
+
+    ``predicted_pitch`` is the share of segments synthesised from the model's own F0 and voicing
+    instead of Praat's, so that the filters meet in training what they get in use.
+    """
+
+    objective: Literal["source_filter"] = "source_filter"
+    spectral: SpectralLossConfig = SpectralLossConfig()
+    f0_weight: float = Field(0.1, ge=0)
+    voicing_weight: float = Field(0.1, ge=0)
+    predicted_pitch: float = Field(0.5, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _one_mel_for_each_window(self) -> Self:
+        windows, bands = len(self.spectral.n_ffts), len(self.spectral.n_mels)
+        if windows == 0 or windows != bands:
+            raise ValueError(
+                f"spectral has {windows} n_ffts and {bands} n_mels: give one band count a window"
+            )
+        return self
+
+
+class SourceFilterObjective(Objective):
+    """Spectral, F0 and voicing losses of a source-filter vocoder on segments with context."""
+
+    gives_waveforms = True
+    model: SourceFilter
+
+    def __init__(self, model: SourceFilter, config: LossConfig) -> None:
+        super().__init__()
+        self.model, self.config = model, config
+        self.spectral = SpectralLoss(config.spectral, model.sample_rate)
+
+    def draw(self, items: int, samples: int, streams: Streams) -> tuple[Tensor, ...]:
+        noise = torch.randn(items, samples, generator=streams(NOISE))
+        chance = torch.rand(items, generator=streams(PREDICTED))
+        return noise, chance < self.config.predicted_pitch
+
+    def forward(
+        self,
+        batch: Batch,
+        noise: Float[Tensor, "batch samples"],
+        from_prediction: Bool[Tensor, " batch"],
+    ) -> StepOutput:
+        """Losses of one batch; no gradient of the waveform reaches the pitch predictor."""
+        model, config = self.model, self.config
+        gain = model.log_gain(batch.mel)
+        pitch = model.estimate_pitch(gain)
+        choose = from_prediction[:, None]
+        left, right = model.context
+        estimate = model.synthesise(
+            model.controls(gain),
+            torch.where(choose, pitch.f0_hz.detach(), batch.f0_hz),
+            torch.where(choose, pitch.voicing.detach(), batch.voicing),
+            noise,
+            mel_gain=gain[:, left : gain.shape[1] - right] if model.config.mel_correction else None,
+        )
+        edge = EDGE_FRAMES * model.spec.hop_length
+        reference, estimate = batch.waveform[:, edge:-edge], estimate[:, edge:-edge]
+        losses, counts = pitch_losses(
+            pitch, batch, model.config.pitch, config.f0_weight, config.voicing_weight
+        )
+        return StepOutput(self.spectral(reference, estimate) | losses, reference, estimate, counts)

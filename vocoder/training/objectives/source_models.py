@@ -1,0 +1,106 @@
+"""What NSF and DDSP are trained for: the spectral distances of their papers, F0 and voicing."""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from pydantic import Field
+from torch import Tensor
+
+from vocoder.config import Config
+from vocoder.data.segments import Batch
+from vocoder.errors import TrainingError
+from vocoder.losses.spectral import (
+    LogPowerLoss,
+    LogPowerLossConfig,
+    MultiScaleLoss,
+    MultiScaleLossConfig,
+)
+from vocoder.models.ddsp import DDSP
+from vocoder.models.nsf import NSF
+from vocoder.training.objectives.base import Objective, StepOutput, Streams
+from vocoder.training.objectives.pitch import pitch_losses
+
+NOISE, PREDICTED = 1, 2
+"""Streams of random numbers within a step."""
+
+
+class _PitchConfig(Config):
+    """Weights of F0 and voicing, and the share of segments synthesised from the model's own F0 and
+    voicing instead of Praat's, so that the rest meets in training what it gets in use."""
+
+    f0_weight: float = Field(0.1, ge=0)
+    voicing_weight: float = Field(0.1, ge=0)
+    predicted_pitch: float = Field(0.5, ge=0, le=1)
+
+
+class NSFLossConfig(_PitchConfig):
+    """Distance of log power spectra, and the pitch predictor's losses."""
+
+    objective: Literal["nsf"] = "nsf"
+    spectral: LogPowerLossConfig = LogPowerLossConfig()
+
+
+class DDSPLossConfig(_PitchConfig):
+    """Distance of magnitudes and their logarithms, and the pitch predictor's losses."""
+
+    objective: Literal["ddsp"] = "ddsp"
+    spectral: MultiScaleLossConfig = MultiScaleLossConfig()
+
+
+class _ExcitedObjective(Objective):
+    """Losses of a model that is given F0 and voicing and predicts them from the mel itself."""
+
+    gives_waveforms = True
+    model: NSF | DDSP
+
+    def __init__(
+        self, model: NSF | DDSP, config: _PitchConfig, spectral: LogPowerLoss | MultiScaleLoss
+    ) -> None:
+        super().__init__()
+        self.model, self.config, self.spectral = model, config, spectral
+
+    def draw(self, items: int, samples: int, streams: Streams) -> tuple[Tensor, ...]:
+        chance = torch.rand(items, generator=streams(PREDICTED))
+        noise = self.model.draw(items, samples, streams(NOISE), torch.empty(0))
+        return chance < self.config.predicted_pitch, *noise
+
+    def forward(
+        self, batch: Batch, from_prediction: Bool[Tensor, " batch"], *noise: Float[Tensor, "..."]
+    ) -> StepOutput:
+        """Losses of one batch; no gradient of the waveform reaches the pitch predictor."""
+        model, config = self.model, self.config
+        samples, longest = batch.waveform.shape[1], self.spectral.longest_window
+        if samples < longest:
+            raise TrainingError(
+                f"segments of {samples} samples are shorter than the longest window of "
+                f"loss.spectral, {longest}: raise data.segment_frames"
+            )
+        pitch = model.estimate_pitch(batch.mel)
+        choose = from_prediction[:, None]
+        left, right = model.context
+        estimate = model.synthesise(
+            batch.mel[:, :, left : batch.mel.shape[2] - right],
+            torch.where(choose, pitch.f0_hz.detach(), batch.f0_hz),
+            torch.where(choose, pitch.voicing.detach(), batch.voicing),
+            *noise,
+        )
+        losses, counts = pitch_losses(
+            pitch, batch, model.config.pitch, config.f0_weight, config.voicing_weight
+        )
+        losses = {"spectral": self.spectral(batch.waveform, estimate)} | losses
+        return StepOutput(losses, batch.waveform, estimate, counts)
+
+
+class NSFObjective(_ExcitedObjective):
+    """``½ Σ E (ln power - ln power)²`` over resolutions (arXiv 1904.12088), and pitch."""
+
+    def __init__(self, model: NSF, config: NSFLossConfig) -> None:
+        super().__init__(model, config, LogPowerLoss(config.spectral))
+
+
+class DDSPObjective(_ExcitedObjective):
+    """Multi-scale distance of magnitudes and log magnitudes (arXiv 2001.04643), and pitch."""
+
+    def __init__(self, model: DDSP, config: DDSPLossConfig) -> None:
+        super().__init__(model, config, MultiScaleLoss(config.spectral))

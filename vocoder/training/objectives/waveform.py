@@ -1,0 +1,48 @@
+"""What a vocoder is trained for that goes from mel to waveform in one pass: to sound the same."""
+
+from typing import Literal
+
+from torch import Tensor
+
+from vocoder.config import Config
+from vocoder.data.segments import Batch
+from vocoder.losses.mel import MelLoss, MelLossConfig
+from vocoder.losses.spectral import SpectralLoss, SpectralLossConfig
+from vocoder.models.base import Vocoder
+from vocoder.training.objectives.base import Objective, StepOutput, Streams
+
+
+class WaveformConfig(Config):
+    """Losses on the waveform; ``spectral``: those at several resolutions, none where it is null."""
+
+    objective: Literal["waveform"] = "waveform"
+    mel: MelLossConfig = MelLossConfig()
+    spectral: SpectralLossConfig | None = None
+
+
+class WaveformObjective(Objective):
+    """Losses ``mel`` and, on request, ``multi_stft`` and ``multi_mel`` of whole segments.
+
+    For models that draw nothing and pad themselves (HiFi-GAN, iSTFTNet, Vocos).
+    """
+
+    gives_waveforms = True
+
+    def __init__(self, model: Vocoder, config: WaveformConfig) -> None:
+        super().__init__()
+        self.model, self.config = model, config
+        self.mel = MelLoss(config.mel, model.spec)
+        self.spectral = (
+            None if config.spectral is None else SpectralLoss(config.spectral, model.sample_rate)
+        )
+
+    def draw(self, items: int, samples: int, streams: Streams) -> tuple[Tensor, ...]:
+        return ()
+
+    def forward(self, batch: Batch) -> StepOutput:
+        estimate = self.model(batch.mel)
+        losses = {"mel": self.mel(batch.waveform, estimate)}
+        if self.spectral is not None:
+            several = self.spectral(batch.waveform, estimate)
+            losses |= {f"multi_{name}": value for name, value in several.items()}
+        return StepOutput(losses, batch.waveform, estimate)
