@@ -32,6 +32,7 @@ class Check:
         rungs: which of the ladder's; all by default.
         typical: judge the median utterance of each rung; otherwise every one.
         at_most: the number is a bound: scores below it are as good.
+        missed: of a number that was found not to be met: what follows.
     """
 
     metric: str
@@ -43,6 +44,7 @@ class Check:
     rungs: tuple[float, ...] | None = None
     typical: bool = False
     at_most: bool = False
+    missed: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,11 @@ def _lsd_of_filter(recording: Path, response_db: Callable[[np.ndarray], np.ndarr
 
 
 _FROM_20 = (20, 50, 100, 200, 400)
+# At the precision of float the same gains give 14.15 dB (WORLD) and 13.2 dB (mcep) where 14.14 are
+# due; rounded to 16 bits, the pauses of the cleanest recording become digital silence.
+_ROUNDING = "not for files at different levels: the rounding to 16 bits counts"
 
+# fmt: off
 CHECKS = (
     Check("snr", "white", "the noise's", _same, 0.1),
     Check("snr", "shaped", "the noise's", _same, 0.1),
@@ -111,15 +117,19 @@ CHECKS = (
     Check("si_sdr", "polarity", "the ceiling", lambda *_: 100.0, 0.001),
     Check("lsd", "gain", "the gain, but for the floor", _lsd_of_gain, 0.1),
     Check("lsd", "low_pass", "of spectrum and filter", lsd_of_low_pass, 0.5),
-    Check("mcd_world", "gain", "gain / √2, in c0 alone", _mcd_of_gain, 0.02, 0.02),
+    Check("mcd_world", "gain", "gain / √2, in c0 alone", _mcd_of_gain, 0.02, 0.02,
+          missed=_ROUNDING),
     # Its warping in time may pair louder frames with quieter ones.
-    Check("mcd_mcep", "gain", "at most gain / √2", _mcd_of_gain, 0.02, 0.02, at_most=True),
+    Check("mcd_mcep", "gain", "at most gain / √2", _mcd_of_gain, 0.02, 0.02, at_most=True,
+          missed=_ROUNDING),
     Check("f0_rmse_cents", "f0", "the shift", _same, 2.0, 0.05, _FROM_20, typical=True),
-    Check("f0_fine_rmse_cents", "f0", "the shift", _same, 2.0, 0.05, (20, 50, 100, 200)),
+    Check("f0_fine_rmse_cents", "f0", "the shift", _same, 2.0, 0.05, (20, 50, 100, 200),
+          missed="not for 20 cents and less of one utterance: Praat's own deviations are as large"),
     Check("gross_pitch_error", "f0", "none up to 20 %", lambda *_: 0.0, 0.01, 0, (50, 100, 200)),
     Check("gross_pitch_error", "f0", "all: 400 cents are 26 %", lambda *_: 1.0, 0.02, 0, (400,)),
     Check("crepe_f0_rmse_cents", "f0", "the shift", _same, 5.0, 0.05, _FROM_20, typical=True),
 )
+# fmt: on
 
 
 def run_check(

@@ -26,6 +26,7 @@ from vocoder.errors import AudioError, VocoderError
 from vocoder.evaluation import degradations
 from vocoder.features.mel import PRESETS
 from vocoder.models.classical import GriffinLim
+from vocoder.models.world import World
 from vocoder.resynthesis import resynthesise
 
 RECORDING = "recording"
@@ -42,9 +43,9 @@ class Source:
         self.waveform, self.sample_rate, self.name = waveform, sample_rate, name
 
     @functools.cached_property
-    def world(self) -> degradations.World:
+    def world(self) -> World:
         """WORLD's parameters of the recording."""
-        return degradations.World.analyse(self.waveform, self.sample_rate)
+        return World.analyse(self.waveform, self.sample_rate)
 
     def generator(self) -> torch.Generator:
         """The source of chance: one and the same noise on all rungs, another one for each name."""

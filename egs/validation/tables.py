@@ -34,7 +34,7 @@ Verdicts = dict[tuple[str, str], Verdict]
 def render(scores: AllScores, audio: Path, command: str) -> str:
     """The whole file."""
     verdicts = judge_all(scores)
-    outcomes = [o for o in (run_check(check, scores, audio) for check in CHECKS) if o is not None]
+    outcomes = run_checks(scores, audio)
     parts = [
         "# Results\n",
         _introduction(scores, verdicts, outcomes, audio, command),
@@ -163,8 +163,8 @@ def _failures(verdicts: Verdicts) -> str:
     return _table(rows) if len(rows) > 1 else "None.\n"
 
 
-def surprises(verdicts: Verdicts) -> list[str]:
-    """Claims that fail and are not known to, and those known to fail that hold, a line each."""
+def surprises(verdicts: Verdicts, outcomes: Sequence[Outcome] = ()) -> list[str]:
+    """What fails and is not known to, and what is known to fail and holds, a line each."""
     lines = []
     for (metric, ladder), verdict in verdicts.items():
         known = (metric, ladder) in FAILING
@@ -172,11 +172,25 @@ def surprises(verdicts: Verdicts) -> list[str]:
             lines.append(f"{metric} on {ladder}: the claim fails; look why, then add it to FAILING")
         if verdict.holds is True and known:
             lines.append(f"{metric} on {ladder}: in FAILING, but the claim holds; take it out")
+    for outcome in outcomes:
+        check = outcome.check
+        if outcome.holds == bool(check.missed):
+            what = "met; take out `missed`" if outcome.holds else "missed; look why, then say it"
+            lines.append(f"{check.metric} on {check.ladder}: the number is {what}")
     return lines
 
 
+def run_checks(scores: AllScores, audio: Path) -> list[Outcome]:
+    """The outcome of every check whose metric was scored."""
+    outcomes = (run_check(check, scores, audio) for check in CHECKS)
+    return [outcome for outcome in outcomes if outcome is not None]
+
+
 def _outcomes_table(outcomes: Sequence[Outcome]) -> str:
-    rows = [["metric", "ladder", "must be", "tolerance", "judged", "farthest off", "holds"]]
+    rows = [[
+        "metric", "ladder", "must be", "tolerance", "judged", "farthest off", "holds",
+        "what follows",
+    ]]  # fmt: skip
     for outcome in outcomes:
         check = outcome.check
         ladder = LADDERS[check.ladder]
@@ -195,6 +209,7 @@ def _outcomes_table(outcomes: Sequence[Outcome]) -> str:
             judged,
             f"{_number(outcome.worst)} at {ladder.label(outcome.worst_rung)}",
             "yes" if outcome.holds else "**✗ no**",
+            "" if outcome.holds else check.missed or "**new**",
         ])  # fmt: skip
     return _table(rows)
 
@@ -242,7 +257,7 @@ def main() -> None:
     write_text(options.output, text)
     print(next(line for line in text.splitlines() if line.startswith("**")))
     print(options.output)
-    if lines := surprises(judge_all(scores)):
+    if lines := surprises(judge_all(scores), run_checks(scores, options.audio)):
         raise VocoderError("; ".join(lines))
 
 

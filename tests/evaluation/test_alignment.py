@@ -22,11 +22,11 @@ from vocoder.evaluation.alignment import (
     find_delay,
     remove_delay,
 )
-from vocoder.evaluation.degradations import World
 from vocoder.evaluation.folders import evaluate_folders
 from vocoder.features.mel import MelSpec
 from vocoder.metrics.mstft import mstft
 from vocoder.models.classical import griffin_lim
+from vocoder.models.world import World
 
 RATE = 16000
 UTTERANCES = ("test/it_dir-firstlast", "test/ru_followme_sorry", "train/en_conf-now-recording")

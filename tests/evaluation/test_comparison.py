@@ -17,7 +17,7 @@ from vocoder.evaluation.comparison import (
     holm,
     sign_flip_p_value,
 )
-from vocoder.evaluation.registry import resolve_columns
+from vocoder.evaluation.registry import METRICS, Column, resolve_columns
 
 COLUMNS = resolve_columns(["pesq", "f0_rmse_cents"])
 PESQ, F0 = ([column] for column in COLUMNS)
@@ -190,6 +190,24 @@ def test_every_pair_once_metric_by_metric_in_the_order_given():
     expected = [(m, *pair) for m in ("pesq", "f0_rmse_cents") for pair in pairs]
     assert [(c.metric, c.a, c.b) for c in found] == expected
     assert compare_systems({"x": scores["x"]}, COLUMNS) == ()
+
+
+def test_a_copy_of_the_reference_is_compared_without_a_reference_only():
+    columns = [Column(name, METRICS[name], False) for name in ("mstft", "dnsmos")]
+    draw = np.random.default_rng(2)
+    scores = {
+        name: {f"u{i}": {"mstft": k + x, "dnsmos": 3.0 + 0.1 * x}
+               for i, x in enumerate(draw.normal(size=8))}
+        for k, name in enumerate(("recording", "a", "b"))
+    }  # fmt: skip
+    found = compare_systems(scores, columns, copies={"recording"})
+    pairs = [(c.metric, c.a, c.b) for c in found]
+    everybody = [("recording", "a"), ("recording", "b"), ("a", "b")]
+    assert pairs == [("mstft", "a", "b"), *(("dnsmos", *pair) for pair in everybody)]
+    # Four tests are adjusted for, not six: what is left out makes the others more sensitive.
+    smallest = min(c.p_value for c in found)
+    assert min(c.p_holm for c in found) == pytest.approx(4 * smallest)
+    assert len(compare_systems(scores, columns)) == 6
 
 
 # -- many comparisons ----------------------------------------------------------------------------

@@ -12,9 +12,9 @@ from torch import Tensor
 from vocoder.data.audio import read_audio
 from vocoder.errors import AudioError, VocoderError
 from vocoder.evaluation import degradations
-from vocoder.evaluation.degradations import World
 from vocoder.metrics.f0 import f0_errors
 from vocoder.metrics.spectral_distance import log_spectral_distance
+from vocoder.models.world import World
 
 RATE = 16000
 

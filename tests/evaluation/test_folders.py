@@ -18,7 +18,7 @@ from vocoder.evaluation import registry
 from vocoder.evaluation.alignment import MAX_DURATION_DIFFERENCE_S
 from vocoder.evaluation.folders import evaluate_folders
 from vocoder.evaluation.registry import DEFAULT_METRICS, METRICS, resolve_columns
-from vocoder.evaluation.summary import Summary, format_table
+from vocoder.evaluation.summary import Summary, format_comparisons, format_table
 from vocoder.metrics.f0 import f0_errors
 from vocoder.metrics.mel_distance import mel_distance
 from vocoder.metrics.mstft import mstft
@@ -89,6 +89,52 @@ def test_worker_processes_give_what_one_process_gives(folders):
     for name in ("utterances.csv", "summary.json"):
         assert (output / "1" / name).read_text() == (output / "2" / name).read_text()
     assert float(table(output / "1")["b", "one"]["mstft"]) == 0.0
+
+
+def test_copies_of_the_recordings_are_known_by_what_is_scored(folders, tmp_path):
+    reference, noisy, output = folders
+    systems = {"noisy": noisy}
+    for name in ("same", "flac", "late", "partly", "quieter", "nothing"):
+        systems[name] = tmp_path / name
+        for path in reference.rglob("*.wav"):
+            target = systems[name] / path.relative_to(reference)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(path.read_bytes())
+            samples, rate = soundfile.read(path, dtype="int16")
+            if name == "flac":
+                target.unlink()
+                soundfile.write(target.with_suffix(".flac"), samples, rate)
+            if name == "late":
+                soundfile.write(target, np.concatenate([np.zeros(100, np.int16), samples]), rate)
+            if name == "quieter" or (name, path.stem) == ("partly", "two"):
+                samples[12345] -= 1
+                soundfile.write(target, samples, rate)
+            if name == "nothing":
+                target.write_bytes(b"no sound")
+    # A file that is missing or bad is no reason to take the rest of a copy for another system.
+    (systems["same"] / "deep" / "er" / "two.wav").unlink()
+    summary = evaluate_folders(reference, systems, output, ("mstft",), jobs=1)
+    copies = {name for name, system in summary.systems.items() if system.copy_of_reference}
+    assert copies == {"same", "flac", "late"}
+    assert {"same", "flac", "late"}.isdisjoint({c.a for c in summary.comparisons})
+    assert len(summary.comparisons) == 4 * 3 / 2
+    assert "same and flac and late are copies of the reference" in format_comparisons(summary)
+    # As found where the delay is not looked for: another waveform.
+    summary = evaluate_folders(reference, systems, output, ("mstft",), jobs=1, max_delay_ms=0)
+    assert not summary.systems["late"].copy_of_reference
+
+
+def test_a_recording_and_one_system_leave_nothing_to_compare_but_say_so(folders):
+    reference, system, output = folders
+    systems = {"recording": reference, "noisy": system}
+    summary = evaluate_folders(reference, systems, output, ("mstft",), jobs=1)
+    assert summary.comparisons == ()
+    assert format_comparisons(summary).endswith(
+        "\n\nrecording is a copy of the reference, sample for sample, and compared on metrics "
+        "without a reference only.\n"
+    )
+    alone = evaluate_folders(reference, {"noisy": system}, output, ("mstft",), jobs=1)
+    assert format_comparisons(alone) == ""
 
 
 def test_a_bad_a_missing_a_short_and_a_surplus_file_each_make_one_error_row(folders):

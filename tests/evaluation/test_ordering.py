@@ -4,6 +4,7 @@ Short ladders on two of the shipped recordings, in memory. The whole study, with
 recordings and finer ladders, is egs/validation; the claims are declared there.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -237,6 +238,18 @@ def test_a_new_failure_is_told_and_listed():
     holding = {known: Scores(*known, {"a/b": signs[:length]})}
     (line,) = tables.surprises(tables.judge_all(holding))
     assert line.endswith("the claim holds; take it out")
+
+
+def test_a_number_that_is_missed_is_told_unless_it_is_known_to_be():
+    check = checks.Check("lsd", "gain", "the gain", lambda *_: 1.0, 0.1)
+    missed = checks.Outcome(check, 2.0, -1, 5, 0, False)
+    (line,) = tables.surprises({}, [missed])
+    assert line == "lsd on gain: the number is missed; look why, then say it"
+    known = dataclasses.replace(check, missed="not for that")
+    assert tables.surprises({}, [dataclasses.replace(missed, check=known)]) == []
+    met = checks.Outcome(known, 0.0, -1, 5, 0, True)
+    (line,) = tables.surprises({}, [met])
+    assert "the number is met" in line
 
 
 def test_unusable_input_of_the_study_is_refused(tiny_corpus: Path, tmp_path: Path):

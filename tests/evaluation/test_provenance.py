@@ -3,6 +3,7 @@
 import functools
 import importlib.metadata
 import importlib.util
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -64,6 +65,19 @@ def test_every_metric_has_a_known_provenance():
         assert "unknown" not in dict(found.versions).values(), name
         assert sys.stdlib_module_names.isdisjoint(dict(found.versions)), name
     assert len({provenance(METRICS[name].measure) for name in ("pesq", "mstft", "stoi")}) == 3
+
+
+def test_looking_for_packages_does_not_load_them():
+    # librosa and numba, which take a second to load, lie behind "from speechmos import dnsmos".
+    code = (
+        "import sys\n"
+        "from vocoder.evaluation.provenance import provenance\n"
+        "from vocoder.metrics.dnsmos import dnsmos\n"
+        "assert 'speechmos' in dict(provenance(dnsmos).versions)\n"
+        "sys.exit(str([name for name in ('speechmos', 'librosa') if name in sys.modules]))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert found.stderr == "[]\n"
 
 
 def test_another_version_of_a_package_is_another_provenance(monkeypatch):

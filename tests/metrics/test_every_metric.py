@@ -114,6 +114,13 @@ def test_symmetric_are_those_that_say_so(name):
     assert (there == pytest.approx(back, rel=1e-6)) == (name in SYMMETRIC)
 
 
+@pytest.mark.parametrize("name", [*ONCE, "dnsmos", "distillmos"])
+def test_intrusive_are_those_that_look_at_the_reference(name):
+    other = with_noise(SPEECH, 20.0)
+    scores = {score(name, reference, other) for reference in (SPEECH, with_noise(SPEECH, 5.0))}
+    assert (len(scores) > 1) == METRICS[name].intrusive
+
+
 @pytest.mark.parametrize("name", ONCE)
 def test_tensors_arrays_and_precisions_score_alike(name):
     other = with_noise(SPEECH, 20.0)

@@ -19,6 +19,7 @@ from vocoder.evaluation.pairs import (
     Row,
     Scoring,
     files_by_utterance,
+    is_copy,
     remembered_row,
     score_pair,
 )
@@ -127,6 +128,7 @@ def evaluate_folders(
         resamples,
         seed,
         max_delay_ms,
+        _copies(pairs, rows, max_delay_ms),
     )
     write_text(output / TABLE_NAME, _table(rows, columns))
     write_text(output / SUMMARY_NAME, summary.model_dump_json(indent=2) + "\n")
@@ -188,6 +190,21 @@ def _pairs(
             )
         pairs += [Pair(system, name, recordings.get(name), files.get(name)) for name in wanted]
     return pairs
+
+
+def _copies(pairs: Sequence[Pair], rows: Sequence[Row], max_delay_ms: float) -> set[str]:
+    """The systems that are the reference itself wherever they could be compared with it."""
+    compared = {(row.system, row.utterance) for row in rows if row.duration_s is not None}
+    by_system: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        if (pair.system, pair.utterance) in compared:
+            by_system.setdefault(pair.system, []).append(pair)
+    # The first utterance that differs ends the search, and of nearly all systems every one does.
+    return {
+        system
+        for system, own in by_system.items()
+        if all(is_copy(pair, max_delay_ms) for pair in own)
+    }
 
 
 def _make_folder(folder: Path) -> None:

@@ -21,6 +21,8 @@ class Metric:
         banded: the metric exists "to 7 kHz" too, under its name with `_7k`.
         undefined: why there is no number where the result is NaN.
         ready: raises VocoderError when something optional is missing.
+        intrusive: the estimate is measured against the recording, so that the recording itself gets
+            the best score by definition; False for a metric that judges the estimate alone.
         version: of the numbers: raised whenever the same signals would get another score, so
             that scores remembered from before are not taken for new ones.
     """
@@ -34,4 +36,5 @@ class Metric:
     banded: bool = False
     undefined: str = "not a number"
     ready: Callable[[], None] | None = None
+    intrusive: bool = True
     version: int = 1

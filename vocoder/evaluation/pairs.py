@@ -1,6 +1,7 @@
 """Score one pair of files. Whatever is wrong with it is written into its row."""
 
 import contextlib
+import filecmp
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -85,6 +86,25 @@ def files_by_utterance(folder: Path) -> dict[str, Path]:
             raise AudioError(f"{path}: {found[name].name} is the same utterance; remove one")
         found[name] = path
     return found
+
+
+def is_copy(pair: Pair, max_delay_ms: float) -> bool:
+    """Whether what is scored of a pair is the same waveform twice, sample for sample.
+
+    That is decided after decoding, resampling and alignment: a FLAC of the recording, or the
+    recording a constant delay later, is a copy of it. False where the pair cannot be compared.
+    """
+    if pair.reference is None or pair.estimate is None:
+        return False
+    try:
+        if filecmp.cmp(pair.reference, pair.estimate, shallow=False):
+            return True
+        reference = read_audio(pair.reference)
+        estimate = read_audio(pair.estimate, reference.sample_rate)
+        reference, estimate, _ = align(reference, estimate, max_delay_ms)
+    except (VocoderError, OSError):
+        return False
+    return torch.equal(reference.waveform, estimate.waveform)
 
 
 def remembered_row(pair: Pair, scoring: Scoring, columns: Sequence[Column]) -> Row | None:

@@ -67,7 +67,7 @@ def _provenance(start: Path | None) -> Provenance:
             package = name.split(".")[0]
             if package in sys.stdlib_module_names:
                 continue
-            if package != _PACKAGE and _is_installed(package):
+            if _is_installed(package):
                 packages.add(package)
             elif (source := _module_source(name)) is not None:
                 waiting.append(source)
@@ -93,11 +93,17 @@ def _source_of(function: Callable[..., Any]) -> Path | None:
 
 
 def _imports(path: Path) -> Iterator[str]:
-    """Dotted names of the modules that a source file imports anywhere in it."""
+    """Dotted names of the modules that a source file imports anywhere in it.
+
+    Nothing is imported for it: to look inside an installed package would be to load it.
+    """
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            if _is_installed(node.module.split(".")[0]):
+                yield node.module
+                continue
             # "from package import name" takes a module or something out of the package itself.
             inside = [f"{node.module}.{alias.name}" for alias in node.names]
             modules = [name for name in inside if _module_source(name) is not None]
@@ -108,7 +114,7 @@ def _imports(path: Path) -> Iterator[str]:
 
 @functools.cache
 def _module_source(name: str) -> Path | None:
-    """The .py file of a module of this package or of a user's, without importing it."""
+    """The .py file of a module of ours or of the user's; the packages above it are imported."""
     parent = name.rpartition(".")[0]
     if parent and (source := _module_source(parent)) is not None and source.name != "__init__.py":
         return None
@@ -123,7 +129,9 @@ def _module_source(name: str) -> Path | None:
 
 @functools.cache
 def _is_installed(package: str) -> bool:
-    """Whether an import name is not a module of the user's own, whose source is to be followed."""
+    """Whether an import name is no module whose source is to be followed: of us or of the user."""
+    if package == _PACKAGE:
+        return False
     if importlib.util.find_spec(package) is None:
         return True
     source = _module_source(package)
@@ -132,7 +140,11 @@ def _is_installed(package: str) -> bool:
 
 @functools.cache
 def _version(package: str) -> str:
-    """Version of what an import name stands for; most distributions have that very name."""
+    """Version of what an import name stands for.
+
+    Most distributions have the name of what they install. The few that have another one, such as
+    Praat's, are imported and asked: to look through all that is installed would take a second.
+    """
     try:
         return version(package)
     except PackageNotFoundError:

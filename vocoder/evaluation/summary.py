@@ -1,7 +1,7 @@
 """What an evaluation found: means with confidence intervals, and how they were measured."""
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Literal
 
 from vocoder.config import Config
@@ -36,12 +36,17 @@ class MetricNote(Config):
 
 
 class SystemSummary(Config):
-    """The scores of one folder; `failed` utterances have at least one error in the table."""
+    """The scores of one folder.
+
+    `failed` utterances have at least one error in the table. `copy_of_reference`: every waveform
+    scored is the recording's, sample for sample.
+    """
 
     folder: str
     utterances: int
     failed: int
     scores: dict[str, Score]
+    copy_of_reference: bool = False
 
 
 class SpeakerScore(Config):
@@ -69,7 +74,8 @@ class Summary(Config):
         systems: means and intervals, in the order in which the systems were given.
         problems: "system/utterance: reason" for every error of the table.
         alignment: what was aligned, cropped and refused.
-        comparisons: every pair of systems on every metric; empty with a single system.
+        comparisons: every pair of systems on every metric, but for copies of the reference on
+            intrusive metrics; empty with a single system.
         speakers: means by speaker, system and metric, in that order; empty where no utterance
             has a speaker.
     """
@@ -90,6 +96,18 @@ class Summary(Config):
         """How many rows of the table have an error."""
         return sum(system.failed for system in self.systems.values())
 
+    @property
+    def not_compared(self) -> str:
+        """Which systems the comparisons leave out on intrusive metrics and why, "" if none."""
+        copies = [name for name, system in self.systems.items() if system.copy_of_reference]
+        if not copies or len(self.systems) < 2:
+            return ""
+        what = "is a copy" if len(copies) == 1 else "are copies"
+        return (
+            f"{' and '.join(copies)} {what} of the reference, sample for sample, and compared on "
+            "metrics without a reference only"
+        )
+
 
 def summarise(
     rows: Sequence[Row],
@@ -100,8 +118,12 @@ def summarise(
     resamples: int,
     seed: int,
     max_delay_ms: float = DEFAULT_MAX_DELAY_MS,
+    copies: Collection[str] = (),
 ) -> Summary:
-    """Means with 95 % bootstrap intervals, failures, comparisons and means by speaker."""
+    """Means with 95 % bootstrap intervals, failures, comparisons and means by speaker.
+
+    `copies` are the systems whose waveforms are the reference's.
+    """
     systems = {}
     for name, folder in folders.items():
         own = [row for row in rows if row.system == name]
@@ -112,6 +134,7 @@ def summarise(
             utterances=len(own),
             failed=sum(bool(row.errors) for row in own),
             scores=scores,
+            copy_of_reference=name in copies,
         )
     return Summary(
         command=command,
@@ -135,7 +158,7 @@ def summarise(
             f"{row.system}/{row.utterance}: {error}" for row in rows for error in row.errors
         ),
         alignment=_alignment(max_delay_ms),
-        comparisons=compare_systems(_by_utterance(rows, folders), columns, resamples, seed),
+        comparisons=compare_systems(_by_utterance(rows, folders), columns, resamples, seed, copies),
         speakers=_speaker_scores(rows, columns, folders),
     )
 
@@ -166,10 +189,11 @@ def format_table(summary: Summary, conventions: bool = True) -> str:
 
 def format_comparisons(summary: Summary) -> str:
     """The comparisons as a Markdown list of sentences, "" where there are none."""
-    if not summary.comparisons:
+    if not summary.comparisons and not summary.not_compared:
         return ""
     lines = "".join(f"- {comparison.sentence}.\n" for comparison in summary.comparisons)
-    return f"Paired comparisons ({METHOD}):\n\n{lines}"
+    text = f"Paired comparisons ({METHOD}):\n" + (f"\n{lines}" if lines else "")
+    return f"{text}\n{summary.not_compared}.\n" if summary.not_compared else text
 
 
 def _alignment(max_delay_ms: float) -> str:

@@ -88,6 +88,23 @@ def test_scores_comparisons_and_problems_are_said(report, evaluation):
     assert best[0] == f"{score['mean']:.3f}"
 
 
+def test_a_copy_of_the_reference_is_said_beside_the_comparisons(folders, tmp_path):
+    names = ("recording", "a little noise", "much noise")
+    systems = {name: folders[name] for name in names}
+    some = ["msu_ru_nsh/ru_0806", "ivrvoice_ru/ru_followme_sorry"]
+    evaluate_folders(
+        folders["recording"], systems, tmp_path / "scores", ("mstft",), utterances=some, jobs=1
+    )
+    page = build_report(tmp_path / "scores", tmp_path / "page", jobs=1, progress=False)
+    text = page.read_text(encoding="utf-8")
+    listed = re.findall(r'<ul class="sentences"><li>(.*?)</ul>', text, re.S)
+    assert len(listed) == 1
+    assert "a little noise" in listed[0]
+    assert "recording" not in listed[0]
+    assert "recording is a copy of the reference, sample for sample" in text
+    assert text.count("is the reference itself and does not compete") == 1
+
+
 def test_scores_in_the_data_are_those_of_the_table(report, evaluation):
     data = data_of(report)
     assert [m["key"] for m in data["metrics"]] == ["mstft", "mel_distance", "voicing_error"]

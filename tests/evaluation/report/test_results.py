@@ -54,6 +54,17 @@ def test_a_system_that_is_the_reference_lends_it_its_name(own_evaluation, folder
     assert results.rivals == ("a little noise",)
 
 
+def test_a_copy_of_the_recordings_in_another_folder_does_not_compete(own_evaluation):
+    systems = summary_of(own_evaluation)["systems"]
+    assert not any(system["copy_of_reference"] for system in systems.values())
+    systems["much noise"]["copy_of_reference"] = True
+    change(own_evaluation, systems=systems)
+    results = read_results(own_evaluation)
+    assert results.recording == "recording"
+    assert results.players == ("recording", "a little noise", "much noise")
+    assert results.rivals == ("a little noise",)
+
+
 def test_a_rival_called_recording_keeps_its_name(own_evaluation):
     systems = summary_of(own_evaluation)["systems"]
     table = own_evaluation / "utterances.csv"

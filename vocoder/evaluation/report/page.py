@@ -64,7 +64,7 @@ class SystemView:
     failed: int
     best_on: int
     costs: tuple[str, ...]
-    is_recording: bool
+    is_reference: bool
 
 
 def render_page(
@@ -99,12 +99,10 @@ def render_page(
         script=_asset_text(_SCRIPTS),
         metrics=metrics,
         systems=_system_views(results, metrics, costs),
-        evaluated=list(results.summary.systems),
         speakers=_speakers(results),
         summary=results.summary,
         utterances=len(results.utterances),
         minutes=sum(durations) / 60,
-        recording=results.recording,
         cost_labels=[axis.label for axis in COST_AXES] if costs else [],
         costless=[name for name in results.rivals if name not in costs],
         conventions=_conventions(metrics),
@@ -167,17 +165,7 @@ def _metric_view(results: Results, key: str, costs: Mapping[str, Cost]) -> Metri
         if costs
         else (),
         speakers={name: _speaker_cells(results, key, note, name) for name in _speakers(results)},
-        sentences=_sentences(results, key),
-    )
-
-
-def _sentences(results: Results, key: str) -> tuple[str, ...]:
-    """The comparisons on a metric; not with a recording that is only equal to itself there."""
-    left_out = results.recording if _is_identity(results, key) else None
-    return tuple(
-        comparison.sentence
-        for comparison in results.summary.comparisons
-        if comparison.metric == key and left_out not in (comparison.a, comparison.b)
+        sentences=tuple(c.sentence for c in summary.comparisons if c.metric == key),
     )
 
 
@@ -255,7 +243,7 @@ def _system_views(
                 failed=system.failed,
                 best_on=sum(view.cells[name].rank == "best" for view in metrics),
                 costs=tuple(shown),
-                is_recording=name == results.recording,
+                is_reference=name not in results.rivals,
             )
         )
     return views

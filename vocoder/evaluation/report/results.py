@@ -64,8 +64,12 @@ class Results:
 
     @property
     def rivals(self) -> tuple[str, ...]:
-        """The systems that are compared: all but the recording itself."""
-        return tuple(name for name in self.summary.systems if name != self.recording)
+        """The systems that compete: all but the recording itself and copies of it."""
+        return tuple(
+            name
+            for name, system in self.summary.systems.items()
+            if name != self.recording and not system.copy_of_reference
+        )
 
     def was_aligned(self, player: str, utterance: str) -> bool:
         """Whether the evaluation found a delay in this file, and scored it without."""
