@@ -33,6 +33,7 @@ report: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[bench]"
 	$(BIN)/vocoder bench
+	$(BIN)/python bench/baselines.py
 	$(BIN)/python bench/peers.py
 	$(BIN)/python bench/memory.py
 

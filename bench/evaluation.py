@@ -26,8 +26,9 @@ from scipy.signal import butter, sosfiltfilt
 from vocoder.data.audio import find_audio, read_audio, write_audio
 from vocoder.evaluation.registry import METRICS
 
-# Networks of some size, and ViSQOL.
-SLOW = ("dnsmos", "distillmos", "periodicity", "vuv_f1", "crepe", "visqol", "speaker_", "cer_")
+# More than a tenth of a second for a second of audio, see docs/metrics.md: networks of some size,
+# and WORLD's analysis, which alone takes twice the time of all the others together.
+SLOW = ("dnsmos", "distillmos", "periodicity", "vuv_f1", "crepe", "cer_", "mcd_world")
 CHEAP = tuple(name for name in METRICS if not name.startswith(SLOW))
 SYSTEMS = ("coarse", "low_pass", "noise")
 

@@ -18,8 +18,8 @@ from vocoder.data.manifest import read_manifest
 LARGEST_BYTES = 5_000_000
 # Shell words that a run.sh may use beside the program itself.
 SHELL_WORDS = {"set", "cd", "for", "do", "done", "vocoder"}
-# Folders of egs/ that train nothing and score what is there.
-STUDIES = {"report", "validation"}
+# Folders of egs/ that are no corpora: they score what is there, or train in steps of their own.
+STUDIES = {"comparison", "report", "validation"}
 # The report lays files out, and makes Opus, which no part of the program does.
 REPORT_WORDS = {"if", "echo", "exit", "fi", "mkdir", "cp", "ffmpeg"}
 REPORT_REDIRECTIONS = r' >(/dev/null|&2|"\$RUN/\w+\.json")'

@@ -135,21 +135,20 @@ def resynth(
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Recorded speech → mel → speech; with --model world, by WORLD from the speech itself."""
+    """Recorded speech → mel → speech; with --model world or lpc, from the speech itself."""
     import torch
 
     from vocoder.pretrained import load
     from vocoder.resynthesis import (
-        WORLD,
+        WAVE_VOCODERS,
         Resynthesis,
-        WorldVocoder,
         output_paths,
         resynthesise_files,
     )
 
     torch.set_num_threads(threads)
     targets, failed = output_paths(inputs, output)
-    vocoder = WorldVocoder() if model == WORLD else load(model)
+    vocoder = WAVE_VOCODERS[model]() if model in WAVE_VOCODERS else load(model)
     with _bar() as progress:
         task = progress.add_task("resynthesis", total=len(targets) + len(failed))
 
@@ -320,9 +319,15 @@ def bench(
 @app.command()
 def info(
     model: Annotated[str | None, typer.Argument(help="A model; without it, what there is.")] = None,
+    models: Annotated[
+        bool, typer.Option("--models", help="The architectures at their papers' sizes.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """What there is: models and mel presets; or all about one model."""
+    """What there is: models and mel presets; all about one model; or the architectures."""
+    if models:
+        _show_architectures(as_json)
+        return
     from vocoder.features.mel import PRESETS
     from vocoder.pretrained import GRIFFIN_LIM, SHIPPED, find_checkpoint, load
     from vocoder.training.checkpoint import read_metadata
@@ -409,6 +414,43 @@ def _named(entries: list[str], option: str, what: str) -> dict[str, str]:
             raise VocoderError(f"{option} {entry}: {name} stands there twice; name each one once")
         named[name] = value
     return named
+
+
+def _show_architectures(as_json: bool) -> None:
+    """A line for each architecture that a recipe can name, at the size of its paper."""
+    import torch
+
+    from vocoder.architectures import ARCHITECTURES
+    from vocoder.evaluation.cost import macs_per_second
+    from vocoder.features.mel import PRESETS
+
+    torch.set_num_threads(1)  # small operations, many of them
+    rows: list[dict[str, Any]] = []
+    with _bar() as progress:
+        for name, architecture in progress.track(ARCHITECTURES.items(), description="counting"):
+            vocoder = architecture.build().eval().requires_grad_(False)
+            rows.append(
+                {
+                    "model": name,
+                    "parameters": vocoder.parameters_count,
+                    "macs_per_second": macs_per_second(vocoder),
+                    "sample_rate": PRESETS[architecture.mel].sample_rate,
+                    "source": architecture.source,
+                }
+            )
+    if as_json:
+        print(json.dumps(rows))
+        return
+    table = Table("model.name", "parameters", "MMAC a second", "at", "source")
+    for row in rows:
+        table.add_row(
+            row["model"],
+            f"{row['parameters'] / 1e6:.2f} M",
+            f"{row['macs_per_second'] / 1e6:,.0f}",
+            f"{row['sample_rate'] / 1000:g} kHz",
+            row["source"],
+        )
+    Console().print(table)
 
 
 def _listing() -> str:

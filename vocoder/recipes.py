@@ -298,7 +298,7 @@ def _objectives() -> list[str]:
 
 
 def _keys(location: Sequence[str], tag: str | None) -> list[str]:
-    """Valid keys of the section at a location of the recipe; ``tag``: of the model or loss there."""
+    """Valid keys of the section at a location; ``tag``: name of the model or objective there."""
     section: type[BaseModel] = Recipe
     for key in location:
         field = section.model_fields.get(key)

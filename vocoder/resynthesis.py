@@ -1,6 +1,5 @@
-"""Audio files through a vocoder: wav → mel → wav, or wav → WORLD's parameters → wav."""
+"""Audio files through a vocoder: wav → mel → wav, or wav → a classical vocoder → wav."""
 
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,36 +12,17 @@ from torch import Tensor
 from vocoder.data.audio import Audio, find_audio, read_audio, write_audio
 from vocoder.dsp.framing import fit_length
 from vocoder.errors import AudioError, VocoderError
-from vocoder.evaluation.degradations import World
-from vocoder.features.mel import PRESETS
-from vocoder.metrics.world import require_world
 from vocoder.models.base import Vocoder
+from vocoder.models.lpc import LPCVocoder
 from vocoder.models.source_filter import SourceFilter
+from vocoder.models.waveform import WaveVocoder
+from vocoder.models.world import WorldVocoder
 
 WORLD = "world"
-"""Name of the vocoder that starts from the waveform: no mel goes into it, nothing is loaded."""
+WAVE_VOCODERS: dict[str, type[WaveVocoder]] = {WORLD: WorldVocoder, "lpc": LPCVocoder}
+"""Vocoders by name that start from the waveform: no mel goes into them, nothing is loaded."""
 
-
-@dataclass(frozen=True)
-class WorldVocoder:
-    """WORLD's analysis and synthesis at the rate of the shipped vocoder; it has no noise to seed.
-
-    Raises:
-        VocoderError: the extra `evaluate` is not installed.
-    """
-
-    sample_rate: int = PRESETS["speecht5_16k"].sample_rate
-
-    def __post_init__(self) -> None:
-        require_world("the vocoder WORLD")
-
-    def resynthesise(self, waveform: Tensor, f0_scale: float) -> Tensor:
-        """Waveform (samples,) → F0, envelope, aperiodicity → waveform of the same length."""
-        analysed = World.analyse(waveform, self.sample_rate)
-        return analysed.synthesise(cents=1200 * math.log2(f0_scale))
-
-
-AnyVocoder = Vocoder | WorldVocoder
+AnyVocoder = Vocoder | WaveVocoder
 
 
 @dataclass(frozen=True)
@@ -196,8 +176,11 @@ def resynthesise_batch(
     Raises:
         VocoderError: the model has no F0 to scale.
     """
-    if isinstance(model, WorldVocoder):
-        return [model.resynthesise(waveform, f0_scale) for waveform in waveforms]
+    if isinstance(model, WaveVocoder):
+        return [
+            model.resynthesise(waveform, f0_scale, torch.Generator().manual_seed(seed))
+            for waveform in waveforms
+        ]
     options = {}
     if isinstance(model, SourceFilter):
         options["f0_scale"] = f0_scale

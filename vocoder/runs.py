@@ -15,6 +15,7 @@ from vocoder.data.files import write_text
 from vocoder.data.segments import Recording, SegmentSource, load_recordings
 from vocoder.errors import RecipeError
 from vocoder.losses.spectral import SpectralLossConfig
+from vocoder.models.base import Vocoder
 from vocoder.pretrained import find_checkpoint, load
 from vocoder.recipes import Recipe, difference, dump_recipe, load_recipe
 from vocoder.training.checkpoint import MODEL, latest_checkpoint, load_weights
@@ -48,7 +49,7 @@ def train(recipe: Recipe, run_folder: Path, console: Console | None = None) -> d
     model = recipe.build_model()
     if recipe.initialise_from is not None and latest_checkpoint(run_folder / "checkpoints") is None:
         load_weights(model, find_checkpoint(recipe.initialise_from) / MODEL)
-    teacher = None if recipe.teacher is None else load(recipe.teacher)
+    teacher = None if recipe.teacher is None else _teacher(recipe, recipe.teacher)
     objective = recipe.build_objective(model, teacher)
     validated = accelerator.is_main_process and recipe.training.validate_every is not None
     # Averaged weights are heard without touching those in training.
@@ -155,6 +156,17 @@ def _claim(run_folder: Path, recipe: Recipe, text: str) -> None:
             )
         return
     write_text(saved, text)
+
+
+def _teacher(recipe: Recipe, name: str) -> Vocoder:
+    """The model that a student is distilled from; it must know the same mel."""
+    teacher = load(name)
+    if teacher.spec != recipe.mel:
+        raise RecipeError(
+            f"loss.teacher: {name} was trained on mel {teacher.spec.fingerprint}, this recipe has "
+            f"{recipe.mel.fingerprint}; give a teacher of the same mel"
+        )
+    return teacher
 
 
 def _load(recipe: Recipe, split: str, progress: Progress) -> list[Recording]:

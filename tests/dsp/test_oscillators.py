@@ -9,6 +9,7 @@ import torch
 from torch.autograd import gradcheck
 
 from tests.oracles import dsp as oracle
+from vocoder.dsp import oscillators
 from vocoder.dsp.framing import interpolate_linear
 from vocoder.dsp.oscillators import (
     boundary_phase,
@@ -258,3 +259,12 @@ def test_gradient_is_finite_at_the_breaks():
     assert phase.grad is not None
     assert f0.grad.isfinite().all()
     assert phase.grad.isfinite().all()
+
+
+def test_harmonics_are_summed_in_blocks(monkeypatch: pytest.MonkeyPatch):
+    f0, amplitudes = random_f0(13), bank(harmonics=9, frames=13)
+    phase, track = phases(f0, 100), interpolate_linear(f0, 100)
+    whole = harmonic_bank(phase, track, amplitudes, RATE)
+    for elements in (1, 5 * 2 * 100 * 9):
+        monkeypatch.setattr(oscillators, "_BLOCK_ELEMENTS", elements)
+        torch.testing.assert_close(harmonic_bank(phase, track, amplitudes, RATE), whole)

@@ -3,7 +3,12 @@
 import pytest
 import torch
 
-from vocoder.losses.adversarial import discriminator_loss, feature_matching_loss, generator_loss
+from vocoder.losses.adversarial import (
+    absolute_feature_matching_loss,
+    discriminator_loss,
+    feature_matching_loss,
+    generator_loss,
+)
 
 # Two discriminators: scores of two real and two generated segments each.
 REAL = [torch.tensor([[0.5], [2.0]]), torch.tensor([[-1.0], [1.0]])]
@@ -22,6 +27,28 @@ def test_hinge():
     assert float(discriminator_loss(REAL, FAKE, "hinge")) == pytest.approx(1.75)
     # First: -0.25; second: 0.5.
     assert float(generator_loss(FAKE, "hinge")) == pytest.approx(0.125)
+
+
+def test_clipped_hinge():
+    # The discriminators' as above; the generator's (1 + 0.5) / 2 and (3 + 0) / 2.
+    assert float(discriminator_loss(REAL, FAKE, "clipped_hinge")) == pytest.approx(1.75)
+    assert float(generator_loss(FAKE, "clipped_hinge")) == pytest.approx(1.125)
+    # One that fools by more than the margin has nothing to gain.
+    sure = torch.full((3,), 1.5, requires_grad=True)
+    generator_loss([sure], "clipped_hinge").backward()
+    assert sure.grad is not None
+    assert not sure.grad.any()
+
+
+def test_weights_make_a_sum_of_the_mean():
+    # 2 · 0.75 + 0.5 · 4.5 and 2 · 0.625 + 0.5 · 4.5.
+    assert float(discriminator_loss(REAL, FAKE, "least_squares", [2, 0.5])) == pytest.approx(3.75)
+    assert float(generator_loss(FAKE, "least_squares", [2, 0.5])) == pytest.approx(3.5)
+    for kind in ("least_squares", "hinge", "clipped_hinge"):
+        halves = generator_loss(FAKE, kind, [0.5, 0.5])
+        torch.testing.assert_close(halves, generator_loss(FAKE, kind))
+    with pytest.raises(ValueError, match="longer"):
+        generator_loss(FAKE, "hinge", [1.0])
 
 
 @pytest.mark.parametrize(("kind", "low"), [("least_squares", 0.0), ("hinge", -1.0)])
@@ -64,6 +91,28 @@ def test_feature_matching():
     louder = [[100 * layer for layer in layers] for layers in real]
     louder_fake = [[100 * layer for layer in layers] for layers in fake]
     assert float(feature_matching_loss(louder, louder_fake)) == pytest.approx(1.75 / 3)
+
+
+def test_absolute_feature_matching():
+    real = [[torch.tensor([1.0, -3.0]), torch.tensor([4.0])], [torch.tensor([0.1, 0.1])]]
+    fake = [[torch.tensor([2.0, -1.0]), torch.tensor([4.5])], [torch.tensor([0.1, 0.3])]]
+    # Summed over layers: 1.5 + 0.5 and 0.1; over discriminators: 1 · 2 + 10 · 0.1.
+    found = absolute_feature_matching_loss(real, fake, [1.0, 10.0])
+    assert float(found) == pytest.approx(3.0)
+    assert float(absolute_feature_matching_loss(real, real, [1.0, 10.0])) == 0.0
+    # Layers count by the size of their numbers.
+    louder = [[100 * layer for layer in layers] for layers in real]
+    louder_fake = [[100 * layer for layer in layers] for layers in fake]
+    found = absolute_feature_matching_loss(louder, louder_fake, [1.0, 10.0])
+    assert float(found) == pytest.approx(300.0)
+
+
+def test_absolute_feature_matching_moves_the_generated_ones_only():
+    real, fake = torch.ones(5, requires_grad=True), torch.zeros(5, requires_grad=True)
+    absolute_feature_matching_loss([[real * 2]], [[fake]], [1.0]).backward()
+    assert real.grad is None
+    assert fake.grad is not None
+    torch.testing.assert_close(fake.grad, torch.full((5,), -0.2))
 
 
 def test_feature_matching_moves_the_generated_ones_only():

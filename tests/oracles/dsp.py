@@ -94,3 +94,35 @@ def short_time_filter(signal: np.ndarray, responses: np.ndarray) -> np.ndarray:
         filtered = np.fft.irfft(np.fft.rfft(frame) * responses[min(max(s, 0), steps - 1)], n_fft)
         total[first : first + n_fft] += window * filtered
     return total[n_fft : n_fft + len(signal)]
+
+
+def filter_frames(signal: np.ndarray, taps: np.ndarray) -> np.ndarray:
+    """Each sample, times the taps (frames, taps) of its frame, added around where it stands."""
+    hop, (_, count) = len(signal) // len(taps), taps.shape
+    total = np.zeros(len(signal) + 2 * count)
+    for n, value in enumerate(signal):
+        for m in range(count):
+            total[count + n + m - count // 2] += value * taps[n // hop, m]
+    return total[count : count + len(signal)]
+
+
+def filter_samples(signal: np.ndarray, taps: np.ndarray) -> np.ndarray:
+    """Each output a sum over taps (samples, taps) of its own, their middle on the sample itself."""
+    count = taps.shape[1]
+    padded = np.concatenate([np.zeros(count), signal, np.zeros(count)])
+    return np.array(
+        [
+            sum(taps[n, m] * padded[count + n + count // 2 - m] for m in range(count))
+            for n in range(len(signal))
+        ]
+    )
+
+
+def all_pole(signal: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
+    """y[n] = x[n] - Σ a_i y[n - i], with the coefficients (frames, order) of the sample's frame."""
+    hop, (_, order) = len(signal) // len(coefficients), coefficients.shape
+    output = np.zeros(len(signal) + order)
+    for n, value in enumerate(signal):
+        past = output[n : n + order][::-1]
+        output[order + n] = value - coefficients[n // hop] @ past
+    return output[order:]

@@ -38,7 +38,7 @@ class DataConfig(Config):
     """
 
     manifests: tuple[str, ...] = Field(min_length=1)
-    segment_frames: int = Field(52, ge=8)
+    segment_frames: int = Field(52, ge=4)
     batch_size: int = Field(12, ge=1)
     gain_db: tuple[float, float] = (-12.0, 6.0)
     speeds: tuple[str, ...] = ("1/1",)

@@ -1,6 +1,6 @@
 """Multi-scale discriminator.
 
-After HiFi-GAN (J. Kong, J. Kim and J. Bae, arXiv 2010.05646, section 2.4), which took it from
+After HiFi-GAN (J. Kong, J. Kim and J. Bae, arXiv 2010.05646, section 2), which took it from
 MelGAN (arXiv 1910.06711): strided and grouped convolutions over the waveform, and over what is left
 of it by mean pooling to half the rate, once and twice; spectral norm in the first network, weight
 norm in the others.

@@ -16,10 +16,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vocoder.dsp.framing import interpolate_linear
-
 TOP = 0.925
 """Where harmonics end, as a share of Nyquist."""
+
+_BLOCK_ELEMENTS = 500_000
+"""Cosines of a harmonic bank computed at a time: they stay in a processor's cache."""
 
 
 def wrap(cycles: Tensor) -> Tensor:
@@ -115,7 +116,8 @@ def harmonic_bank(
 
     ``c_k`` fades each harmonic out below ``top``. Amplitudes are given at frame boundaries and run
     linearly between them; their number of frames divides the number of samples. The cost grows
-    with the number of harmonics: use :func:`pulse_train` where they are equally strong.
+    with the number of harmonics: use :func:`pulse_train` where they are equally strong. All
+    harmonics of some frames are summed at once, in bounded memory where no gradient is wanted.
 
     >>> f0 = torch.full((1, 2), 100.0)
     >>> phase = sample_phase(boundary_phase(f0, 800, 8), f0, 800, 8)
@@ -126,10 +128,23 @@ def harmonic_bank(
     n_samples, n_frames = phase.shape[1], amplitudes.shape[1] - 1
     if n_frames < 1 or n_samples % n_frames:
         raise ValueError(f"{n_samples} samples cannot be shared out to {n_frames} frames")
-    ratio = (TOP * 0.5 * sample_rate) / f0_hz
-    total = torch.zeros_like(phase)
-    for k in range(1, amplitudes.shape[2] + 1):
-        amplitude = interpolate_linear(amplitudes[:, :, k - 1], n_samples // n_frames)
-        fade = (ratio - k).clamp(0, 1)
-        total = total + amplitude * fade * torch.cos((2 * math.pi) * wrap(k * phase))
-    return total
+    shape = (n_frames, n_samples // n_frames)
+    phase, f0_hz = phase.unflatten(1, shape), f0_hz.unflatten(1, shape)
+    # A line within a frame: a constant and a slope, by which the same cosines are weighted.
+    lines = torch.stack([amplitudes[:, :-1], amplitudes.diff(dim=1)], dim=-1)
+    block = max(1, _BLOCK_ELEMENTS // (phase[:, 0].numel() * amplitudes.shape[2]))
+    ramp = torch.arange(shape[1], dtype=phase.dtype, device=phase.device) / shape[1]
+    pieces = []
+    for start in range(0, n_frames, block):
+        part = slice(start, start + block)
+        cosines = _harmonics(phase[:, part], f0_hz[:, part], amplitudes.shape[2], sample_rate)
+        constant, slope = (cosines @ lines[:, part]).unbind(-1)
+        pieces.append((constant + ramp * slope).flatten(1))
+    return torch.cat(pieces, dim=1)
+
+
+def _harmonics(phase: Tensor, f0_hz: Tensor, count: int, sample_rate: int) -> Tensor:
+    """``c_k cos 2πkφ`` for ``k = 1 … count`` along a last axis of their own."""
+    order = torch.arange(1, count + 1, dtype=phase.dtype, device=phase.device)
+    fade = ((TOP * 0.5 * sample_rate) / f0_hz[..., None] - order).clamp(0, 1)
+    return fade * torch.cos((2 * math.pi) * wrap(order * phase[..., None]))

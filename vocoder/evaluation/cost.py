@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from vocoder.errors import VocoderError
+from vocoder.models.base import Vocoder
 
 Synthesise = Callable[[Tensor], Tensor]
 """A mel (batch, n_mels, frames) to a waveform (batch, samples): a model, or any function."""
@@ -121,19 +122,53 @@ def count_parameters(synthesise: Synthesise) -> int:
 def count_macs(synthesise: Synthesise, mel: Float[Tensor, "batch n_mels frames"]) -> float:
     """Multiply-accumulates of one call: matrix products, convolutions and Fourier transforms.
 
-    The first two are counted by torch's `FlopCounterMode` (two operations a MAC), the transforms
-    by `fft_macs`. Element-wise operations, recurrences that torch runs in one fused kernel and
-    whatever runs outside torch count nothing.
+    Half of what `count_operations` counts.
+    """
+    with torch.no_grad():
+        return count_operations(lambda: synthesise(mel)) / 2
+
+
+def count_operations(work: Callable[[], object]) -> float:
+    """Floating-point operations of a call, its gradients included if it computes any.
+
+    Matrix products and convolutions are counted by torch's `FlopCounterMode` (two operations a
+    multiply-accumulate), Fourier transforms by `fft_macs`. Element-wise operations, recurrences
+    that torch runs in one fused kernel and whatever runs outside torch count nothing.
     """
     aten = torch.ops.aten
-    transforms: dict[Any, Callable[..., int]] = {
+    formulas: dict[Any, Callable[..., int]] = {
         aten._fft_r2c: _real_fft,
         aten._fft_c2r: _real_inverse,
         aten._fft_c2c: _complex,
+        aten.convolution_backward: _convolution_backward,
+        aten.addmm_: _product_in_place,
+        aten.baddbmm_: _product_in_place,
     }
-    with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=transforms) as counter:
-        synthesise(mel)
-    return float(counter.get_total_flops()) / 2
+    with FlopCounterMode(display=False, custom_mapping=formulas) as counter:
+        work()
+    return float(counter.get_total_flops())
+
+
+def macs_per_second(vocoder: Vocoder) -> float:
+    """Multiply-accumulates for a second of audio, without what a call costs however short it is.
+
+    Two lengths are counted and the difference taken: short ones for models that loop over samples,
+    whose operations are many.
+    """
+    spec = vocoder.spec
+    shorter, longer = (1, 2) if vocoder.batched else (4, 8)
+    noise = torch.randn(1, spec.n_fft + longer * spec.hop_length, generator=_seeded())
+    mel = vocoder.mel(0.1 * noise)
+    counts = [
+        count_macs(lambda m: vocoder(m, generator=_seeded()), mel[:, :, :frames])
+        for frames in (shorter, longer)
+    ]
+    seconds = (longer - shorter) * spec.hop_length / spec.sample_rate
+    return (counts[1] - counts[0]) / seconds
+
+
+def _seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
 
 
 def fft_macs(n: int, real: bool = True) -> float:
@@ -215,3 +250,21 @@ def _real_inverse(shape, axes, *rest, out_shape, **options) -> int:  # type: ign
 
 def _complex(shape, axes, *rest, out_shape=None, **options) -> int:  # type: ignore[no-untyped-def]
     return _operations(shape, axes, real=False)
+
+
+def _convolution_backward(  # type: ignore[no-untyped-def]
+    gradient, x, weight, bias, stride, padding, dilation, transposed, *rest, out_shape, **options
+) -> int:
+    """As many as the forward pass for each gradient asked for, of the input and of the weights.
+
+    torch's own formula takes the weights' gradient of a convolution in groups for that of a full
+    one, which is as many times too many as there are groups.
+    """
+    wanted = sum(shape is not None for shape in out_shape[:2])
+    positions = math.prod((x if transposed else gradient)[2:])
+    return wanted * 2 * x[0] * positions * math.prod(weight)
+
+
+def _product_in_place(target, a, b, *rest, out_shape=None, **options) -> int:  # type: ignore[no-untyped-def]
+    """``target += a @ b``, which torch's own table leaves out."""
+    return 2 * math.prod(a) * b[-1]

@@ -4,10 +4,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-import warnings
-from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Literal, get_args
 
 import numpy as np
@@ -19,7 +16,6 @@ from torch import Tensor
 from vocoder.dsp.framing import fit_length
 from vocoder.errors import AudioError, VocoderError
 from vocoder.metrics.signals import Signal, checked_signal
-from vocoder.metrics.world import require_world
 
 Codec = Literal["mp3", "opus"]
 
@@ -30,9 +26,6 @@ _ENCODERS: dict[str, tuple[str, ...]] = {
     # Opus varies its rate by default; a known rate is what a ladder is made of.
     "opus": ("-c:a", "libopus", "-vbr", "off"),
 }
-_WORLD_HOP_MS = 5.0
-_WORLD_F0_MIN_HZ = 60.0
-_WORLD_F0_MAX_HZ = 500.0
 
 
 def white_noise(samples: int, generator: torch.Generator) -> Float[Tensor, " samples"]:
@@ -174,79 +167,3 @@ def _ffmpeg(arguments: list[str], audio: bytes = b"") -> bytes:
         said = " ".join(said.split())
         raise AudioError(f"ffmpeg could not code or decode: {said}")
     return done.stdout
-
-
-@dataclass(frozen=True)
-class World:
-    """A recording as WORLD's parameters, to be synthesised with known changes.
-
-    Attributes:
-        sample_rate: in Hz.
-        samples: length of the recording.
-        f0_hz: every 5 ms, 0 where unvoiced, (frames,), by Harvest.
-        spectrum: power spectral envelope by CheapTrick, (frames, bins).
-        aperiodicity: by D4C, in [0, 1], (frames, bins).
-    """
-
-    sample_rate: int
-    samples: int
-    f0_hz: np.ndarray
-    spectrum: np.ndarray
-    aperiodicity: np.ndarray
-
-    @classmethod
-    def analyse(cls, waveform: Signal, sample_rate: int) -> "World":
-        """Harvest (60-500 Hz), CheapTrick and D4C every 5 ms.
-
-        Raises:
-            AudioError: the signal is invalid.
-            VocoderError: the extra `evaluate` is not installed.
-
-        Source: Morise, Yokomori, Ozawa, "WORLD", IEICE Transactions E99-D(7), 2016.
-        """
-        samples = checked_signal(waveform, "waveform").double().numpy()
-        world = _pyworld()
-        f0_hz, times_s = world.harvest(
-            samples, sample_rate, _WORLD_F0_MIN_HZ, _WORLD_F0_MAX_HZ, _WORLD_HOP_MS
-        )
-        return cls(
-            sample_rate=sample_rate,
-            samples=len(samples),
-            f0_hz=f0_hz,
-            spectrum=world.cheaptrick(samples, f0_hz, times_s, sample_rate),
-            aperiodicity=world.d4c(samples, f0_hz, times_s, sample_rate),
-        )
-
-    def synthesise(
-        self, cents: float = 0.0, coefficients: int | None = None
-    ) -> Float[Tensor, " samples"]:
-        """The waveform of these parameters.
-
-        Args:
-            cents: F0 is multiplied by 2^(cents / 1200).
-            coefficients: smooth the spectral envelope to so many mel-cepstral coefficients of
-                WORLD's own coding; None leaves it as it is.
-        """
-        world = _pyworld()
-        spectrum = self.spectrum
-        if coefficients is not None:
-            coded = world.code_spectral_envelope(spectrum, self.sample_rate, coefficients)
-            n_fft = 2 * (spectrum.shape[1] - 1)
-            spectrum = world.decode_spectral_envelope(coded, self.sample_rate, n_fft)
-        waveform = world.synthesize(
-            self.f0_hz * 2 ** (cents / 1200),
-            spectrum,
-            self.aperiodicity,
-            self.sample_rate,
-            _WORLD_HOP_MS,
-        )
-        return fit_length(torch.from_numpy(waveform).float()[None], self.samples)[0]
-
-
-def _pyworld() -> ModuleType:
-    require_world("WORLD")
-    with warnings.catch_warnings():
-        # It asks pkg_resources for its version, and that warns of its own end.
-        warnings.filterwarnings("ignore", "pkg_resources is deprecated")
-        import pyworld
-    return pyworld

@@ -40,7 +40,7 @@ def generator_loss(
 ) -> Float[Tensor, ""]:
     """Mean over discriminators, or with ``weights`` their weighted sum, of ``E (1 - D(G))²`` (least
     squares), ``-E D(G)`` (hinge) or ``E max(0, 1 - D(G))`` (clipped hinge, as in Vocos, arXiv
-    2306.00814, section 3.4)."""
+    2306.00814)."""
     if kind == "least_squares":
         terms = [(1 - g).square().mean() for g in generated]
     elif kind == "hinge":
@@ -82,7 +82,7 @@ def absolute_feature_matching_loss(
     """Weighted sum over discriminators of the summed mean L1 distances of their feature maps.
 
     ``Σ_k w_k Σ_i E |D_k^i(x) - D_k^i(G)|``, each mean over all entries of a map. Source: J. Kong et
-    al., HiFi-GAN, arXiv 2010.05646, eq. 8.
+    al., HiFi-GAN, arXiv 2010.05646, eq. 4.
     """
     terms = [
         torch.stack([l1_loss(g, r.detach()) for r, g in zip(reals, fakes, strict=True)]).sum()

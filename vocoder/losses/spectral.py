@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import torch
 from jaxtyping import Float
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 from torchaudio.functional import melscale_fbanks
 
@@ -111,3 +111,116 @@ class SpectralLoss(nn.Module):
         if mel:
             losses["mel"] = self.config.mel_weight * torch.stack(mel).mean()
         return losses
+
+
+class LogPowerLossConfig(Config):
+    """Resolutions as (FFT, window, hop), in samples, and what is added to a power of full scale.
+
+    The defaults are those of the paper at 16 kHz: windows of 20, 5 and 120 ms.
+    """
+
+    resolutions: tuple[tuple[int, int, int], ...] = Field(
+        ((512, 320, 80), (128, 80, 40), (2048, 1920, 640)), min_length=1
+    )
+    power_floor: float = Field(1e-5, gt=0)
+    weight: float = Field(1.0, ge=0)
+
+    @field_validator("resolutions")
+    @classmethod
+    def _windows_fit(
+        cls, resolutions: tuple[tuple[int, int, int], ...]
+    ) -> tuple[tuple[int, int, int], ...]:
+        for n_fft, window, hop in resolutions:
+            if not 0 < hop <= window <= n_fft:
+                raise ValueError(
+                    f"({n_fft}, {window}, {hop}): write (FFT, window, hop), each at most the last"
+                )
+        return resolutions
+
+
+class LogPowerLoss(nn.Module):
+    """Mean square distance of log power spectra, ``½ E (ln(|R|² + η) - ln(|E|² + η))²``, summed
+    over resolutions.
+
+    Spectra are those of a Hann window that is not scaled, as the floor η is meant for.
+
+    Source: X. Wang, S. Takaki and J. Yamagishi, arXiv 1904.12088, §III (spectral amplitude
+    distance).
+    """
+
+    def __init__(self, config: LogPowerLossConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    @property
+    def longest_window(self) -> int:
+        """Samples that a segment needs at least."""
+        return max(n_fft for n_fft, _, _ in self.config.resolutions)
+
+    def forward(
+        self, reference: Float[Tensor, "batch samples"], estimate: Float[Tensor, "batch samples"]
+    ) -> Float[Tensor, ""]:
+        """The weighted loss; in float32 whatever autocast says."""
+        with torch.autocast(reference.device.type, enabled=False):
+            distances = [
+                0.5 * (self._log_power(reference, *r) - self._log_power(estimate, *r)).square()
+                for r in self.config.resolutions
+            ]
+            return self.config.weight * torch.stack([d.mean() for d in distances]).sum()
+
+    def _log_power(self, waveform: Tensor, n_fft: int, window: int, hop: int) -> Tensor:
+        spectrum = torch.stft(
+            waveform,
+            n_fft,
+            hop,
+            window,
+            window=torch.hann_window(window, dtype=waveform.dtype, device=waveform.device),
+            center=False,
+            return_complex=True,
+        )
+        power = spectrum.real.square() + spectrum.imag.square()
+        return torch.log(power + self.config.power_floor)
+
+
+class MultiScaleLossConfig(Config):
+    """Window lengths in samples, each with a hop of a quarter, and the weight of logarithms."""
+
+    n_ffts: tuple[int, ...] = Field((2048, 1024, 512, 256, 128, 64), min_length=1)
+    log_weight: float = Field(1.0, ge=0)
+    log_floor: float = Field(1e-5, gt=0)
+    weight: float = Field(1.0, ge=0)
+
+
+class MultiScaleLoss(nn.Module):
+    """``Σ_i E |S_i - Ŝ_i| + α E |ln S_i - ln Ŝ_i|`` over magnitudes at several resolutions.
+
+    Magnitudes are those of a Hann window that is not scaled, on which the balance of the two terms
+    depends.
+
+    Source: J. Engel et al., DDSP, arXiv 2001.04643, §4.2, eq. 4.
+    """
+
+    def __init__(self, config: MultiScaleLossConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    @property
+    def longest_window(self) -> int:
+        """Samples that a segment needs at least."""
+        return max(self.config.n_ffts)
+
+    def forward(
+        self, reference: Float[Tensor, "batch samples"], estimate: Float[Tensor, "batch samples"]
+    ) -> Float[Tensor, ""]:
+        """The weighted loss; in float32 whatever autocast says."""
+        config, losses = self.config, []
+        with torch.autocast(reference.device.type, enabled=False):
+            for n_fft in config.n_ffts:
+                scale = (3 * n_fft / 8) ** 0.5  # back from a window of unit energy
+                target, output = (
+                    scale * magnitude_spectrum(x, n_fft) for x in (reference, estimate)
+                )
+                losses.append((target - output).abs().mean())
+                logs = [(x + config.log_floor).log() for x in (target, output)]
+                losses.append(config.log_weight * (logs[0] - logs[1]).abs().mean())
+        return config.weight * torch.stack(losses).sum()

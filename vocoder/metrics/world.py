@@ -1,20 +1,12 @@
 """The WORLD analyses that metrics compare: spectral envelope and band aperiodicity.
 
-Needs the extra `evaluate` (pyworld); nothing else in the metrics imports it.
+Needs the extra `evaluate`, which has pyworld.
 """
-
-import warnings
-from types import ModuleType
 
 import numpy as np
 from jaxtyping import Float
 
-from vocoder.metrics.extras import require_packages
-
-
-def require_world(metric: str = "a WORLD analysis") -> None:
-    """Raise a VocoderError that names the extra, unless pyworld and what it imports are there."""
-    require_packages(metric, ("pyworld", "pkg_resources"))
+from vocoder.features.world import pyworld, require_world
 
 
 def smoothed_spectrum(
@@ -41,7 +33,7 @@ def smoothed_spectrum(
     Source: Morise, "Harvest", Interspeech 2017; "CheapTrick", Speech Communication 67, 2015.
     """
     require_world()
-    world = _pyworld()
+    world = pyworld()
     f0_hz, times_s = world.harvest(
         samples, sample_rate, f0_floor=f0_min_hz, f0_ceil=f0_max_hz, frame_period=1000 * hop_s
     )
@@ -73,16 +65,8 @@ def band_aperiodicity(
     Source: Morise, "D4C, a band-aperiodicity estimator", Speech Communication 84, 2016.
     """
     require_world()
-    world = _pyworld()
+    world = pyworld()
     times_s = hop_s * np.arange(len(f0_hz))
     aperiodicity = world.d4c(samples, f0_hz, times_s, sample_rate, threshold=0.0)
     coded: np.ndarray = world.code_aperiodicity(aperiodicity, sample_rate)
     return coded
-
-
-def _pyworld() -> ModuleType:
-    with warnings.catch_warnings():
-        # It asks pkg_resources for its version, and that warns of its own end.
-        warnings.filterwarnings("ignore", "pkg_resources is deprecated")
-        import pyworld
-    return pyworld

@@ -3,8 +3,8 @@
     mel ─▶ upsampling to sample rate with residual stacks of several widths ─▶ convolution ─▶ tanh
 
 J. Kong, J. Kim and J. Bae, "HiFi-GAN: Generative Adversarial Networks for Efficient and High
-Fidelity Speech Synthesis", arXiv 2010.05646. Taken from it: the generator of section 2.3 with the
-sizes of appendix A.1 (V1 by default; V2 and V3 in the recipes), both kinds of residual block,
+Fidelity Speech Synthesis", arXiv 2010.05646. Taken from it: the generator of section 2 with the
+sizes of appendix A (V1 by default; V2 and V3 in the recipes), both kinds of residual block,
 weight norm, leaky ReLU of slope 0.1 (0.01 before the last convolution, as in the authors' code).
 
 Departing from it the mel comes in over `MelInput`, which brings any convention to about ±2, where

@@ -3,10 +3,10 @@
     mel ─▶ convolution ─▶ ConvNeXt blocks ─▶ log magnitude and phase of every bin ─▶ inverse STFT
 
 H. Siuzdak, "Vocos: Closing the gap between time-domain and Fourier-based neural vocoders for
-high-quality audio synthesis", arXiv 2306.00814. Taken from it and from its public code: sections
-3.2 and 3.3 with 8 blocks of 512 channels (1536 within a block), a transform of 1024 points at the
-mel's hop, the magnitude as an exponential of at most 100, the phase by cosine and sine of any
-angle; truncated normal initial weights (but for the last layer), layer scale 1/8.
+high-quality audio synthesis", arXiv 2306.00814. Taken from section 3 and from its public code: 8
+blocks of 512 channels (1536 within a block), a transform of 1024 points at the mel's hop, the
+magnitude as an exponential of at most 100, the phase by cosine and sine of any angle; truncated
+normal initial weights (but for the last layer), layer scale 1/8.
 
 Departing from it the mel comes in over `MelInput`, which brings any convention to about ±2. The
 frames of the transform stand where the mel's own do ("center" or "same"); centred ones give one
@@ -99,7 +99,7 @@ class Vocos(Vocoder):
 
 class _Block(nn.Module):
     """ConvNeXt in one dimension: depthwise convolution, layer norm, two pointwise layers and a
-    scaled residual (section 3.2); zeros beyond the ends."""
+    scaled residual; zeros beyond the ends."""
 
     def __init__(self, config: VocosConfig) -> None:
         super().__init__()

@@ -120,7 +120,8 @@ class Trainer:
             losses[name] = losses[name] * (count / self._mean(count))
         adversarial = self.adversarial
         if adversarial is not None and step >= adversarial.start_step:
-            assert output.reference is not None and output.estimate is not None
+            assert output.reference is not None
+            assert output.estimate is not None
             losses |= self._adversarial_step(output.reference, output.estimate, adversarial)
         watched = dict(losses)
         discriminator = watched.pop("discriminator", None)

@@ -1,7 +1,8 @@
 """What every objective has in common."""
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -26,7 +27,7 @@ class StepOutput(NamedTuple):
     losses: dict[str, Tensor]
     reference: Tensor | None = None
     estimate: Tensor | None = None
-    counts: dict[str, Tensor] = {}
+    counts: Mapping[str, Tensor] = MappingProxyType({})
 
 
 class Objective(nn.Module):

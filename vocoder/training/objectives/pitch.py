@@ -17,7 +17,7 @@ def pitch_losses(
     f0_weight: float,
     voicing_weight: float,
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Losses ``f0`` and ``voicing`` against Praat's track, and their counts as in ``StepOutput``."""
+    """Losses ``f0`` and ``voicing`` against Praat's track, and the counts of ``StepOutput``."""
     f0 = f0_classification_loss(
         pitch.f0_logits,
         batch.f0_hz,

@@ -1,0 +1,292 @@
+"""The harmonic-plus-noise neural source-filter model with trainable sinc filters, hn-sinc-NSF.
+
+    mel ─▶ PitchPredictor ─▶ F0, voicing ─▶ sines ─▶ filter blocks ─▶ low-pass ─┐
+      └──▶ condition module ─▶ features, cut-off    noise ─▶ block ─▶ high-pass ─┴─▶ waveform
+
+After X. Wang, S. Takaki and J. Yamagishi, "Neural source-filter waveform models for statistical
+parametric speech synthesis", arXiv 1904.12088, §III (source, condition and filter modules of
+hn-NSF), and X. Wang and J. Yamagishi, "Neural harmonic-plus-noise waveform model with trainable
+maximum voice frequency", arXiv 1908.10256, §3 (the cut-off of the two filters that merge the
+branches is predicted: around 0.7 of Nyquist in voiced frames and 0.3 in unvoiced ones, ± 0.2).
+Sizes are the papers'; where they leave a size open (five layers in the noise branch, a factor of
+0.1 before a block's last layers) it is that of the authors' own implementation.
+
+What departs from them:
+
+- They are given F0. Here all that is known is the mel, so a pitch predictor is trained jointly and
+  decides F0 and voicing; the waveform's loss does not teach it.
+- F0, features and cut-off run in straight lines between frames. They are repeated there, and
+  smoothed by moving averages: with mel frames of 16 ms instead of 5 ms F0 would be a staircase.
+- The harmonics of the source fade out below Nyquist, where the papers let them fold back, and
+  phases do not drift. The two filters are centred; there they are 15 samples late.
+- Training segments are about a second long, not whole utterances, and begin from silence.
+"""
+
+from typing import Literal, Self
+
+import torch
+from jaxtyping import Float
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from vocoder.config import Config
+from vocoder.dsp.fir import filter_samples, sinc_high_pass, sinc_low_pass
+from vocoder.dsp.framing import boundary_values, interpolate_linear
+from vocoder.dsp.oscillators import TOP, boundary_phase, sample_phase, wrap
+from vocoder.features.mel import MelSpec
+from vocoder.features.pitch import validate_f0
+from vocoder.models.base import Generators, Vocoder, draw_normal, draw_uniform
+from vocoder.models.layers import MelInput
+from vocoder.models.padding import pad_silence
+from vocoder.models.pitch_predictor import PitchEstimate, PitchPredictor, PitchPredictorConfig
+
+F0_SCALE_HZ = 200.0
+"""What F0 is divided by where it enters the network, 0 in unvoiced frames."""
+
+
+class NSFConfig(Config):
+    """Sizes of the three modules.
+
+    ``blocks`` filter blocks of ``layers`` dilated convolutions each shape the harmonic branch, one
+    block of ``noise_layers`` the noise branch. ``harmonics`` counts the fundamental too.
+    ``trainable_cutoff: false`` leaves the cut-off to voicing alone, as in hn-NSF.
+    """
+
+    name: Literal["nsf"] = "nsf"
+    channels: int = Field(64, ge=4, multiple_of=4)
+    blocks: int = Field(5, ge=1)
+    layers: int = Field(10, ge=1)
+    noise_layers: int = Field(5, ge=1)
+    kernel_size: int = Field(3, ge=2)
+    condition_channels: int = Field(64, ge=2, multiple_of=2)
+    condition_kernel_size: int = Field(3, ge=1)
+    harmonics: int = Field(8, ge=1)
+    sine_amplitude: float = Field(0.1, gt=0)
+    noise_deviation: float = Field(0.003, ge=0)
+    sinc_taps: int = Field(31, ge=3)
+    trainable_cutoff: bool = True
+    pitch: PitchPredictorConfig = PitchPredictorConfig()
+
+    @model_validator(mode="after")
+    def _filters_have_a_middle(self) -> Self:
+        for name in ("sinc_taps", "condition_kernel_size"):
+            if getattr(self, name) % 2 == 0:
+                raise ValueError(f"{name} {getattr(self, name)} is even: choose an odd number")
+        return self
+
+
+class _FilterBlock(nn.Module):
+    """A signal through dilated causal convolutions with residuals, and added to itself.
+
+    ``h ← h + tanh(conv h) + c`` layer by layer, the dilation doubling, c the features; then
+    ``x + tanh(b tanh(a · 0.1 h))``. No biases, as in the authors' implementation.
+    """
+
+    def __init__(self, config: NSFConfig, layers: int) -> None:
+        super().__init__()
+        channels, self.kernel_size = config.channels, config.kernel_size
+        self.expand = nn.Conv1d(1, channels, 1, bias=False)
+        self.layers = nn.ModuleList(
+            nn.Conv1d(channels, channels, self.kernel_size, dilation=2**layer, bias=False)
+            for layer in range(layers)
+        )
+        self.compress = nn.Conv1d(channels, channels // 4, 1, bias=False)
+        self.output = nn.Conv1d(channels // 4, 1, 1, bias=False)
+
+    def forward(
+        self, signal: Float[Tensor, "batch 1 samples"], features: Float[Tensor, "batch c samples"]
+    ) -> Float[Tensor, "batch 1 samples"]:
+        hidden = torch.tanh(self.expand(signal))
+        for index, layer in enumerate(self.layers):
+            past = pad(hidden, ((self.kernel_size - 1) * 2**index, 0))
+            hidden = hidden + torch.tanh(layer(past)) + features
+        hidden = torch.tanh(self.compress(0.1 * hidden))
+        return signal + torch.tanh(self.output(hidden))
+
+
+class NSF(Vocoder):
+    """Mel in, waveform out. The condition module's two-way LSTM reads the whole utterance."""
+
+    def __init__(self, config: NSFConfig, spec: MelSpec) -> None:
+        super().__init__(spec)
+        self.config = config
+        self.mel_input = MelInput(spec)
+        self.pitch_predictor = PitchPredictor(config.pitch, spec.n_mels)
+        self.context = self.pitch_predictor.context
+        hidden = config.condition_channels
+        self.recurrent = nn.LSTM(spec.n_mels + 1, hidden // 2, batch_first=True, bidirectional=True)
+        kernel = config.condition_kernel_size
+        # One channel more or less: the last is F0, and the cut-off has one of its own.
+        outputs = config.channels - 1 + config.trainable_cutoff
+        self.condition = nn.Conv1d(hidden, outputs, kernel, padding=kernel // 2)
+        self.merge = nn.Linear(config.harmonics, 1)
+        self.harmonic_blocks = nn.ModuleList(
+            _FilterBlock(config, config.layers) for _ in range(config.blocks)
+        )
+        self.noise_block = _FilterBlock(config, config.noise_layers)
+
+    @property
+    def receptive_field(self) -> int:
+        """Samples before its own that the filter blocks see."""
+        config = self.config
+        return config.blocks * (2**config.layers - 1) * (config.kernel_size - 1)
+
+    def estimate_pitch(self, mel: Float[Tensor, "batch n_mels padded_frames"]) -> PitchEstimate:
+        """F0 and voicing from a mel that carries the model's context."""
+        return self.pitch_predictor(self.mel_input(mel).transpose(1, 2))
+
+    def predict_pitch(self, mel: Float[Tensor, "batch n_mels frames"]) -> PitchEstimate:
+        return self.estimate_pitch(pad_silence(mel, self.spec, self.context))
+
+    def draw(
+        self, items: int, samples: int, generator: Generators, like: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """First phases of the harmonics (items, harmonics), in cycles, that of the fundamental
+        zero, and white noise (items, harmonics + 1, samples), the last row for the noise branch."""
+        phases = draw_uniform((items, self.config.harmonics), generator, like)
+        phases = torch.cat([torch.zeros_like(phases[:, :1]), phases[:, 1:]], dim=1)
+        return phases, draw_normal((items, self.config.harmonics + 1, samples), generator, like)
+
+    def features(
+        self,
+        mel: Float[Tensor, "batch n_mels frames"],
+        f0_hz: Float[Tensor, "batch frames"],
+        voicing: Float[Tensor, "batch frames"],
+    ) -> tuple[Float[Tensor, "batch frames c"], Float[Tensor, "batch frames"]]:
+        """The condition module: features of the filter blocks, F0 the last of them, and the cut-off
+        frequency as a share of Nyquist, 0.5 to 0.9 in voiced frames and 0.1 to 0.5 elsewhere."""
+        voiced = (voicing > 0.5).to(mel.dtype)
+        scaled_f0 = (voiced * f0_hz / F0_SCALE_HZ)[:, :, None]
+        x = torch.cat([self.mel_input(mel).transpose(1, 2), scaled_f0], dim=2)
+        x = torch.tanh(self.condition(self.recurrent(x)[0].transpose(1, 2))).transpose(1, 2)
+        cutoff = 0.3 + 0.4 * voiced
+        if self.config.trainable_cutoff:
+            cutoff = cutoff + 0.2 * x[:, :, -1]
+            x = x[:, :, :-1]
+        return torch.cat([x, scaled_f0], dim=2), cutoff
+
+    def source(
+        self,
+        f0_hz: Float[Tensor, "batch frames"],
+        voicing: Float[Tensor, "batch frames"],
+        phases: Float[Tensor, "batch harmonics"],
+        noise: Float[Tensor, "batch rows samples"],
+    ) -> Float[Tensor, "batch harmonics samples"]:
+        """The sines: ``α sin 2π(kφ + φ_k) + n`` where there is voice, and ``n α / (3σ)`` elsewhere,
+        n normal of deviation σ (arXiv 1904.12088, eq. 5 and 6)."""
+        config, hop, offset = self.config, self.spec.hop_length, self.spec.center_offset
+        f0 = boundary_values(f0_hz, hop, offset)
+        phase = sample_phase(boundary_phase(f0, self.sample_rate, hop), f0, self.sample_rate, hop)
+        voiced = self._at_samples((voicing > 0.5).to(f0_hz.dtype)[:, :, None])
+        order = torch.arange(1, config.harmonics + 1, dtype=phase.dtype, device=phase.device)
+        cycles = wrap(order[:, None] * phase[:, None] + phases[:, :, None])
+        top = TOP * 0.5 * self.sample_rate / interpolate_linear(f0, hop)[:, None]
+        sines = (top - order[:, None]).clamp(0, 1) * torch.sin(2 * torch.pi * cycles)
+        deviation = torch.lerp(
+            torch.full_like(voiced, config.sine_amplitude / 3),
+            torch.full_like(voiced, config.noise_deviation),
+            voiced,
+        )
+        return config.sine_amplitude * voiced * sines + deviation * noise[:, : config.harmonics]
+
+    def synthesise(
+        self,
+        mel: Float[Tensor, "batch n_mels frames"],
+        f0_hz: Float[Tensor, "batch frames"],
+        voicing: Float[Tensor, "batch frames"],
+        phases: Float[Tensor, "batch harmonics"],
+        noise: Float[Tensor, "batch rows samples"],
+        *,
+        chunk_frames: int | None = None,
+    ) -> Float[Tensor, "batch samples"]:
+        """Waveform for a mel without context and what :meth:`draw` gave.
+
+        The filter blocks run on ``chunk_frames`` frames at a time, and on what they see before them
+        once more, in bounded memory; None for all at once, to the same samples.
+        """
+        features, cutoff = (x.to(f0_hz.dtype) for x in self.features(mel, f0_hz, voicing))
+        # Eight bits of mantissa are enough for what decides, but not for what sounds.
+        with torch.autocast(mel.device.type, enabled=False):
+            return self._waveform(features, cutoff, f0_hz, voicing, phases, noise, chunk_frames)
+
+    def _waveform(
+        self,
+        features: Float[Tensor, "batch frames c"],
+        cutoff: Float[Tensor, "batch frames"],
+        f0_hz: Float[Tensor, "batch frames"],
+        voicing: Float[Tensor, "batch frames"],
+        phases: Float[Tensor, "batch harmonics"],
+        noise: Float[Tensor, "batch rows samples"],
+        chunk_frames: int | None,
+    ) -> Float[Tensor, "batch samples"]:
+        """Source and filters of :meth:`synthesise`."""
+        sines = self.source(f0_hz, voicing, phases, noise)
+        harmonic = torch.tanh(self.merge(sines.transpose(1, 2))).transpose(1, 2)
+        breath = self.config.sine_amplitude / 3 * noise[:, self.config.harmonics :]
+        n_frames, hop = f0_hz.shape[1], self.spec.hop_length
+        # One frame more on either side for the filters and for interpolation.
+        history = -(-self.receptive_field // hop) + 1
+        pieces = []
+        for start in range(0, n_frames, chunk_frames or n_frames):
+            stop = min(start + (chunk_frames or n_frames), n_frames)
+            first, last = max(start - history, 0), min(stop + 1, n_frames)
+            span = slice(first * hop, last * hop)
+            # Frames beside the span, so that lines run on to where they would have gone.
+            left, right = max(first - 1, 0), min(last + 1, n_frames)
+            within = slice((first - left) * hop, (last - left) * hop)
+            piece = self._filtered(
+                harmonic[:, :, span],
+                breath[:, :, span],
+                self._at_samples(features[:, left:right])[:, :, within],
+                self._at_samples(cutoff[:, left:right, None])[:, 0, within],
+            )
+            pieces.append(piece[:, (start - first) * hop : (stop - first) * hop])
+        return torch.cat(pieces, dim=1)
+
+    def _filtered(
+        self, harmonic: Tensor, breath: Tensor, features: Tensor, cutoff: Tensor
+    ) -> Float[Tensor, "batch samples"]:
+        """Both branches through their blocks and their halves of the spectrum."""
+        for block in self.harmonic_blocks:
+            harmonic = block(harmonic, features)
+        breath = self.noise_block(breath, features)
+        low = sinc_low_pass(cutoff, self.config.sinc_taps)
+        high = sinc_high_pass(cutoff, self.config.sinc_taps)
+        return filter_samples(harmonic[:, 0], low) + filter_samples(breath[:, 0], high)
+
+    def _at_samples(
+        self, values: Float[Tensor, "batch frames c"]
+    ) -> Float[Tensor, "batch c samples"]:
+        """Straight lines between the frames' centres."""
+        hop, offset = self.spec.hop_length, self.spec.center_offset
+        rows = values.transpose(1, 2).flatten(0, 1)
+        lines = interpolate_linear(boundary_values(rows, hop, offset), hop)
+        return lines.unflatten(0, (values.shape[0], values.shape[2]))
+
+    def forward(
+        self,
+        mel: Float[Tensor, "batch n_mels frames"],
+        *,
+        generator: Generators = None,
+        f0_scale: float = 1.0,
+        chunk_frames: int = 640,
+    ) -> Float[Tensor, "batch samples"]:
+        """Waveform of ``frames * hop_length`` samples, in bounded memory but for the source.
+
+        Args:
+            mel: of this model's ``spec``.
+            generator: of phases and noise.
+            f0_scale: factor on F0.
+            chunk_frames: frames filtered at a time; the signal does not depend on it.
+
+        Raises:
+            MelError: a wrong number of bins or a value that is not finite.
+            PitchError: ``f0_scale`` takes F0 out of range.
+        """
+        self.spec.check(mel)
+        pitch = self.predict_pitch(mel)
+        f0_hz = pitch.f0_hz * f0_scale
+        validate_f0(f0_hz, self.sample_rate)
+        drawn = self.draw(mel.shape[0], mel.shape[2] * self.spec.hop_length, generator, mel)
+        return self.synthesise(mel, f0_hz, pitch.voicing, *drawn, chunk_frames=chunk_frames)

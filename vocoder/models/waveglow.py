@@ -1,0 +1,261 @@
+"""WaveGlow: affine coupling layers and invertible 1x1 convolutions over squeezed samples.
+
+    waveform ─▶ groups of 8 samples ─▶ 12 × (1x1 convolution ─▶ affine coupling) ─▶ z, log|det J|
+                                        └─ two channels leave as z after every fourth
+
+Source: R. Prenger, R. Valle and B. Catanzaro, "WaveGlow: A Flow-based Generative Network for Speech
+Synthesis", arXiv 1811.00002. Taken from there: groups of 8 samples as channels; 12 steps of flow,
+each an invertible 1x1 convolution (§2.2, eq. 9) and an affine coupling (§2.1, eq. 5 to 8) whose
+network is a non-causal WaveNet of 8 layers, kernel 3, dilations 1, 2, …, 128; two channels put out
+early after every fourth step (§2.3); the mel upsampled by a transposed convolution four hops wide.
+The 256 channels are those of the authors' code and of the 87.9 M parameters by which the model is
+known (the paper tells of 512 residual and 256 skip channels).
+
+WaveFlow's paper (arXiv 1912.01219) calls this model a special case of its own, of two groups of
+rows that are mixed between flows; the networks differ all the same (1-D over stacked samples here,
+2-D there), hence a file of its own. Departing from the paper: the upsampled mel is cropped at both
+ends alike, so that a sample sees two frames before and after its own (the authors' code crops at
+the end only: a sample sees three frames before); the mel enters through `MelInput`, the log floor
+stands beyond its ends, and training segments bring two frames of context at either end.
+"""
+
+from typing import Literal, Self, cast
+
+import torch
+from jaxtyping import Float
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+from torch.nn.utils.parametrizations import weight_norm
+
+from vocoder.config import Config
+from vocoder.errors import MelError
+from vocoder.features.mel import MelSpec
+from vocoder.models.base import Generators, Vocoder, draw_normal
+from vocoder.models.layers import MelInput
+from vocoder.models.padding import pad_silence
+
+CONTEXT_FRAMES = 2
+WINDOW_HOPS = 4
+"""Length of the upsampling kernel, in hops."""
+
+
+class WaveGlowConfig(Config):
+    """Size of the flow; the defaults are the authors' model of 87.9 M parameters.
+
+    ``group``: samples squeezed into one column. ``early_every`` and ``early_channels``: so many
+    channels leave after every so many steps. ``temperature``: standard deviation of the noise that
+    speech is made of: the paper trains for √0.5 and synthesises with 0.6.
+    """
+
+    name: Literal["waveglow"] = "waveglow"
+    group: int = Field(8, ge=2, multiple_of=2)
+    flows: int = Field(12, ge=1)
+    early_every: int = Field(4, ge=1)
+    early_channels: int = Field(2, ge=2, multiple_of=2)
+    channels: int = Field(256, ge=1)
+    layers: int = Field(8, ge=1)
+    kernel: int = Field(3, ge=3)
+    temperature: float = Field(0.6, ge=0)
+
+    @model_validator(mode="after")
+    def _channels_are_left(self) -> Self:
+        if self.kernel % 2 == 0:
+            raise ValueError(f"kernel {self.kernel} has no middle: give an odd one")
+        if self.widths[-1] < 2:
+            raise ValueError(
+                f"early_channels {self.early_channels} after every {self.early_every} of "
+                f"{self.flows} flows leave nothing of group {self.group}: put out fewer, or later"
+            )
+        return self
+
+    @property
+    def widths(self) -> list[int]:
+        """Channels that each step of flow works on."""
+        return [
+            self.group - self.early_channels * (index // self.early_every)
+            for index in range(self.flows)
+        ]
+
+    @property
+    def column_reach(self) -> int:
+        """Columns on either side that one step of flow looks at."""
+        return (self.kernel // 2) * (2**self.layers - 1)
+
+
+class InvertibleConvolution(nn.Module):
+    """Mixes the channels of a column by a square matrix W, which begins as a rotation.
+
+    ``ln |det J| = columns * ln |det W|`` (eq. 10).
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        rotation = torch.linalg.qr(torch.randn(channels, channels)).Q
+        if torch.linalg.det(rotation) < 0:
+            rotation[:, 0] *= -1
+        # In rows, as files of weights have it.
+        self.weight = nn.Parameter(rotation.contiguous())
+
+    def forward(
+        self, x: Float[Tensor, "batch c columns"]
+    ) -> tuple[Float[Tensor, "batch c columns"], Float[Tensor, ""]]:
+        # Eight bits of mantissa would be no inverse of anything.
+        with torch.autocast(x.device.type, enabled=False):
+            return self.weight @ x, x.shape[2] * torch.linalg.slogdet(self.weight).logabsdet
+
+    def inverse(self, z: Float[Tensor, "batch c columns"]) -> Float[Tensor, "batch c columns"]:
+        """``W⁻¹ z``."""
+        return torch.linalg.inv(self.weight) @ z
+
+
+class CouplingNetwork(nn.Module):
+    """The non-causal WaveNet that reads scale and shift off one half of the channels."""
+
+    def __init__(self, config: WaveGlowConfig, half: int, conditions: int) -> None:
+        super().__init__()
+        channels, kernel = config.channels, config.kernel
+        outputs = [2 * channels] * (config.layers - 1) + [channels]
+        self.input = weight_norm(nn.Conv1d(half, channels, 1))
+        self.condition = weight_norm(nn.Conv1d(conditions, 2 * channels * config.layers, 1))
+        self.layers = nn.ModuleList(
+            weight_norm(
+                nn.Conv1d(
+                    channels,
+                    2 * channels,
+                    kernel,
+                    dilation=2**index,
+                    padding=2**index * (kernel // 2),
+                )
+            )
+            for index in range(config.layers)
+        )
+        self.outputs = nn.ModuleList(weight_norm(nn.Conv1d(channels, n, 1)) for n in outputs)
+        self.end = nn.Conv1d(channels, 2 * half, 1)
+        nn.init.zeros_(self.end.weight)
+        nn.init.zeros_(self.end.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """Log scale and shift, each of the shape of ``x``, (batch, half, columns)."""
+        hidden = self.input(x)
+        total = torch.zeros_like(hidden)
+        conditions = self.condition(condition).chunk(len(self.layers), dim=1)
+        for layer, project, here in zip(self.layers, self.outputs, conditions, strict=True):
+            content, gate = (layer(hidden) + here).chunk(2, dim=1)
+            output = project(torch.tanh(content) * torch.sigmoid(gate))
+            # The last layer has nothing to hand on.
+            if output.shape[1] > hidden.shape[1]:
+                residual, output = output.chunk(2, dim=1)
+                hidden = hidden + residual
+            total = total + output
+        # Of scale and shift eight bits of mantissa would be too few.
+        with torch.autocast(total.device.type, enabled=False):
+            end = self.end(total.to(self.end.weight.dtype))
+        shift, log_scale = end.chunk(2, dim=1)
+        return log_scale, shift
+
+
+class WaveGlow(Vocoder):
+    """Waveform to noise with the exact likelihood in training, noise to waveform in use.
+
+    Both ways are parallel over all samples. A sample depends on ``lookahead_frames`` frames after
+    its own.
+    """
+
+    context = (CONTEXT_FRAMES, CONTEXT_FRAMES)
+
+    def __init__(self, config: WaveGlowConfig, spec: MelSpec) -> None:
+        super().__init__(spec)
+        self.config = config
+        hop, group = spec.hop_length, config.group
+        if hop % group:
+            raise MelError(
+                f"waveglow: hop_length {hop} is no multiple of a group of {group} samples: give "
+                "an even divisor of the hop as group"
+            )
+        self.mel_input = MelInput(spec)
+        self.upsample = nn.ConvTranspose1d(spec.n_mels, spec.n_mels, WINDOW_HOPS * hop, hop)
+        self.mixers = nn.ModuleList(InvertibleConvolution(width) for width in config.widths)
+        self.couplings = nn.ModuleList(
+            CouplingNetwork(config, width // 2, spec.n_mels * group) for width in config.widths
+        )
+        columns = config.flows * config.column_reach + 1
+        self.lookahead_frames = -(-columns * group // hop) + CONTEXT_FRAMES
+
+    def encode(
+        self,
+        waveform: Float[Tensor, "batch samples"],
+        mel: Float[Tensor, "batch n_mels padded_frames"],
+    ) -> tuple[Float[Tensor, "batch samples"], Float[Tensor, " batch"]]:
+        """Noise z of a waveform and ``ln |det ∂z/∂waveform|``, in one parallel pass.
+
+        Args:
+            mel: its mel, with ``context`` frames more at either end.
+        """
+        condition = self._condition(mel)
+        x = self._squeeze(waveform[:, None])
+        log_determinant = waveform.new_zeros(waveform.shape[0])
+        early = []
+        for index, (mixer, coupling) in enumerate(zip(self.mixers, self.couplings, strict=True)):
+            if leaving := self._leaving(index):
+                early.append(x[:, :leaving])
+                x = x[:, leaving:]
+            x, log_volume = mixer(x)
+            kept, changed = x.chunk(2, dim=1)
+            log_scale, shift = coupling(kept, condition)
+            x = torch.cat([kept, torch.exp(log_scale) * changed + shift], dim=1)
+            log_determinant = log_determinant + log_volume + log_scale.sum(dim=(1, 2))
+        return self._unsqueeze(torch.cat([*early, x], dim=1)), log_determinant
+
+    def decode(
+        self, z: Float[Tensor, "batch samples"], mel: Float[Tensor, "batch n_mels padded_frames"]
+    ) -> Float[Tensor, "batch samples"]:
+        """The waveform whose noise is ``z``: the inverse of :meth:`encode`."""
+        condition = self._condition(mel)
+        squeezed = self._squeeze(z[:, None])
+        begin = self.config.group - self.config.widths[-1]
+        x = squeezed[:, begin:]
+        with parametrize.cached():
+            for index in reversed(range(self.config.flows)):
+                kept, changed = x.chunk(2, dim=1)
+                log_scale, shift = self.couplings[index](kept, condition)
+                x = torch.cat([kept, (changed - shift) * torch.exp(-log_scale)], dim=1)
+                x = cast(InvertibleConvolution, self.mixers[index]).inverse(x)
+                if leaving := self._leaving(index):
+                    x = torch.cat([squeezed[:, begin - leaving : begin], x], dim=1)
+                    begin -= leaving
+        return self._unsqueeze(x)
+
+    def forward(
+        self,
+        mel: Float[Tensor, "batch n_mels frames"],
+        *,
+        generator: Generators = None,
+        temperature: float | None = None,
+    ) -> Float[Tensor, "batch samples"]:
+        """Waveform for a mel; ``temperature`` in place of the config's."""
+        self.spec.check(mel)
+        chosen = self.config.temperature if temperature is None else temperature
+        shape = (mel.shape[0], mel.shape[2] * self.spec.hop_length)
+        z = chosen * draw_normal(shape, generator, mel)
+        return self.decode(z, pad_silence(mel, self.spec, self.context))
+
+    def _leaving(self, index: int) -> int:
+        """Channels that leave as noise before a step of flow."""
+        widths = self.config.widths
+        return widths[index - 1] - widths[index] if index else 0
+
+    def _condition(self, mel: Tensor) -> Float[Tensor, "batch bands columns"]:
+        hop = self.spec.hop_length
+        upsampled = self.upsample(self.mel_input(mel))
+        # In the middle of what the kernel's four hops overlap.
+        edge = CONTEXT_FRAMES * hop + (WINDOW_HOPS - 1) * hop // 2
+        length = (mel.shape[2] - 2 * CONTEXT_FRAMES) * hop
+        return self._squeeze(upsampled[:, :, edge : edge + length])
+
+    def _squeeze(self, x: Float[Tensor, "batch c samples"]) -> Tensor:
+        """Samples of a group as channels, (batch, c * group, columns)."""
+        return x.unflatten(2, (-1, self.config.group)).transpose(2, 3).flatten(1, 2)
+
+    def _unsqueeze(self, x: Float[Tensor, "batch group columns"]) -> Tensor:
+        return x.transpose(1, 2).flatten(1)

@@ -1,0 +1,53 @@
+"""What an autoregressive WaveNet is trained for: the likelihood of each sample given its past."""
+
+from typing import Literal
+
+from torch import Tensor
+
+from vocoder.config import Config
+from vocoder.data.segments import Batch
+from vocoder.dsp.companding import mu_law_encode, uniform_decode, uniform_encode
+from vocoder.losses.likelihood import categorical_nll, gaussian_nll, logistic_mixture_nll
+from vocoder.models.wavenet import WaveNet
+from vocoder.training.objectives.base import Objective, StepOutput, Streams
+
+LEVELS = 65536
+"""Of the amplitudes that the mixture of logistics gives probabilities to: 16 bits."""
+
+
+class LikelihoodConfig(Config):
+    """The negative log-likelihood has nothing to choose; the model's output decides its form."""
+
+    objective: Literal["likelihood"] = "likelihood"
+
+
+class LikelihoodObjective(Objective):
+    """Mean of ``-ln p(x[t] | x[<t], mel)``, in nats a sample.
+
+    "mulaw" scores the classes of the waveform. "mol" scores its nearest 16-bit levels, which the
+    model also gets as its past. "gaussian" scores the amplitudes as they are, by a density whose
+    scale the model's floor keeps from collapsing in digital silence.
+    """
+
+    model: WaveNet
+
+    def __init__(self, model: WaveNet, config: LikelihoodConfig) -> None:
+        super().__init__()
+        self.model, self.config = model, config
+
+    def draw(self, items: int, samples: int, streams: Streams) -> tuple[Tensor, ...]:
+        return ()
+
+    def forward(self, batch: Batch) -> StepOutput:
+        """Loss ``likelihood`` of one batch."""
+        waveform, config = batch.waveform, self.model.config
+        if config.output == "mol":
+            waveform = uniform_decode(uniform_encode(waveform, LEVELS), LEVELS, waveform.dtype)
+        parameters = self.model.predict(waveform, batch.mel)
+        if config.output == "mulaw":
+            losses = categorical_nll(parameters, mu_law_encode(waveform, config.classes))
+        elif config.output == "mol":
+            losses = logistic_mixture_nll(parameters, waveform, LEVELS, config.log_scale_floor)
+        else:
+            losses = gaussian_nll(parameters, waveform, config.log_scale_floor)
+        return StepOutput({"likelihood": losses.mean()})
