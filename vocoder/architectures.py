@@ -94,10 +94,10 @@ ARCHITECTURES = {
     "waveflow": Architecture(WaveFlowConfig, WaveFlow, *_FLOW, "arXiv 1912.01219", "hifigan_22k"),
     "waveglow": Architecture(WaveGlowConfig, WaveGlow, *_FLOW, "arXiv 1811.00002", "hifigan_22k"),
     "nsf": Architecture(
-        NSFConfig, NSF, NSFLossConfig, NSFObjective, "arXiv 1904.12088, 1908.10256", "speecht5_16k"
+        NSFConfig, NSF, NSFLossConfig, NSFObjective, "arXiv 1904.12088, 1908.10256", "hifigan_22k"
     ),
     "ddsp": Architecture(
-        DDSPConfig, DDSP, DDSPLossConfig, DDSPObjective, "arXiv 2001.04643", "speecht5_16k"
+        DDSPConfig, DDSP, DDSPLossConfig, DDSPObjective, "arXiv 2001.04643", "hifigan_22k"
     ),
     "hifigan": Architecture(HiFiGANConfig, HiFiGAN, *_WAVEFORM, "arXiv 2010.05646", "hifigan_22k"),
     "istftnet": Architecture(

@@ -1,0 +1,123 @@
+"""The table of architectures, the recipes of the baselines, and that every one of them runs."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate.state import AcceleratorState
+
+from tests.training.tiny import MANIFEST, ROOT, quiet
+from vocoder.architectures import ARCHITECTURES
+from vocoder.data.audio import read_audio
+from vocoder.errors import RecipeError
+from vocoder.features.mel import PRESETS
+from vocoder.models.base import Vocoder
+from vocoder.pretrained import load
+from vocoder.recipes import dump_recipe, load_recipe
+from vocoder.resynthesis import resynthesise
+from vocoder.runs import train
+
+pytest_plugins = ["tests.training.fixtures"]
+
+RECIPES = ROOT / "recipes" / "baselines"
+PAPERS = sorted(path for path in RECIPES.glob("*.yaml") if path.stem != "ljspeech")
+BUDGET = sorted(path for path in (RECIPES / "budget").glob("*.yaml") if path.stem != "common")
+FIRST = {"hifigan": "hifigan_v1"}
+"""Recipes of the variant that a config's defaults follow, where they are not named alike."""
+STUDENT, TEACHER = "parallel_wavenet", "wavenet_gaussian"
+
+LITTLE = (
+    f"data.manifests=[{MANIFEST}]",
+    "data.batch_size=1",
+    "data.segment_frames=8",
+    "training.budget_minutes=null",
+    "training.steps=2",
+    "training.threads=1",
+    "training.snapshots=[0.5]",
+)
+"""Overrides that leave everything as it is but the time that it takes."""
+
+
+def by_stem(paths: list[Path]):
+    return pytest.mark.parametrize("path", paths, ids=lambda path: path.stem)
+
+
+@pytest.mark.parametrize("name", sorted(set(ARCHITECTURES) - {"source_filter"}))
+def test_defaults_are_the_paper_s(name: str):
+    recipe = load_recipe(RECIPES / f"{FIRST.get(name, name)}.yaml")
+    row = ARCHITECTURES[name]
+    assert recipe.model == row.config()
+    assert recipe.mel == PRESETS[row.mel]
+
+
+@by_stem(PAPERS + BUDGET)
+def test_recipes_read_back_as_they_were(path: Path, tmp_path: Path):
+    recipe = load_recipe(path)
+    (tmp_path / "resolved.yaml").write_text(dump_recipe(recipe))
+    assert load_recipe(tmp_path / "resolved.yaml") == recipe
+
+
+@by_stem(BUDGET)
+def test_the_budget_s_recipes_differ_in_what_they_may(path: Path):
+    recipe, ours = load_recipe(path), load_recipe(ROOT / "recipes/source_filter/budget.yaml")
+    assert (recipe.mel, recipe.pitch) == (ours.mel, ours.pitch)
+    free = {"batch_size": 1, "segment_frames": 8}
+    assert recipe.data.model_copy(update=free) == ours.data.model_copy(update=free)
+    for name in ("threads", "ema_decay", "steps", "warmup_steps", "seed", "snapshots"):
+        assert getattr(recipe.training, name) == getattr(ours.training, name)
+    shared = 2 if path.stem in (STUDENT, TEACHER) else 1
+    assert recipe.training.budget_minutes == ours.training.budget_minutes / shared
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the teacher's recipe, of two steps."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    folder = tmp_path_factory.mktemp("teacher") / "run"
+    train(load_recipe(RECIPES / "budget" / f"{TEACHER}.yaml", LITTLE), folder, quiet())
+    return folder
+
+
+@by_stem(BUDGET)
+def test_every_budget_recipe_trains_and_speaks(
+    path: Path, teacher: Path, tmp_path: Path, fresh_accelerator: None
+):
+    overrides = [*LITTLE]
+    if path.stem == STUDENT:
+        overrides.append(f"loss.teacher={teacher}")
+    recipe = load_recipe(path, overrides)
+    start = recipe.build_model().state_dict()
+    train(recipe, tmp_path / "run", quiet())
+    model = load(tmp_path / "run")
+    assert model.state_dict().keys() == start.keys()
+    sound = read_audio(MANIFEST.parent / "wavs" / "test" / "ru_0806.wav").waveform[20000:23000]
+    output = resynthesise(model, sound)
+    assert output.shape == sound.shape
+    assert output.isfinite().all()
+    assert torch.equal(output, resynthesise(model, sound))
+    # What was kept half-way is a model too, and another one.
+    halfway = load(tmp_path / "run" / "snapshots" / "at-0500")
+    assert not _same(halfway, model)
+
+
+def test_a_teacher_of_another_mel_is_refused(
+    teacher: Path, tmp_path: Path, fresh_accelerator: None
+):
+    overrides = [*LITTLE, f"loss.teacher={teacher}", "mel=hifigan_22k"]
+    recipe = load_recipe(RECIPES / "budget" / f"{STUDENT}.yaml", overrides)
+    with pytest.raises(RecipeError, match=r"loss\.teacher: .* was trained on mel"):
+        train(recipe, tmp_path / "run", quiet())
+
+
+def test_a_model_and_another_one_s_objective_are_refused(tmp_path: Path):
+    with pytest.raises(RecipeError, match="model vocos is trained for 'waveform', not 'flow'"):
+        load_recipe(RECIPES / "budget" / "vocos.yaml", ["loss={objective: flow}"])
+    with pytest.raises(RecipeError, match=r"model\.name: no 'vokos'; did you mean vocos"):
+        load_recipe(RECIPES / "budget" / "vocos.yaml", ["model.name=vokos"])
+    with pytest.raises(RecipeError, match="gives no waveforms to judge"):
+        load_recipe(RECIPES / "budget" / "waveflow.yaml", ["adversarial={start_step: 0}"])
+
+
+def _same(one: Vocoder, other: Vocoder) -> bool:
+    pairs = zip(one.parameters(), other.parameters(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
