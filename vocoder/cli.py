@@ -287,16 +287,19 @@ def bench(
 ) -> None:
     """Real-time factor on one thread and on all, peak memory, parameters and MACs."""
     import os
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
 
-    from vocoder.evaluation.cost import measure_cost
-    from vocoder.pretrained import load
+    from vocoder.evaluation.cost import measure_cost, measure_memory
+    from vocoder.pretrained import Loaded
 
-    vocoder = load(model)
+    loaded = Loaded(model)
+    vocoder = loaded.vocoder
     mel = _noise_mel(vocoder, seconds)
     rows = []
     for threads in dict.fromkeys([1, os.cpu_count() or 1]):
-        cost = measure_cost(vocoder, mel, vocoder.sample_rate, threads, repeats, 2, threads == 1)
+        cost = measure_cost(vocoder, mel, vocoder.sample_rate, threads, repeats, 2, memory=False)
+        if threads == 1:
+            cost = replace(cost, memory=measure_memory(loaded, mel))
         rows.append(asdict(cost))
     if as_json:
         print(json.dumps({"model": model, "costs": rows}))

@@ -1,6 +1,10 @@
 """Loading vocoders by name or from a checkpoint."""
 
 from pathlib import Path
+from typing import cast
+
+from jaxtyping import Float
+from torch import Tensor
 
 from vocoder.errors import CheckpointError, RecipeError
 from vocoder.features.mel import PRESETS
@@ -55,6 +59,22 @@ def load(model: str | Path = "default") -> Vocoder:
             f"{vocoder.spec.fingerprint}; one of the two files is from another checkpoint"
         )
     return vocoder.eval().requires_grad_(False)
+
+
+class Loaded:
+    """A model by its name, as a function from mel to waveform that another process loads anew.
+
+    Modules with weight norm cannot be sent to other processes as they are.
+    """
+
+    def __init__(self, model: str | Path) -> None:
+        self.model, self.vocoder = model, load(model)
+
+    def __reduce__(self) -> tuple[type["Loaded"], tuple[str | Path]]:
+        return Loaded, (self.model,)
+
+    def __call__(self, mel: Float[Tensor, "batch n_mels frames"]) -> Tensor:
+        return cast(Tensor, self.vocoder(mel))
 
 
 def find_checkpoint(model: str | Path) -> Path:
