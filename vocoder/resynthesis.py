@@ -14,7 +14,6 @@ from vocoder.dsp.framing import fit_length
 from vocoder.errors import AudioError, VocoderError
 from vocoder.models.base import Vocoder
 from vocoder.models.lpc import LPCVocoder
-from vocoder.models.source_filter import SourceFilter
 from vocoder.models.waveform import WaveVocoder
 from vocoder.models.world import WorldVocoder
 
@@ -134,7 +133,7 @@ def _batch(
     started = time.perf_counter()
     try:
         waveforms = resynthesise_batch(
-            [audio.waveform for _, audio in batch], model, f0_scale, seed
+            model, [audio.waveform for _, audio in batch], f0_scale, seed
         )
     except VocoderError as error:
         if len(batch) > 1:  # one of them spoils it: the others go on without
@@ -164,12 +163,12 @@ def resynthesise(
     model: AnyVocoder, waveform: Tensor, f0_scale: float = 1.0, seed: int = 0
 ) -> Tensor:
     """Waveform (samples,) → mel → waveform of the same length."""
-    return resynthesise_batch([waveform], model, f0_scale, seed)[0]
+    return resynthesise_batch(model, [waveform], f0_scale, seed)[0]
 
 
 @torch.inference_mode()
 def resynthesise_batch(
-    waveforms: Sequence[Tensor], model: AnyVocoder, f0_scale: float = 1.0, seed: int = 0
+    model: AnyVocoder, waveforms: Sequence[Tensor], f0_scale: float = 1.0, seed: int = 0
 ) -> list[Tensor]:
     """Waveforms (samples,) → mels, padded with silence to the longest → waveforms as long.
 
@@ -182,7 +181,7 @@ def resynthesise_batch(
             for waveform in waveforms
         ]
     options = {}
-    if isinstance(model, SourceFilter):
+    if model.scales_f0:
         options["f0_scale"] = f0_scale
     elif f0_scale != 1.0:
         raise VocoderError(f"{type(model).__name__} has no F0 to scale; leave --f0-scale out")

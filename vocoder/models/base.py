@@ -26,6 +26,8 @@ class Vocoder(nn.Module):
     """Mel frames before and after a training segment that the model wants to see."""
     batched: bool = False
     """Whether a batch takes much less time than its items one by one, as in a loop over samples."""
+    scales_f0: bool = False
+    """Whether ``forward`` takes ``f0_scale``, a factor on F0."""
     lookahead_frames: int | None = None
     """Mel frames after its own that a sample may depend on; None where that is the whole rest."""
 

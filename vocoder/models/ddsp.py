@@ -95,6 +95,8 @@ class DDSP(Vocoder):
     """Mel in, waveform out. The GRU and the room carry the whole past, but nothing looks further
     ahead than ``lookahead_frames``."""
 
+    scales_f0 = True
+
     def __init__(self, config: DDSPConfig, spec: MelSpec) -> None:
         super().__init__(spec)
         if spec.hop_length % config.steps_per_frame:

@@ -108,6 +108,8 @@ class _FilterBlock(nn.Module):
 class NSF(Vocoder):
     """Mel in, waveform out. The condition module's two-way LSTM reads the whole utterance."""
 
+    scales_f0 = True
+
     def __init__(self, config: NSFConfig, spec: MelSpec) -> None:
         super().__init__(spec)
         self.config = config

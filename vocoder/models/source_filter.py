@@ -93,6 +93,8 @@ class SourceFilter(Vocoder):
     stands silence (the log floor), so padding a mel with the floor changes nothing before it.
     """
 
+    scales_f0 = True
+
     def __init__(self, config: SourceFilterConfig, spec: MelSpec) -> None:
         super().__init__(spec)
         if spec.hop_length % config.steps_per_frame:
