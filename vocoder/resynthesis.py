@@ -14,6 +14,7 @@ from vocoder.dsp.framing import fit_length
 from vocoder.errors import AudioError, VocoderError
 from vocoder.models.base import Vocoder
 from vocoder.models.lpc import LPCVocoder
+from vocoder.models.padding import pad_silence
 from vocoder.models.waveform import WaveVocoder
 from vocoder.models.world import WorldVocoder
 
@@ -185,12 +186,9 @@ def resynthesise_batch(
         options["f0_scale"] = f0_scale
     elif f0_scale != 1.0:
         raise VocoderError(f"{type(model).__name__} has no F0 to scale; leave --f0-scale out")
-    mels = [model.mel(waveform)[0] for waveform in waveforms]
-    frames = max(mel.shape[1] for mel in mels)
-    floor = torch.as_tensor(model.spec.log_floor, dtype=mels[0].dtype)
-    together = floor.expand(mels[0].shape[0])[None, :, None].repeat(len(mels), 1, frames)
-    for row, mel in zip(together, mels, strict=True):
-        row[:, : mel.shape[1]] = mel
+    mels = [model.mel(waveform) for waveform in waveforms]
+    frames = max(mel.shape[2] for mel in mels)
+    together = torch.cat([pad_silence(mel, model.spec, (0, frames - mel.shape[2])) for mel in mels])
     generators = [torch.Generator().manual_seed(seed) for _ in mels]
     output = model(together, generator=generators, **options)
     pairs = zip(output, waveforms, strict=True)

@@ -3,12 +3,14 @@
 import copy
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from torch.utils.tensorboard import SummaryWriter
 
 from vocoder.data.debian import cache_folder
 from vocoder.data.files import write_text
@@ -19,7 +21,8 @@ from vocoder.models.base import Vocoder
 from vocoder.pretrained import find_checkpoint, load
 from vocoder.recipes import Recipe, difference, dump_recipe, load_recipe
 from vocoder.training.checkpoint import MODEL, latest_checkpoint, load_weights
-from vocoder.training.losslog import StepReport
+from vocoder.training.losslog import StepReport, log_step
+from vocoder.training.objectives.base import Objective
 from vocoder.training.objectives.source_filter import LossConfig
 from vocoder.training.trainer import Trainer
 from vocoder.training.validation import Validator
@@ -38,12 +41,8 @@ def train(recipe: Recipe, run_folder: Path, console: Console | None = None) -> d
         TrainingError: a loss or gradient that is not finite.
     """
     console = console or Console()
-    text = dump_recipe(recipe)
-    _claim(run_folder, recipe, text)
-    mixed = {"float32": "no", "bfloat16": "bf16"}[recipe.training.precision]
-    # Without CUDA accelerate would take MPS, which has no float64, or leave torchrun's processes
-    # unconnected.
-    accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=mixed)
+    _claim(run_folder, recipe)
+    accelerator = make_accelerator(recipe)
     torch.set_num_threads(recipe.training.threads)  # accelerate may have chosen otherwise
     torch.manual_seed(recipe.training.seed)
     model = recipe.build_model()
@@ -60,29 +59,17 @@ def train(recipe: Recipe, run_folder: Path, console: Console | None = None) -> d
             for split in ("train", "valid")
             if split == "train" or validated
         }
-    sources = {
-        split: SegmentSource(found, recipe.data, recipe.mel, model.context, recipe.training.seed)
-        for split, found in recordings.items()
-    }
-    trainer = Trainer(
-        model,
-        objective,
-        sources["train"],
-        recipe.adversarial,
-        recipe.training,
-        run_folder,
-        text,
-        accelerator,
-    )
+    trainer = build_trainer(recipe, objective, recordings["train"], run_folder, accelerator)
     resumed = trainer.resume()
     scores: dict[str, float] = {}
-    validator = None
+    board = validator = None
     if accelerator.is_main_process:
         console.print(_opening(trainer, recordings, resumed), soft_wrap=True)
-    if heard is not None:
+        board = SummaryWriter(str(run_folder / "tensorboard"), purge_step=trainer.step)
+    if heard is not None and board is not None:
         loss = recipe.loss.spectral if isinstance(recipe.loss, LossConfig) else SpectralLossConfig()
-        board = run_folder / "tensorboard"
-        validator = Validator(heard, sources["valid"], loss, board, trainer.step)
+        source = segment_source(recipe, heard.model, recordings["valid"])
+        validator = Validator(heard, source, loss, board)
 
     with _progress(console, accelerator.is_main_process) as progress:
         # A run with a budget is measured in its seconds, another in its steps.
@@ -95,8 +82,8 @@ def train(recipe: Recipe, run_folder: Path, console: Console | None = None) -> d
             speed.add(report.audio_seconds)
             done = report.step + 1 if budget is None else round(trainer.spent_s)
             progress.update(task, completed=done, description=describe(report, speed.value))
-            if validator is not None and report.step % recipe.training.log_every == 0:
-                validator.log_step(report)
+            if board is not None and report.step % recipe.training.log_every == 0:
+                log_step(board, report)
 
         def validate(step: int, weights: dict[str, torch.Tensor]) -> dict[str, float]:
             assert validator is not None
@@ -106,7 +93,44 @@ def train(recipe: Recipe, run_folder: Path, console: Console | None = None) -> d
             return dict(scores)
 
         trainer.run(on_step, validate)
+    if board is not None:
+        board.close()
     return scores
+
+
+def make_accelerator(recipe: Recipe) -> Accelerator:
+    """The device and the precision of a recipe; accelerate keeps the first one's precision for the
+    whole process and refuses another."""
+    mixed = {"float32": "no", "bfloat16": "bf16"}[recipe.training.precision]
+    # Without CUDA accelerate would take MPS, which has no float64, or leave torchrun's processes
+    # unconnected.
+    return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=mixed)
+
+
+def segment_source(
+    recipe: Recipe, model: Vocoder, recordings: Sequence[Recording]
+) -> SegmentSource:
+    """Segments of these recordings, cut as a recipe says, with the context its model wants."""
+    return SegmentSource(recordings, recipe.data, recipe.mel, model.context, recipe.training.seed)
+
+
+def build_trainer(
+    recipe: Recipe,
+    objective: Objective,
+    recordings: Sequence[Recording],
+    run_folder: Path,
+    accelerator: Accelerator,
+) -> Trainer:
+    """The trainer of a recipe on these recordings; ``objective`` is the recipe's own."""
+    return Trainer(
+        objective,
+        segment_source(recipe, objective.model, recordings),
+        recipe.adversarial,
+        recipe.training,
+        run_folder,
+        dump_recipe(recipe),
+        accelerator,
+    )
 
 
 class Throughput:
@@ -145,7 +169,7 @@ def describe(report: StepReport, audio_rate: float) -> str:
     return f"{losses} | {audio_rate:.0f} s/s"
 
 
-def _claim(run_folder: Path, recipe: Recipe, text: str) -> None:
+def _claim(run_folder: Path, recipe: Recipe) -> None:
     """Write the resolved recipe into a new run's folder; refuse the folder of another run."""
     saved = run_folder / "recipe.yaml"
     if saved.exists():
@@ -155,7 +179,7 @@ def _claim(run_folder: Path, recipe: Recipe, text: str) -> None:
                 "choose another --output or set these back"
             )
         return
-    write_text(saved, text)
+    write_text(saved, dump_recipe(recipe))
 
 
 def _teacher(recipe: Recipe, name: str) -> Vocoder:

@@ -12,10 +12,11 @@ from accelerate import Accelerator
 from egs.comparison.systems import System
 from vocoder.data.files import write_text
 from vocoder.data.manifest import Utterance
-from vocoder.data.segments import Recording, SegmentSource
+from vocoder.data.segments import Recording
 from vocoder.evaluation.cost import count_operations
 from vocoder.features.pitch import Pitch
-from vocoder.recipes import Recipe, dump_recipe
+from vocoder.recipes import Recipe
+from vocoder.runs import build_trainer
 from vocoder.training.trainer import Trainer
 
 NOISE_S = 8
@@ -55,7 +56,7 @@ def count_step(recipe: Recipe, teacher: Recipe | None = None) -> StepOperations:
         teacher: recipe of the model that a student learns from.
     """
     with TemporaryDirectory() as folder:
-        trainer = _trainer(recipe, teacher, Path(folder))
+        trainer = trainer_on_noise(recipe, teacher, Path(folder), Accelerator(cpu=True))
         before = count_operations(trainer.train_step)
         start_step = 0 if recipe.adversarial is None else recipe.adversarial.start_step
         after = before
@@ -65,23 +66,15 @@ def count_step(recipe: Recipe, teacher: Recipe | None = None) -> StepOperations:
     return StepOperations(before, after, start_step)
 
 
-def _trainer(recipe: Recipe, teacher: Recipe | None, folder: Path) -> Trainer:
-    """What `vocoder.runs.train` builds, with a few seconds of noise to train on."""
+def trainer_on_noise(
+    recipe: Recipe, teacher: Recipe | None, folder: Path, accelerator: Accelerator
+) -> Trainer:
+    """A recipe's trainer with a few seconds of noise to train on."""
     torch.manual_seed(0)
     model = recipe.build_model()
     taught = None if teacher is None else teacher.build_model().eval().requires_grad_(False)
     objective = recipe.build_objective(model, taught)
-    source = SegmentSource([_noise(recipe)], recipe.data, recipe.mel, model.context, seed=0)
-    return Trainer(
-        model,
-        objective,
-        source,
-        recipe.adversarial,
-        recipe.training,
-        folder,
-        dump_recipe(recipe),
-        Accelerator(cpu=True),
-    )
+    return build_trainer(recipe, objective, [_noise(recipe)], folder, accelerator)
 
 
 def _noise(recipe: Recipe) -> Recording:

@@ -63,6 +63,16 @@ def test_a_run_leaves_recipe_losses_checkpoints_and_pictures(trained_run: Path):
     assert logged[3].value == pytest.approx(rows[3]["stft"], rel=1e-6)
 
 
+def test_a_run_without_validation_still_shows_its_training(tmp_path: Path, fresh_accelerator: None):
+    run = tmp_path / "run"
+    without = ("training.steps=2", "training.validate_every=null", "training.log_every=1")
+    train_in_process(run, *without, "adversarial=null")
+    board = EventAccumulator(str(run / "tensorboard"))
+    board.Reload()
+    assert [event.step for event in board.Scalars("train/stft")] == [0, 1]
+    assert not any(tag.startswith("valid/") for tag in board.Tags()["scalars"])
+
+
 def test_training_learns(trained_run: Path):
     """To tell voiced frames is learned in a few steps, whichever segments they are of."""
     voicing = [row["voicing"] for row in losses(trained_run)]

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.utils.tensorboard import SummaryWriter
 
 from vocoder.data.manifest import Utterance
 from vocoder.data.segments import Recording, SegmentSource
@@ -24,7 +25,7 @@ def validator(trainer: Trainer, recordings: list[Recording], folder: Path) -> Va
         recordings, trainer.source.config, trainer.model.spec, trainer.model.context, seed=0
     )
     heard = copy.deepcopy(trainer.accelerator.unwrap_model(trainer.objective))
-    return Validator(heard, source, SpectralLossConfig(), folder / "board", 0)
+    return Validator(heard, source, SpectralLossConfig(), SummaryWriter(str(folder / "board")))
 
 
 def silence(trainer: Trainer, samples: int) -> Recording:

@@ -6,8 +6,9 @@ import torch
 from accelerate import Accelerator
 from rich.console import Console
 
-from vocoder.data.segments import Recording, SegmentSource
-from vocoder.recipes import Recipe, dump_recipe
+from vocoder.data.segments import Recording
+from vocoder.recipes import Recipe
+from vocoder.runs import build_trainer
 from vocoder.training.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,16 +48,5 @@ def quiet() -> Console:
 def trainer_of(recipe: Recipe, recordings: list[Recording], folder: Path) -> Trainer:
     """What `vocoder.runs.train` builds, without its display."""
     torch.manual_seed(recipe.training.seed)
-    model = recipe.build_model()
-    objective = recipe.build_objective(model)
-    source = SegmentSource(recordings, recipe.data, recipe.mel, model.context, recipe.training.seed)
-    return Trainer(
-        model,
-        objective,
-        source,
-        recipe.adversarial,
-        recipe.training,
-        folder,
-        dump_recipe(recipe),
-        Accelerator(cpu=True),
-    )
+    objective = recipe.build_objective(recipe.build_model())
+    return build_trainer(recipe, objective, recordings, folder, Accelerator(cpu=True))

@@ -14,7 +14,6 @@ from threadpoolctl import threadpool_limits
 from vocoder.data.audio import Audio, find_audio, read_audio
 from vocoder.errors import AudioError, PitchError, VocoderError
 from vocoder.evaluation.alignment import DEFAULT_MAX_DELAY_MS, align
-from vocoder.evaluation.alignment import MAX_DURATION_DIFFERENCE_S as MAX_DURATION_DIFFERENCE_S
 from vocoder.evaluation.cache import (
     CorruptEntryError,
     Entry,

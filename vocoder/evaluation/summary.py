@@ -122,12 +122,21 @@ def summarise(
 ) -> Summary:
     """Means with 95 % bootstrap intervals, failures, comparisons and means by speaker.
 
-    `copies` are the systems whose waveforms are the reference's.
+    Args:
+        rows: of all systems, with a score or None for every column.
+        columns: what was measured, in the order of the tables.
+        folders: of each system by name, in the order of the tables.
+        reference: folder of the recordings.
+        command: what the user typed.
+        resamples: of the bootstrap.
+        seed: of the bootstrap and of the paired tests.
+        max_delay_ms: what was aligned, for the description.
+        copies: the systems whose waveforms are the reference's.
     """
     systems = {}
     for name, folder in folders.items():
         own = [row for row in rows if row.system == name]
-        scores = {c.name: _score([row.scores[c.name] for row in own], resamples, seed)
+        scores = {c.name: mean_score([row.scores[c.name] for row in own], resamples, seed)
                   for c in columns}  # fmt: skip
         systems[name] = SystemSummary(
             folder=folder,
@@ -160,6 +169,27 @@ def summarise(
         alignment=_alignment(max_delay_ms),
         comparisons=compare_systems(_by_utterance(rows, folders), columns, resamples, seed, copies),
         speakers=_speaker_scores(rows, columns, folders),
+    )
+
+
+def mean_score(values: Sequence[float | None], resamples: int = 2000, seed: int = 0) -> Score:
+    """Mean and 95 % percentile bootstrap interval of one metric's scores, in its unit.
+
+    Args:
+        values: one an utterance; None where the score failed, which is counted and left out.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+    """
+    scored = [value for value in values if value is not None]
+    low, high = None, None
+    if len(scored) > 1:
+        low, high = bootstrap_interval(scored, LEVEL, resamples, seed)
+    return Score(
+        mean=sum(scored) / len(scored) if scored else None,
+        low=low,
+        high=high,
+        n=len(scored),
+        failures=len(values) - len(scored),
     )
 
 
@@ -238,20 +268,6 @@ def _speaker_score(speaker: str, system: str, metric: str, rows: Sequence[Row]) 
     scored = [value for row in rows if (value := row.scores[metric]) is not None]
     mean = sum(scored) / len(scored) if scored else None
     return SpeakerScore(speaker=speaker, system=system, metric=metric, mean=mean, n=len(scored))
-
-
-def _score(values: Sequence[float | None], resamples: int, seed: int) -> Score:
-    scored = [value for value in values if value is not None]
-    low, high = None, None
-    if len(scored) > 1:
-        low, high = bootstrap_interval(scored, LEVEL, resamples, seed)
-    return Score(
-        mean=sum(scored) / len(scored) if scored else None,
-        low=low,
-        high=high,
-        n=len(scored),
-        failures=len(values) - len(scored),
-    )
 
 
 def _cell(score: Score, decimals: int) -> str:

@@ -39,7 +39,7 @@ from vocoder.features.loudness import MelLoudness
 from vocoder.features.mel import MelSpec
 from vocoder.features.pitch import validate_f0
 from vocoder.models.base import Generators, Vocoder, draw_uniform
-from vocoder.models.layers import QUIETEST_NEPERS, MelInput
+from vocoder.models.layers import MelInput, network_range
 from vocoder.models.padding import pad_silence
 from vocoder.models.pitch_predictor import PitchEstimate, PitchPredictor, PitchPredictorConfig
 
@@ -145,7 +145,7 @@ class DDSP(Vocoder):
     ) -> tuple[Float[Tensor, "batch steps harmonics"], Float[Tensor, "batch steps bins"]]:
         """Amplitudes of the harmonics, before those near Nyquist are faded out, and magnitudes of
         the noise, from a mel without context."""
-        loudness = self.loudness(mel).clamp(min=QUIETEST_NEPERS) / 3 + 2
+        loudness = network_range(self.loudness(mel))
         octaves = torch.log2(f0_hz / 440)
         # As the paper has it: the MIDI number of the note, 69 for 440 Hz, as a share of 127.
         inputs = [((12 * octaves + 69) / 127)[:, :, None], loudness[:, :, None]]

@@ -17,11 +17,17 @@ QUIETEST_NEPERS = -12.0
 16-bit step: frames of digital silence and of padding look alike whatever the mel's own floor is."""
 
 
+def network_range(gain: Tensor) -> Tensor:
+    """``max(g, -12) / 3 + 2`` of a gain in nepers over white noise, any shape: speech lies within
+    about ±2, silence at -2."""
+    return gain.clamp(min=QUIETEST_NEPERS) / 3 + 2
+
+
 class MelInput(nn.Module):
     """A mel of any convention brought to a range around zero, as networks like their input.
 
-    ``max(ln A - ln A_white, -12) / 3 + 2`` with A the amplitude in a band and A_white that of
-    full-scale white noise there: speech lies within about ±2, silence at -2.
+    :func:`network_range` of ``ln A - ln A_white``, A the amplitude in a band and A_white that of
+    full-scale white noise there; (batch, n_mels, frames) to the same shape.
     """
 
     def __init__(self, spec: MelSpec) -> None:
@@ -31,8 +37,7 @@ class MelInput(nn.Module):
         self.register_buffer("white_level", white_noise_level(spec)[:, None], persistent=False)
 
     def forward(self, mel: Float[Tensor, "batch n_mels frames"]) -> Tensor:
-        gain = self.spec.log_amplitude(mel) - self.white_level
-        return gain.clamp(min=QUIETEST_NEPERS) / 3 + 2
+        return network_range(self.spec.log_amplitude(mel) - self.white_level)
 
 
 class Context(nn.Module):

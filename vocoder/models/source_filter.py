@@ -41,7 +41,8 @@ from vocoder.features.mel import MelSpec
 from vocoder.features.pitch import validate_f0
 from vocoder.models.base import Generators, Vocoder
 from vocoder.models.filter_network import FilterNetwork
-from vocoder.models.layers import QUIETEST_NEPERS
+from vocoder.models.layers import network_range
+from vocoder.models.padding import pad_silence
 from vocoder.models.pitch_predictor import PitchEstimate, PitchPredictor, PitchPredictorConfig
 
 LARGEST_CORRECTION_NEPERS = 2.0
@@ -153,10 +154,7 @@ class SourceFilter(Vocoder):
     def pad_context(self, mel: Float[Tensor, "batch n_mels frames"], tail: int = 0) -> Tensor:
         """Silence around a mel, as much as the networks look back and ahead, and ``tail`` frames
         more at its end."""
-        left, right = self.context[0], self.context[1] + tail
-        floor = torch.as_tensor(self.spec.log_floor, dtype=mel.dtype, device=mel.device)
-        silence = floor.expand(mel.shape[1])[None, :, None].expand(mel.shape[0], -1, 1)
-        return torch.cat([silence.expand(-1, -1, left), mel, silence.expand(-1, -1, right)], dim=2)
+        return pad_silence(mel, self.spec, (self.context[0], self.context[1] + tail))
 
     def predict_pitch(self, mel: Float[Tensor, "batch n_mels frames"]) -> PitchEstimate:
         """F0 and voicing of a mel, as :meth:`forward` takes them where none are given."""
@@ -353,7 +351,7 @@ class SourceFilter(Vocoder):
         """Gains brought to a range around zero, cropped to the context one network wants."""
         left, right = self.context
         cropped = gain[:, left - context[0] : gain.shape[1] - (right - context[1])]
-        return cropped.clamp(min=QUIETEST_NEPERS) / 3 + 2
+        return network_range(cropped)
 
     def _at_steps(self, values: Tensor) -> Float[Tensor, "batch steps n_mels"]:
         """Values a mel frame and band, with one frame more at either end, interpolated linearly to

@@ -1,9 +1,11 @@
-"""What every step did, kept exactly."""
+"""What every step did: kept exactly, and shown."""
 
 import json
 import math
 from pathlib import Path
 from typing import NamedTuple
+
+from torch.utils.tensorboard import SummaryWriter
 
 from vocoder.data.files import write_text
 
@@ -16,6 +18,14 @@ class StepReport(NamedTuple):
     gradient_norm: float
     learning_rate: float
     audio_seconds: float
+
+
+def log_step(board: SummaryWriter, report: StepReport) -> None:
+    """Scalars of a training step for TensorBoard."""
+    for name, value in report.losses.items():
+        board.add_scalar(f"train/{name}", value, report.step)
+    board.add_scalar("train/gradient_norm", report.gradient_norm, report.step)
+    board.add_scalar("train/learning_rate", report.learning_rate, report.step)
 
 
 class LossLog:

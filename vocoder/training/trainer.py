@@ -18,7 +18,6 @@ from torch.nn.utils import clip_grad_norm_
 
 from vocoder.data.segments import Batch, SegmentSource
 from vocoder.errors import CheckpointError, MelError, TrainingError
-from vocoder.models.base import Vocoder
 from vocoder.training.checkpoint import (
     TRAINING,
     check_tensors,
@@ -52,7 +51,6 @@ class Trainer:
 
     def __init__(
         self,
-        model: Vocoder,
         objective: Objective,
         source: SegmentSource,
         adversarial: AdversarialConfig | None,
@@ -61,6 +59,7 @@ class Trainer:
         recipe_text: str,
         accelerator: Accelerator,
     ) -> None:
+        model = objective.model
         self.model, self.source, self.config = model, source, config
         self.adversarial, self._draw = adversarial, objective.draw
         self.run_folder, self.recipe_text = run_folder, recipe_text

@@ -1,7 +1,6 @@
 """Validation on whole utterances, in use as a user would: mel in, waveform out."""
 
 import math
-from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -18,7 +17,6 @@ from vocoder.losses.spectral import SpectralLoss, SpectralLossConfig
 from vocoder.metrics.pesq import pesq_wb
 from vocoder.models.base import Vocoder
 from vocoder.models.pitch_predictor import PitchEstimate
-from vocoder.training.losslog import StepReport
 from vocoder.training.objectives.base import Objective
 
 matplotlib.use("Agg")
@@ -47,21 +45,13 @@ class Validator:
         objective: Objective,
         source: SegmentSource,
         loss: SpectralLossConfig,
-        log_folder: Path,
-        first_step: int,
+        writer: SummaryWriter,
     ) -> None:
         self.objective = objective.cpu().eval()
         self.model: Vocoder = self.objective.model
         self.source = source
         self.loss = SpectralLoss(loss, self.model.sample_rate)
-        self.writer = SummaryWriter(str(log_folder), purge_step=first_step)
-
-    def log_step(self, report: StepReport) -> None:
-        """Scalars of a training step."""
-        for name, value in report.losses.items():
-            self.writer.add_scalar(f"train/{name}", value, report.step)
-        self.writer.add_scalar("train/gradient_norm", report.gradient_norm, report.step)
-        self.writer.add_scalar("train/learning_rate", report.learning_rate, report.step)
+        self.writer = writer
 
     @torch.no_grad()
     def __call__(self, step: int, weights: dict[str, Tensor]) -> dict[str, float]:

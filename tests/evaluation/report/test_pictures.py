@@ -25,6 +25,7 @@ from vocoder.evaluation.report.png import (
     level_palette,
     shade,
 )
+from vocoder.metrics.f0 import pitch_track
 
 
 def decoded(png: bytes) -> np.ndarray:
@@ -111,6 +112,9 @@ def test_f0_is_the_track_of_the_metrics_and_gaps_stay_gaps():
     track = f0_track(speech(), RATE)
     voiced = np.isfinite(track)
     assert 0.4 < voiced.mean() < 0.9
+    measured = pitch_track(speech(), RATE)
+    np.testing.assert_array_equal(voiced, measured.voicing > 0.5)
+    np.testing.assert_array_equal(track[voiced], measured.f0_hz[measured.voicing > 0.5])
     assert 100 < np.nanmedian(track) < 165
     span = f0_range([track])
     assert span is not None

@@ -75,6 +75,12 @@ def test_a_rival_called_recording_keeps_its_name(own_evaluation):
     assert results.players == ("recording (reference)", "a little noise", "recording")
 
 
+def test_a_name_may_hold_what_some_take_for_the_end_of_a_line(own_evaluation):
+    table, name = own_evaluation / "utterances.csv", "msu_ru_nsh/ru\u20280806"
+    table.write_text(table.read_text().replace("msu_ru_nsh/ru_0806", name))
+    assert name in read_results(own_evaluation).utterances
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
     [

@@ -3,12 +3,15 @@
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from vocoder.errors import VocoderError
+
+if TYPE_CHECKING:
+    from vocoder.evaluation.listening.build import Options
 
 app = typer.Typer(no_args_is_help=True, help="Make listening tests, and analyse their answers.")
 build = typer.Typer(no_args_is_help=True, help="Write the page of a test, and its key.")
@@ -60,17 +63,9 @@ def mushra(
     as_json: JsonFlag = False,
 ) -> None:
     """Grade systems against the recording (ITU-R BS.1534, hidden reference and anchors)."""
-    from vocoder.evaluation.listening.build import Options, build_mushra
+    from vocoder.evaluation.listening.build import build_mushra
 
-    options = Options(
-        utterances=_utterances(utterances),
-        training=training,
-        level=level.value,
-        max_delay_ms=max_delay_ms,
-        seed=seed,
-        title=title,
-        instructions=_text(instructions),
-    )
+    options = _options(utterances, training, level, max_delay_ms, seed, title, instructions)
     key = build_mushra(reference, _systems(system), output, options)
     _report(output, key.test, len(key.trials), key.notes, as_json)
 
@@ -91,17 +86,9 @@ def abx(
     as_json: JsonFlag = False,
 ) -> None:
     """Find out whether two systems can be told apart."""
-    from vocoder.evaluation.listening.build import Options, build_abx
+    from vocoder.evaluation.listening.build import build_abx
 
-    options = Options(
-        utterances=_utterances(utterances),
-        training=training,
-        level=level.value,
-        max_delay_ms=max_delay_ms,
-        seed=seed,
-        title=title,
-        instructions=_text(instructions),
-    )
+    options = _options(utterances, training, level, max_delay_ms, seed, title, instructions)
     key = build_abx(reference, _systems(system), output, options, repeats)
     _report(output, key.test, len(key.trials) * repeats, key.notes, as_json)
 
@@ -126,6 +113,29 @@ def analyse(
         _say(Console(stderr=True), f"refused: {refusal}")
     if summary.refused:
         raise typer.Exit(1)
+
+
+def _options(
+    utterances: str | None,
+    training: int,
+    level: LevelName,
+    max_delay_ms: float,
+    seed: int | None,
+    title: str,
+    instructions: Path | None,
+) -> "Options":
+    """What both kinds of test can be told, from what the user typed."""
+    from vocoder.evaluation.listening.build import Options
+
+    return Options(
+        utterances=_utterances(utterances),
+        training=training,
+        level=level.value,
+        max_delay_ms=max_delay_ms,
+        seed=seed,
+        title=title,
+        instructions=_text(instructions),
+    )
 
 
 def _systems(entries: list[str]) -> dict[str, Path]:

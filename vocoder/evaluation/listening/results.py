@@ -21,6 +21,7 @@ from vocoder.evaluation.listening.mushra import (
     collect_grades,
     summarise_mushra,
 )
+from vocoder.evaluation.listening.screening import GRADE
 
 SUMMARY_NAME = "summary.json"
 TABLE_NAME = "summary.md"
@@ -127,8 +128,8 @@ def _mushra_lines(summary: MushraSummary) -> Iterable[str]:
     yield f"- post-screening: {summary.screening}"
     for one in out:
         yield (
-            f"- excluded: {one.participant}, hidden reference below 90 in "
-            f"{100 * one.reference_low:.0f} %, 7 kHz anchor above 90 in "
+            f"- excluded: {one.participant}, hidden reference below {GRADE:g} in "
+            f"{100 * one.reference_low:.0f} %, 7 kHz anchor above {GRADE:g} in "
             f"{100 * one.anchor_high:.0f} % of the utterances"
         )
 

@@ -9,7 +9,6 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from vocoder.evaluation.bootstrap import bootstrap_interval
 from vocoder.evaluation.comparison import LEVEL, METHOD
 from vocoder.evaluation.cost import Cost
 from vocoder.evaluation.report.costs import COST_AXES, CostAxis
@@ -18,7 +17,7 @@ from vocoder.evaluation.report.pictures import CONVENTIONS
 from vocoder.evaluation.report.plots import Point, cost_svg, distribution_svg
 from vocoder.evaluation.report.ranking import Rank, rank
 from vocoder.evaluation.report.results import Results
-from vocoder.evaluation.summary import MetricNote, Score
+from vocoder.evaluation.summary import MetricNote, Score, mean_score
 
 _PACKAGE = "vocoder.evaluation.report"
 _STYLES = ("page.css", "utterances.css")
@@ -197,13 +196,9 @@ def _speaker_cells(
     own = [name for name in results.utterances if results.speakers[name] == speaker]
     cells = {}
     for system in results.summary.systems:
-        values = results.scores(system, key, own)
-        low, high = bootstrap_interval(values, LEVEL) if len(values) > 1 else (None, None)
-        mean = sum(values) / len(values) if values else None
-        failures = sum((system, name) in results.cells for name in own) - len(values)
-        cells[system] = _cell(
-            Score(mean=mean, low=low, high=high, n=len(values), failures=failures), note, ""
-        )
+        rows = (results.cells.get((system, name)) for name in own)
+        values = [row.scores[key] for row in rows if row is not None]
+        cells[system] = _cell(mean_score(values), note, "")
     return cells
 
 

@@ -10,8 +10,7 @@ from scipy.ndimage import uniform_filter
 from vocoder.evaluation.figures import HOP_S as PICTURE_HOP_S
 from vocoder.evaluation.figures import RANGE_DB, WINDOW_S, levels_db
 from vocoder.evaluation.report.png import difference_palette, encode_png, level_palette, shade
-from vocoder.features.pitch import extract_pitch
-from vocoder.metrics.f0 import F0_MAX_HZ, F0_MIN_HZ, HOP_S
+from vocoder.metrics.f0 import F0_MAX_HZ, F0_MIN_HZ, HOP_S, pitch_track
 
 DIFFERENCE_DB = 20.0
 _SMOOTH_BINS = 3
@@ -70,9 +69,7 @@ def f0_track(
     waveform: Float[torch.Tensor, " samples"], sample_rate: int
 ) -> Float[np.ndarray, " frames"]:
     """F0 in Hz every 10 ms from 0 s on, NaN where unvoiced: the track that the metrics compare."""
-    hop_length = round(HOP_S * sample_rate)
-    frames = 1 + waveform.numel() // hop_length
-    pitch = extract_pitch(waveform, sample_rate, hop_length, frames, 0, F0_MIN_HZ, F0_MAX_HZ)
+    pitch = pitch_track(waveform, sample_rate)
     return np.where(pitch.voicing.numpy() > 0.5, pitch.f0_hz.numpy(), np.nan)
 
 

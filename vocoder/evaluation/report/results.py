@@ -1,8 +1,8 @@
 """What `vocoder evaluate` wrote, read again: the table, the summary, and where the audio is."""
 
 import csv
+import io
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,12 +76,9 @@ class Results:
         cell = self.cells.get((player, utterance))
         return cell is not None and any(n.endswith(_ALIGNED) for n in cell.note.split("; "))
 
-    def scores(
-        self, system: str, metric: str, utterances: Sequence[str] | None = None
-    ) -> list[float]:
+    def scores(self, system: str, metric: str) -> list[float]:
         """The scores there are, in the order of the utterances."""
-        wanted = self.utterances if utterances is None else utterances
-        cells = (self.cells.get((system, name)) for name in wanted)
+        cells = (self.cells.get((system, name)) for name in self.utterances)
         found = (cell.scores[metric] for cell in cells if cell is not None)
         return [score for score in found if score is not None]
 
@@ -123,7 +120,8 @@ def _read_summary(path: Path) -> Summary:
 
 
 def _read_table(path: Path, summary: Summary) -> list[Cell]:
-    reader = csv.DictReader(_text(path).splitlines())
+    # Not split at every kind of line break: a name may hold one that CSV does not know.
+    reader = csv.DictReader(io.StringIO(_text(path)))
     columns = set(reader.fieldnames or ())
     wanted = {"system", "utterance", "speaker", "duration_s", "error", "note", *summary.metrics}
     if missing := sorted(wanted - columns):

@@ -1,7 +1,9 @@
 """Losses of F0 and voicing that a model predicts from the mel itself."""
 
+from pydantic import Field
 from torch import Tensor
 
+from vocoder.config import Config
 from vocoder.data.segments import Batch
 from vocoder.losses.pitch import f0_classification_loss, voicing_loss
 from vocoder.models.pitch_predictor import PitchEstimate, PitchPredictorConfig
@@ -10,14 +12,20 @@ UNVOICED_WEIGHT = 0.1
 """What an unvoiced frame, whose F0 is interpolated, counts in the F0 loss."""
 
 
+class PitchLossConfig(Config):
+    """Weights of the F0 and the voicing loss. ``predicted_pitch`` is the share of segments
+    synthesised from the model's own F0 and voicing instead of Praat's, so that the rest of it meets
+    in training what it gets in use."""
+
+    f0_weight: float = Field(0.1, ge=0)
+    voicing_weight: float = Field(0.1, ge=0)
+    predicted_pitch: float = Field(0.5, ge=0, le=1)
+
+
 def pitch_losses(
-    pitch: PitchEstimate,
-    batch: Batch,
-    predictor: PitchPredictorConfig,
-    f0_weight: float,
-    voicing_weight: float,
+    pitch: PitchEstimate, batch: Batch, predictor: PitchPredictorConfig, weights: PitchLossConfig
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Losses ``f0`` and ``voicing`` against Praat's track, and the counts of ``StepOutput``."""
+    """Losses ``f0`` and ``voicing`` against Praat's track, and the counts of `StepOutput`."""
     f0 = f0_classification_loss(
         pitch.f0_logits,
         batch.f0_hz,
@@ -28,4 +36,6 @@ def pitch_losses(
     )
     voicing = voicing_loss(pitch.voicing_logit, batch.voicing)
     count = (UNVOICED_WEIGHT + (1 - UNVOICED_WEIGHT) * batch.voicing).sum()
-    return {"f0": f0_weight * f0, "voicing": voicing_weight * voicing}, {"f0": count}
+    return {"f0": weights.f0_weight * f0, "voicing": weights.voicing_weight * voicing}, {
+        "f0": count
+    }

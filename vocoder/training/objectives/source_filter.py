@@ -4,15 +4,14 @@ from typing import Literal, Self
 
 import torch
 from jaxtyping import Bool, Float
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from torch import Tensor
 
-from vocoder.config import Config
 from vocoder.data.segments import Batch
 from vocoder.losses.spectral import SpectralLoss, SpectralLossConfig
 from vocoder.models.source_filter import SourceFilter
 from vocoder.training.objectives.base import Objective, StepOutput, Streams
-from vocoder.training.objectives.pitch import pitch_losses
+from vocoder.training.objectives.pitch import PitchLossConfig, pitch_losses
 
 NOISE, PREDICTED = 1, 2
 """Streams of random numbers within a step."""
@@ -22,18 +21,11 @@ EDGE_FRAMES = 4
 the segment there, and what sounds beyond is unknown."""
 
 
-class LossConfig(Config):
-    """Weights of the source-filter vocoder's losses.
-
-    ``predicted_pitch`` is the share of segments synthesised from the model's own F0 and voicing
-    instead of Praat's, so that the filters meet in training what they get in use.
-    """
+class LossConfig(PitchLossConfig):
+    """Losses of the source-filter vocoder: spectra at several resolutions, F0 and voicing."""
 
     objective: Literal["source_filter"] = "source_filter"
     spectral: SpectralLossConfig = SpectralLossConfig()
-    f0_weight: float = Field(0.1, ge=0)
-    voicing_weight: float = Field(0.1, ge=0)
-    predicted_pitch: float = Field(0.5, ge=0, le=1)
 
     @model_validator(mode="after")
     def _one_mel_for_each_window(self) -> Self:
@@ -82,7 +74,5 @@ class SourceFilterObjective(Objective):
         )
         edge = EDGE_FRAMES * model.spec.hop_length
         reference, estimate = batch.waveform[:, edge:-edge], estimate[:, edge:-edge]
-        losses, counts = pitch_losses(
-            pitch, batch, model.config.pitch, config.f0_weight, config.voicing_weight
-        )
+        losses, counts = pitch_losses(pitch, batch, model.config.pitch, config)
         return StepOutput(self.spectral(reference, estimate) | losses, reference, estimate, counts)

@@ -4,10 +4,8 @@ from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
-from pydantic import Field
 from torch import Tensor
 
-from vocoder.config import Config
 from vocoder.data.segments import Batch
 from vocoder.errors import TrainingError
 from vocoder.losses.spectral import (
@@ -19,29 +17,20 @@ from vocoder.losses.spectral import (
 from vocoder.models.ddsp import DDSP
 from vocoder.models.nsf import NSF
 from vocoder.training.objectives.base import Objective, StepOutput, Streams
-from vocoder.training.objectives.pitch import pitch_losses
+from vocoder.training.objectives.pitch import PitchLossConfig, pitch_losses
 
 NOISE, PREDICTED = 1, 2
 """Streams of random numbers within a step."""
 
 
-class _PitchConfig(Config):
-    """Weights of F0 and voicing, and the share of segments synthesised from the model's own F0 and
-    voicing instead of Praat's, so that the rest meets in training what it gets in use."""
-
-    f0_weight: float = Field(0.1, ge=0)
-    voicing_weight: float = Field(0.1, ge=0)
-    predicted_pitch: float = Field(0.5, ge=0, le=1)
-
-
-class NSFLossConfig(_PitchConfig):
+class NSFLossConfig(PitchLossConfig):
     """Distance of log power spectra, and the pitch predictor's losses."""
 
     objective: Literal["nsf"] = "nsf"
     spectral: LogPowerLossConfig = LogPowerLossConfig()
 
 
-class DDSPLossConfig(_PitchConfig):
+class DDSPLossConfig(PitchLossConfig):
     """Distance of magnitudes and their logarithms, and the pitch predictor's losses."""
 
     objective: Literal["ddsp"] = "ddsp"
@@ -55,7 +44,7 @@ class _ExcitedObjective(Objective):
     model: NSF | DDSP
 
     def __init__(
-        self, model: NSF | DDSP, config: _PitchConfig, spectral: LogPowerLoss | MultiScaleLoss
+        self, model: NSF | DDSP, config: PitchLossConfig, spectral: LogPowerLoss | MultiScaleLoss
     ) -> None:
         super().__init__()
         self.model, self.config, self.spectral = model, config, spectral
@@ -85,9 +74,7 @@ class _ExcitedObjective(Objective):
             torch.where(choose, pitch.voicing.detach(), batch.voicing),
             *noise,
         )
-        losses, counts = pitch_losses(
-            pitch, batch, model.config.pitch, config.f0_weight, config.voicing_weight
-        )
+        losses, counts = pitch_losses(pitch, batch, model.config.pitch, config)
         losses = {"spectral": self.spectral(batch.waveform, estimate)} | losses
         return StepOutput(losses, batch.waveform, estimate, counts)
 
