@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torchaudio.functional import mu_law_decoding, mu_law_encoding
 
 from vocoder.dsp.companding import (
     mu_law_compress,
@@ -40,6 +41,17 @@ def test_compression_follows_the_law_in_double_precision(levels):
     compressed = mu_law_compress(x, levels)
     torch.testing.assert_close(compressed, torch.tensor(expected, dtype=torch.float64))
     torch.testing.assert_close(mu_law_expand(compressed, levels), x, atol=1e-12, rtol=0)
+
+
+@LEVELS
+def test_mu_law_is_that_of_torchaudio(levels):
+    x = 2 * torch.rand(10_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64) - 1
+    symbols = mu_law_encode(x, levels)
+    assert torch.equal(symbols, mu_law_encoding(x, levels))
+    expected = mu_law_decoding(symbols.double(), levels)
+    torch.testing.assert_close(
+        mu_law_decode(symbols, levels, torch.float64), expected, atol=1e-12, rtol=0
+    )
 
 
 @LEVELS

@@ -275,7 +275,8 @@ def test_a_fold_off_the_frames_is_refused():
 
 def test_parameters_are_the_papers():
     spec = PRESETS["speecht5_16k"]
-    # arXiv 1802.08435, §2.1: R of 3 × 896 × 896; two pairs of layers 448 × 448 and 448 × 256.
+    # arXiv 1802.08435, section 2: R of 3 × 896 × 896; for each half a layer of 448 × 448 and one of
+    # 448 × 256.
     dual = DualWaveRNN(DualWaveRNNConfig(), spec)
     assert dual.recurrent.from_state.weight.numel() == 3 * 896**2
     assert sum(p.numel() for p in dual.coarse.parameters()) == 448 * 449 + 449 * 256

@@ -111,7 +111,7 @@ def published(**changes: object) -> AdversarialConfig:
 
 @torch.no_grad()
 def test_the_losses_of_hifigan():
-    # Equations 1, 2 and 4 of the paper, λ = 2, summed over the networks, written out.
+    # Those of the paper and its code, λ = 2, summed over the networks, written out.
     config, (reference, estimate) = published(), pair()
     judges = judges_of(config)
     real_scores, real = judges(reference)

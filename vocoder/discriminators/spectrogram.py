@@ -3,8 +3,9 @@
 After UnivNet (W. Jang et al., arXiv 2106.07889): 2-D convolutions over the magnitudes of several
 short-time spectra, strided along frequency. Departing from it the layout "log" takes the logarithm
 of the magnitude, keeps all frames and is narrow, since a frame-rate generator is to be trained on a
-CPU. The layout "vocos" is the one that Vocos (arXiv 2306.00814) was published with: the magnitude
-itself, over a rectangular window, and strides along time too.
+CPU. The layout "vocos" is that of the code which Vocos (arXiv 2306.00814) was first published with:
+the magnitude itself, over a rectangular window, and strides along time too. (Version 0.1 of its
+package has the band-wise networks of Descript Audio Codec instead.)
 """
 
 from typing import Literal

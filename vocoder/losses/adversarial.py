@@ -63,8 +63,8 @@ def feature_matching_loss(
     """Mean over discriminators and layers of the L1 distance of feature maps, each relative to the
     mean size of the real one (so that no layer counts more for having larger numbers).
 
-    Source: K. Kumar et al., MelGAN, arXiv 1910.06711, eq. 4; the relative scale as in A. Défossez
-    et al., EnCodec, arXiv 2210.13438, eq. 2.
+    Source: K. Kumar et al., MelGAN, arXiv 1910.06711; the relative scale as in A. Défossez et al.,
+    EnCodec, arXiv 2210.13438.
     """
     terms = [
         l1_loss(g, r.detach()) / r.detach().abs().mean().clamp(min=1e-5)
@@ -82,7 +82,7 @@ def absolute_feature_matching_loss(
     """Weighted sum over discriminators of the summed mean L1 distances of their feature maps.
 
     ``Σ_k w_k Σ_i E |D_k^i(x) - D_k^i(G)|``, each mean over all entries of a map. Source: J. Kong et
-    al., HiFi-GAN, arXiv 2010.05646, eq. 4.
+    al., HiFi-GAN, arXiv 2010.05646, and its code, which counts the score as the last map.
     """
     terms = [
         torch.stack([l1_loss(g, r.detach()) for r, g in zip(reals, fakes, strict=True)]).sum()

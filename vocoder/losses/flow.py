@@ -17,7 +17,7 @@ def flow_nll(
     samples with a step of Δ (2⁻¹⁵ for 16 bits within ±1) it tells the bits
     ``(nats - ln Δ) / ln 2`` that each of them costs.
 
-    Source: R. Prenger et al., WaveGlow, arXiv 1811.00002, eq. 3.
+    Source: R. Prenger et al., WaveGlow, arXiv 1811.00002.
     """
     constant = 0.5 * math.log(2 * math.pi) + math.log(sigma)
     energy = 0.5 * (z / sigma).square().mean(dim=1)

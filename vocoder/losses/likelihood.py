@@ -44,8 +44,8 @@ def logistic_mixture_nll(
             beyond ±1 counts as the outermost level.
         log_scale_floor: least ln s; -9 is four steps of 16 bits.
 
-    Source: T. Salimans et al., "PixelCNN++", arXiv 1701.05517, eq. 1-2; for 16-bit speech as in
-    A. van den Oord et al., arXiv 1711.10433, section 2.
+    Source: T. Salimans et al., "PixelCNN++", arXiv 1701.05517; for 16-bit speech as in A. van den
+    Oord et al., "Parallel WaveNet", arXiv 1711.10433.
     """
     if parameters.shape[-1] % 3:
         raise ValueError(f"{parameters.shape[-1]} parameters are no three for each component")
@@ -98,7 +98,7 @@ def gaussian_nll(
     A density, not a probability: it falls below zero where s < 0.24. Where the bound holds, ln s
     gets no gradient.
 
-    Source: W. Ping, K. Peng and J. Chen, "ClariNet", arXiv 1807.07281, section 3.
+    Source: W. Ping, K. Peng and J. Chen, "ClariNet", arXiv 1807.07281.
     """
     mean, log_scale = parameters[..., 0], parameters[..., 1].clamp(min=log_scale_floor)
     z = (waveform - mean) * torch.exp(-log_scale)
@@ -113,7 +113,7 @@ def gaussian_kl(
 ) -> Float[Tensor, "*shape"]:
     """``KL(q ‖ p) = ln(s_p / s_q) + (s_q² - s_p² + (μ_p - μ_q)²) / (2 s_p²)``.
 
-    Source: arXiv 1807.07281, section 3.
+    Source: arXiv 1807.07281.
     """
     ratio = torch.exp(2 * (log_scale_q - log_scale_p))
     z = (mean_p - mean_q) * torch.exp(-log_scale_p)
@@ -134,7 +134,8 @@ def regularised_gaussian_kl(
     reach, and its gradient explodes; the second term, of scales alone, leads there gently. Inside
     the divergence the scales are bounded below, in the second term they are not.
 
-    Source: arXiv 1807.07281, section 3 (λ = 4).
+    Source: arXiv 1807.07281; λ = 4 and the bound as in Baidu's implementation
+    (PaddlePaddle/Parakeet).
     """
     divergence = gaussian_kl(
         mean_q,

@@ -29,8 +29,8 @@ class MelLoss(nn.Module):
     they cover the whole range of frequencies, and the logarithm is the natural one, whatever the
     model's own mel has: the weight means the same with each.
 
-    Source: J. Kong et al., HiFi-GAN, arXiv 2010.05646, eq. 3, weight as there; the range up to
-    Nyquist is that of the authors' code (`fmax_for_loss`).
+    Source: J. Kong et al., HiFi-GAN, arXiv 2010.05646, weight as there; the range up to Nyquist is
+    that of the authors' code (`fmax_for_loss`).
     """
 
     def __init__(self, config: MelLossConfig, spec: MelSpec) -> None:

@@ -19,7 +19,7 @@ def f0_classification_loss(
 ) -> Float[Tensor, ""]:
     """Cross-entropy between F0 classes and a Gaussian in cents around the reference F0.
 
-    ``q_i ∝ exp(-(c_i - c)² / (2 spread²))`` as in CREPE (arXiv 1802.06182, eq. 3), normalised, so
+    ``q_i ∝ exp(-(c_i - c)² / (2 spread²))`` as in CREPE (arXiv 1802.06182), normalised, so
     that the loss has the target's entropy as its lower bound. Unvoiced frames, whose reference F0
     is interpolated, count with ``unvoiced_weight``: F0 then runs smoothly into a voiced stretch.
     """

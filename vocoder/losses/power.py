@@ -17,8 +17,8 @@ def magnitude_loss(
     """Mean over window lengths of ``E (|X| - |Y|)²``; white noise of unit power has magnitudes of
     mean square one, at every length.
 
-    Source: arXiv 1711.10433, section 4 ("power loss"), with magnitudes instead of powers as in
-    ClariNet, arXiv 1807.07281, section 3. In float32 whatever autocast says.
+    Source: the power loss of arXiv 1711.10433, with magnitudes instead of powers as in ClariNet,
+    arXiv 1807.07281. In float32 whatever autocast says.
     """
     with torch.autocast(reference.device.type, enabled=False):
         terms = [

@@ -56,7 +56,7 @@ def magnitude_spectrum(
 def spectral_convergence(reference: Tensor, estimate: Tensor) -> Float[Tensor, ""]:
     """Mean over the batch of ``‖R - E‖ / ‖R‖`` (Frobenius norm of each magnitude spectrum).
 
-    Source: S. Ö. Arık, H. Jun and G. Diamos, arXiv 1808.06719, eq. 1. A silent reference counts
+    Source: S. Ö. Arık, H. Jun and G. Diamos, arXiv 1808.06719. A silent reference counts
     with a norm of one, so that its gradient stays bounded.
     """
     error = (reference - estimate).square().sum(dim=(1, 2))
@@ -69,7 +69,7 @@ class SpectralLoss(nn.Module):
     """Multi-resolution STFT loss and multi-resolution log-mel loss from the same spectra.
 
     ``stft``: mean over resolutions of spectral convergence plus the L1 distance of natural log
-    magnitudes (R. Yamamoto et al., Parallel WaveGAN, arXiv 1910.11480, eq. 3-6, with an additive
+    magnitudes (R. Yamamoto et al., Parallel WaveGAN, arXiv 1910.11480, with an additive
     floor). ``mel``: mean over resolutions of the L1 distance of natural log mel magnitudes (R.
     Kumar et al., arXiv 2306.06546).
     """
@@ -144,8 +144,8 @@ class LogPowerLoss(nn.Module):
 
     Spectra are those of a Hann window that is not scaled, as the floor η is meant for.
 
-    Source: X. Wang, S. Takaki and J. Yamagishi, arXiv 1904.12088, §III (spectral amplitude
-    distance).
+    Source: the spectral amplitude distance of X. Wang, S. Takaki and J. Yamagishi, arXiv
+    1904.12088; resolutions and floor as in the authors' code.
     """
 
     def __init__(self, config: LogPowerLossConfig) -> None:
@@ -197,7 +197,7 @@ class MultiScaleLoss(nn.Module):
     Magnitudes are those of a Hann window that is not scaled, on which the balance of the two terms
     depends.
 
-    Source: J. Engel et al., DDSP, arXiv 2001.04643, §4.2, eq. 4.
+    Source: J. Engel et al., DDSP, arXiv 2001.04643.
     """
 
     def __init__(self, config: MultiScaleLossConfig) -> None:

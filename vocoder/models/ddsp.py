@@ -5,20 +5,21 @@
      └───▶ z ────────────────────┘           └─▶ magnitudes ─▶ noise ─────┘
 
 After J. Engel, L. Hantrakul, C. Gu and A. Roberts, "DDSP: differentiable digital signal
-processing", arXiv 2001.04643: the decoder of appendix B.2 (an MLP for each input, a GRU, an MLP, a
-linear layer; 250 steps a second), the synthesiser of §3.2 and §3.3 (100 harmonics, 65 noise
-magnitudes), the reverberation of §3.4. The paper's small variants are settings: without the latent
-z for one instrument, and the "tiny" one of 0.24 million weights without MLPs.
+processing", arXiv 2001.04643, at the sizes of the authors' implementation (magenta/ddsp,
+papers/iclr2020): the decoder (an MLP for each input, a GRU, an MLP, a linear layer; 250 steps a
+second), the synthesiser (100 harmonics, 65 noise magnitudes), the reverberation. The small variants
+are settings: without the latent z for one instrument, and the "tiny" one without MLPs and with a
+GRU of 256.
 
 What departs from it:
 
 - Everything comes from the mel: F0 by a pitch predictor that is trained jointly, which the
   waveform's loss does not teach (there CREPE), loudness from the mel's bands, and the mel itself as
-  z (there 16 numbers a frame that a GRU encodes from its cepstrum).
-- Amplitudes run in straight lines from step to step; there they are cross-faded by Hamming windows.
+  z (there 16 numbers that a GRU encodes from 30 cepstra, 31 times a second).
+- Amplitudes run in straight lines from step to step; there they are cross-faded by windows.
 - The harmonics fade out from 0.925 of Nyquist, where there they are switched off at Nyquist; the
   rest are scaled to make up for them, as there.
-- Training segments are about a second long, with dry speech before them that no room is heard of.
+- Of what was said before a training segment, no room is heard in it.
 """
 
 import math
@@ -87,7 +88,7 @@ class _MLP(nn.Sequential):
 
 
 def exp_sigmoid(x: Tensor) -> Tensor:
-    """``2 sigmoid(x)^{ln 10} + 1e-7``, amplitudes from 1e-7 to 2 (appendix B.5, eq. 5)."""
+    """``2 sigmoid(x)^{ln 10} + 1e-7``, amplitudes from 1e-7 to 2."""
     return 2 * torch.sigmoid(x) ** math.log(10) + 1e-7
 
 

@@ -143,8 +143,8 @@ class MelUpsampling(nn.Module):
     Each transposed convolution has one channel in and one out, over time (twice as wide as its
     factor) and over three mel bands, followed by a leaky ReLU; it starts as linear interpolation.
 
-    Source: layers and widths as in ClariNet, arXiv 1807.07281, after Tacotron 2, arXiv
-    1712.05884, section 3.3; the convolution before them as in r9y9/wavenet_vocoder.
+    Source: layers and widths as in ClariNet, arXiv 1807.07281, by its open reproduction
+    ksw0306/ClariNet; the convolution before them as in r9y9/wavenet_vocoder.
     """
 
     def __init__(self, spec: MelSpec, side_frames: int, factors: Sequence[int]) -> None:

@@ -5,8 +5,8 @@
 T. Kaneko, K. Tanaka, H. Kameoka and S. Seki, "iSTFTNet: Fast and Lightweight Mel-Spectrogram
 Vocoder Incorporating Inverse Short-Time Fourier Transform", arXiv 2203.02395. Taken from it:
 variant C8C8I on HiFi-GAN V1, two upsampling stages of 8 and a transform of 16 points every 4
-samples (section 3); an exponential for the magnitudes, a sine for the phase, in radians as the
-public implementations read it.
+samples; an exponential for the magnitudes, a sine for the phase, in radians as the public
+implementations read it (rishikksh20/iSTFTNet-pytorch and its descendants).
 
 Departing from it: the frames of the transform are centred between the hops ("same"), where the
 public implementations reflect one step at the start and centre them on the hops: samples are

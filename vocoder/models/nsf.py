@@ -4,22 +4,24 @@
       └──▶ condition module ─▶ features, cut-off    noise ─▶ block ─▶ high-pass ─┴─▶ waveform
 
 After X. Wang, S. Takaki and J. Yamagishi, "Neural source-filter waveform models for statistical
-parametric speech synthesis", arXiv 1904.12088, §III (source, condition and filter modules of
-hn-NSF), and X. Wang and J. Yamagishi, "Neural harmonic-plus-noise waveform model with trainable
-maximum voice frequency", arXiv 1908.10256, §3 (the cut-off of the two filters that merge the
-branches is predicted: around 0.7 of Nyquist in voiced frames and 0.3 in unvoiced ones, ± 0.2).
-Sizes are the papers'; where they leave a size open (five layers in the noise branch, a factor of
-0.1 before a block's last layers) it is that of the authors' own implementation.
+parametric speech synthesis", arXiv 1904.12088 (source, condition and filter modules of hn-NSF), and
+X. Wang and J. Yamagishi, "Neural harmonic-plus-noise waveform model with trainable maximum voice
+frequency", arXiv 1908.10256 (the cut-off of the two filters that merge the branches is predicted:
+around 0.7 of Nyquist in voiced frames and 0.3 in unvoiced ones, ± 0.2). Sizes are those of the
+authors' own implementation (nii-yamagishilab/project-NN-Pytorch-scripts, hn-sinc-nsf-9), as is
+what the papers leave open: five layers in the noise branch, a factor of 0.1 before a block's last
+layers.
 
 What departs from them:
 
 - They are given F0. Here all that is known is the mel, so a pitch predictor is trained jointly and
   decides F0 and voicing; the waveform's loss does not teach it.
-- F0, features and cut-off run in straight lines between frames. They are repeated there, and
-  smoothed by moving averages: with mel frames of 16 ms instead of 5 ms F0 would be a staircase.
+- F0, features and cut-off run in straight lines between frames. They are repeated there, and but
+  for the F0 of the sines smoothed by moving averages: with mel frames of 16 ms instead of 5 ms F0
+  would be a staircase.
 - The harmonics of the source fade out below Nyquist, where the papers let them fold back, and
   phases do not drift. The two filters are centred; there they are 15 samples late.
-- Training segments are about a second long, not whole utterances, and begin from silence.
+- Training takes segments, not whole utterances, and each begins from silence.
 """
 
 from typing import Literal, Self
@@ -176,7 +178,7 @@ class NSF(Vocoder):
         noise: Float[Tensor, "batch rows samples"],
     ) -> Float[Tensor, "batch harmonics samples"]:
         """The sines: ``α sin 2π(kφ + φ_k) + n`` where there is voice, and ``n α / (3σ)`` elsewhere,
-        n normal of deviation σ (arXiv 1904.12088, eq. 5 and 6)."""
+        n normal of deviation σ (arXiv 1904.12088)."""
         config, hop, offset = self.config, self.spec.hop_length, self.spec.center_offset
         f0 = boundary_values(f0_hz, hop, offset)
         phase = sample_phase(boundary_phase(f0, self.sample_rate, hop), f0, self.sample_rate, hop)

@@ -2,10 +2,10 @@
 
     z ─▶ flow 1 ─▶ flow 2 ─▶ … ─▶ x,    z[t] ← z[t] σ(z[<t], mel) + μ(z[<t], mel)
 
-A. van den Oord et al., "Parallel WaveNet", arXiv 1711.10433, section 3 (logistic noise), and W.
-Ping, K. Peng and J. Chen, "ClariNet", arXiv 1807.07281, section 3 (Gaussian noise). Each flow is a
-WaveNet without autoregression on its output; every one looks at the past of its own input alone,
-so that given z[<t] the sample x[t] has the base distribution moved by
+A. van den Oord et al., "Parallel WaveNet", arXiv 1711.10433 (logistic noise), and W. Ping, K. Peng
+and J. Chen, "ClariNet", arXiv 1807.07281 (Gaussian noise). Each flow is a WaveNet without
+autoregression on its output; every one looks at the past of its own input alone, so that given
+z[<t] the sample x[t] has the base distribution moved by
 
     μ_total = Σ_i μ_i Π_{j>i} σ_j,   σ_total = Π_i σ_i
 
@@ -16,8 +16,9 @@ layers of 64 channels, kernel 3. Parallel WaveNet has four flows, the last of th
 ``layers: [10, 10, 10, 30]``.
 
 Departures. The conditioning network is the student's own, trained with it; ClariNet takes over its
-teacher's. Samples are clipped to ±1 in synthesis and left as they are in training. In synthesis the
-noise can be scaled by ``temperature``, which is 1 in the papers.
+teacher's. The first convolution of a flow is one sample wide, in the reproduction 32. Samples are
+clipped to ±1 in synthesis and left as they are in training. In synthesis the noise can be scaled by
+``temperature``, which is 1 in the papers.
 """
 
 from typing import Literal, NamedTuple, Self

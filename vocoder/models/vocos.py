@@ -3,7 +3,7 @@
     mel ─▶ convolution ─▶ ConvNeXt blocks ─▶ log magnitude and phase of every bin ─▶ inverse STFT
 
 H. Siuzdak, "Vocos: Closing the gap between time-domain and Fourier-based neural vocoders for
-high-quality audio synthesis", arXiv 2306.00814. Taken from section 3 and from its public code: 8
+high-quality audio synthesis", arXiv 2306.00814. Taken from it and from its public code: 8
 blocks of 512 channels (1536 within a block), a transform of 1024 points at the mel's hop, the
 magnitude as an exponential of at most 100, the phase by cosine and sine of any angle; truncated
 normal initial weights (but for the last layer), layer scale 1/8.

@@ -5,11 +5,11 @@
 
 Source: R. Prenger, R. Valle and B. Catanzaro, "WaveGlow: A Flow-based Generative Network for Speech
 Synthesis", arXiv 1811.00002. Taken from there: groups of 8 samples as channels; 12 steps of flow,
-each an invertible 1x1 convolution (§2.2, eq. 9) and an affine coupling (§2.1, eq. 5 to 8) whose
-network is a non-causal WaveNet of 8 layers, kernel 3, dilations 1, 2, …, 128; two channels put out
-early after every fourth step (§2.3); the mel upsampled by a transposed convolution four hops wide.
-The 256 channels are those of the authors' code and of the 87.9 M parameters by which the model is
-known (the paper tells of 512 residual and 256 skip channels).
+each an invertible 1x1 convolution and an affine coupling whose network is a non-causal WaveNet of 8
+layers, kernel 3, dilations 1, 2, …, 128; two channels put out early after every fourth step; the
+mel upsampled by a transposed convolution four hops wide. The 256 channels are those of the authors'
+code (NVIDIA/waveglow) and of the 87.9 M parameters by which the model is known (the paper tells of
+512 residual and 256 skip channels).
 
 WaveFlow's paper (arXiv 1912.01219) calls this model a special case of its own, of two groups of
 rows that are mixed between flows; the networks differ all the same (1-D over stacked samples here,
@@ -86,7 +86,7 @@ class WaveGlowConfig(Config):
 class InvertibleConvolution(nn.Module):
     """Mixes the channels of a column by a square matrix W, which begins as a rotation.
 
-    ``ln |det J| = columns * ln |det W|`` (eq. 10).
+    ``ln |det J| = columns * ln |det W|``.
     """
 
     def __init__(self, channels: int) -> None:

@@ -6,10 +6,10 @@
 A. van den Oord et al., "WaveNet: a generative model for raw audio", arXiv 1609.03499: dilated
 causal convolutions (section 2.1), 256 μ-law classes (2.2), gated units (2.3, eq. 2), residual and
 skip connections (2.4), local conditioning through transposed convolutions (2.5). Conditioned on the
-mel as in J. Shen et al., "Tacotron 2", arXiv 1712.05884, section 3.3, which also replaces the
-classes by a mixture of ten logistics over 16 bits (arXiv 1711.10433, section 2). The single
-Gaussian is that of ClariNet, arXiv 1807.07281, section 3. The default sizes are those of
-r9y9/wavenet_vocoder (egs/mol), the most used open implementation.
+mel as in J. Shen et al., "Tacotron 2", arXiv 1712.05884, which also replaces the classes by a
+mixture of ten logistics over 16 bits, after Parallel WaveNet (arXiv 1711.10433). The single
+Gaussian is that of ClariNet, arXiv 1807.07281. The default sizes are those of r9y9/wavenet_vocoder
+(egs/mol), the most used open implementation.
 
 Departures. Convolutions are weight-normalised, as in r9y9's code; unlike there, residuals are not
 scaled by √½ (the paper does not), and the last block has no residual output, which nothing would

@@ -3,10 +3,10 @@
     c(t-1), f(t-1), mel ─▶ coarse half of the state ─▶ softmax ─▶ c(t)
                      c(t) ─▶ fine half of the state ─▶ softmax ─▶ f(t)
 
-Source: N. Kalchbrenner et al., "Efficient Neural Audio Synthesis", arXiv 1802.08435, §2.1-2.2.
-Taken from there: a state of 896 in two halves; the masked input matrix of eq. 2, by which the
-present coarse symbol reaches the gates of the fine half only; symbols scaled from 0..255 to ±1; two
-linear layers with a ReLU between for each half; all of R in one product with the state.
+Source: N. Kalchbrenner et al., "Efficient Neural Audio Synthesis", arXiv 1802.08435, section 2.
+Taken from there: a state of 896 (section 2.1) in two halves; the masked input matrix of eq. 2, by
+which the present coarse symbol reaches the gates of the fine half only; symbols scaled from 0..255
+to ±1; two linear layers with a ReLU between for each half; all of R in one product with the state.
 
 Departing from it: the network is conditioned on a mel (the paper's on linguistic features and F0):
 the features of the conditioning network (see `recurrent`), projected onto all gates. Weights are

@@ -45,8 +45,8 @@ class DistillationObjective(Objective):
     """Divergence of the student from the teacher on the student's own samples, in nats a sample,
     and the magnitude loss against the recording.
 
-    "gaussian": the closed form of ClariNet (arXiv 1807.07281, section 3). "logistic": cross-entropy
-    less entropy, ``H(P_S, P_T) - H(P_S)``, of arXiv 1711.10433, section 4: the entropy is
+    "gaussian": the closed form of ClariNet (arXiv 1807.07281). "logistic": cross-entropy less
+    entropy, ``H(P_S, P_T) - H(P_S)``, of Parallel WaveNet (arXiv 1711.10433): the entropy is
     ``E ln s + 2``, the cross-entropy with the density of the teacher's mixture is averaged over
     ``trials`` samples of each x[t].
 
