@@ -29,8 +29,9 @@ from egs.comparison.systems import (
     choose,
     settings_of,
 )
-from egs.comparison.tables import advantage, replace_blocks, verdict, write_results
+from egs.comparison.tables import advantage, verdict, write_results
 from egs.comparison.train import Budget, jobs
+from egs.scripts import replace_blocks
 from tests.training.tiny import ROOT
 from vocoder.data.manifest import Utterance
 from vocoder.errors import VocoderError

@@ -16,7 +16,7 @@ from egs.comparison.final import evaluate_test, resynthesise_test
 from egs.comparison.systems import OURS, Layout, System, all_systems, choose
 from egs.comparison.tables import write_results
 from egs.comparison.train import Budget, train
-from egs.validation.ladders import run
+from egs.scripts import run
 from vocoder.errors import VocoderError
 
 STAGES = ("train", "curves", "seeds", "test", "costs", "tables", "report")

@@ -15,7 +15,7 @@ import torch
 
 from egs.comparison.operations import trainer_on_noise
 from egs.comparison.systems import all_systems, choose
-from egs.validation.ladders import run
+from egs.scripts import run
 from vocoder.recipes import load_recipe
 from vocoder.runs import make_accelerator
 from vocoder.training.schedule import Clock

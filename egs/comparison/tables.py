@@ -1,6 +1,5 @@
 """The tables and figures of RESULTS.md, between marks; what stands around them is kept."""
 
-import re
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,8 +18,8 @@ from egs.comparison.systems import (
     Trained,
     read_training,
 )
+from egs.scripts import replace_blocks, table
 from vocoder.data.files import write_text
-from vocoder.errors import VocoderError
 from vocoder.evaluation.comparison import Comparison
 from vocoder.evaluation.folders import SUMMARY_NAME
 from vocoder.evaluation.summary import MetricNote, Score, Summary
@@ -52,35 +51,6 @@ def write_results(folder: Path, layout: Layout, systems: Sequence[System]) -> Pa
     path = folder / "RESULTS.md"
     write_text(path, replace_blocks(path, blocks))
     return path
-
-
-def replace_blocks(path: Path, blocks: Mapping[str, str]) -> str:
-    """The file's text with `<!-- begin NAME -->` … `<!-- end NAME -->` filled anew.
-
-    Raises:
-        VocoderError: the file lacks the marks of a block, or has marks of an unknown one.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise VocoderError(
-            f"{path}: cannot be read ({error.strerror}); it holds the text around the tables"
-        ) from error
-    marked = re.findall(r"<!-- begin (\S+) -->", text)
-    if sorted(marked) != sorted(blocks):
-        raise VocoderError(
-            f"{path}: marks blocks {', '.join(sorted(marked))}, and there are "
-            f"{', '.join(sorted(blocks))}; each needs <!-- begin NAME --> and "
-            "<!-- end NAME --> once"
-        )
-    for name, content in blocks.items():
-        begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
-        before, _, rest = text.partition(begin)
-        _, found, after = rest.partition(end)
-        if not found:
-            raise VocoderError(f"{path}: {begin} has no {end} after it")
-        text = f"{before}{begin}\n\n{content.strip()}\n\n{end}{after}"
-    return text
 
 
 # -- training ------------------------------------------------------------------------------------
@@ -398,10 +368,3 @@ def score_cell(score: Score, decimals: int) -> str:
     if score.low is not None and score.high is not None:
         text += f" [{score.low:.{decimals}f}, {score.high:.{decimals}f}]"
     return f"{text} ({score.failures} failed)" if score.failures else text
-
-
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, first column to the left, the others to the right."""
-    heading, *body = rows
-    rule = ["---", *["---:"] * (len(heading) - 1)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in [heading, rule, *body])

@@ -8,7 +8,6 @@ writes DIR/recording/ and DIR/<ladder>/<rung>/, all 16-bit; files that are there
 import argparse
 import functools
 import hashlib
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
+from egs.scripts import run
 from vocoder.data.audio import read_audio, write_audio
 from vocoder.data.manifest import Utterance, read_manifest
 from vocoder.errors import AudioError, VocoderError
@@ -232,14 +232,6 @@ def main() -> None:
     torch.set_num_threads(1)
     degradations.require_ffmpeg()
     make(choose(options.manifest, options.per_speaker), options.output)
-
-
-def run(main: Callable[[], None]) -> None:
-    """Run a script; an error that the user can mend is one line, and the exit status 1."""
-    try:
-        main()
-    except (VocoderError, OSError) as error:
-        sys.exit(f"error: {' '.join(str(error).splitlines())}")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from egs.validation.ladders import LADDERS, RECORDING, run
+from egs.scripts import run
+from egs.validation.ladders import LADDERS, RECORDING
 from vocoder.errors import VocoderError
 from vocoder.evaluation.cache import default_cache
 from vocoder.evaluation.folders import evaluate_folders

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from egs.scripts import run, table
 from egs.validation.checks import CHECKS, Outcome, run_check
 from egs.validation.claims import (
     CLAIMS,
@@ -19,7 +20,7 @@ from egs.validation.claims import (
     Verdict,
     judge,
 )
-from egs.validation.ladders import LADDERS, LEVEL_DBFS, RECORDING, run
+from egs.validation.ladders import LADDERS, LEVEL_DBFS, RECORDING
 from egs.validation.score import BASE
 from egs.validation.scores import Scores, read_scores
 from vocoder.data.files import write_text
@@ -106,7 +107,7 @@ def _claims_table(verdicts: Verdicts) -> str:
     for metric in metrics:
         cells = [_cell(verdicts.get((metric, ladder))) for ladder in LADDERS]
         rows.append([METRICS[metric].label, *cells])
-    return _table(rows)
+    return table(rows)
 
 
 def _cell(verdict: Verdict | None) -> str:
@@ -160,7 +161,7 @@ def _failures(verdicts: Verdicts) -> str:
             weakest,
             FAILING.get((metric, ladder), "**new**"),
         ])  # fmt: skip
-    return _table(rows) if len(rows) > 1 else "None.\n"
+    return table(rows) if len(rows) > 1 else "None.\n"
 
 
 def surprises(verdicts: Verdicts, outcomes: Sequence[Outcome] = ()) -> list[str]:
@@ -211,7 +212,7 @@ def _outcomes_table(outcomes: Sequence[Outcome]) -> str:
             "yes" if outcome.holds else "**✗ no**",
             "" if outcome.holds else check.missed or "**new**",
         ])  # fmt: skip
-    return _table(rows)
+    return table(rows)
 
 
 def _means_table(ladder: str, scores: AllScores) -> str:
@@ -223,7 +224,7 @@ def _means_table(ladder: str, scores: AllScores) -> str:
             decimals = METRICS[metric].decimals
             cells = ["–" if m is None else f"{m:.{decimals}f}" for m in found.means()]
             rows.append([METRICS[metric].label, *cells])
-    return _table(rows) if len(rows) > 1 else ""
+    return table(rows) if len(rows) > 1 else ""
 
 
 def _metrics(keys: Mapping[tuple[str, str], object]) -> list[str]:
@@ -237,12 +238,6 @@ def _number(value: float) -> str:
     if math.isnan(value):
         return "–"
     return f"{value:.3g}"
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    heading, *body = rows
-    rule = ["---", *["---:"] * (len(heading) - 1)]
-    return "".join(f"| {' | '.join(line)} |\n" for line in [heading, rule, *body])
 
 
 def main() -> None:
