@@ -36,6 +36,9 @@ bench: $(STAMP)
 	$(BIN)/python bench/baselines.py
 	$(BIN)/python bench/peers.py
 	$(BIN)/python bench/memory.py
+	$(BIN)/python -m bench.dsp --write docs/dsp.md
+	$(BIN)/python bench/iir.py
+	$(BIN)/python bench/fir.py
 
 clean:
 	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

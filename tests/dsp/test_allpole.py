@@ -5,11 +5,20 @@ import pytest
 import torch
 from scipy.linalg import solve_toeplitz
 from scipy.signal import lfilter
-from torch.autograd import gradcheck
+from torch.autograd import gradcheck, gradgradcheck
 
 from tests.oracles import dsp as oracle
+from tests.oracles import iir
 from vocoder.dsp import allpole
-from vocoder.dsp.allpole import all_pole, autocorrelation, levinson_durbin
+from vocoder.dsp.allpole import (
+    all_pole,
+    all_pole_overlapped,
+    all_pole_samples,
+    autocorrelation,
+    interpolated_predictor,
+    levinson_durbin,
+)
+from vocoder.dsp.prediction import reflection_from_predictor
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -128,6 +137,96 @@ def test_dtypes_agree():
     torch.testing.assert_close(single.double(), exact, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("backend", ["philtorch", "torch"])
+def test_a_filter_for_every_sample_is_the_recursion(backend):
+    signal, a, past = random(2, 60), stable(2, 60, order=5, seed=1), random(2, 5, seed=2)
+    found, state = all_pole_samples(signal, a, past, backend)
+    for row in range(2):
+        expected = iir.all_pole(signal[row].numpy(), a[row].numpy(), past[row].numpy())
+        np.testing.assert_allclose(found[row], expected, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(state, found[:, -5:])
+
+
+def test_holding_a_filter_for_a_frame_is_repeating_it_for_every_sample():
+    signal, a = random(2, 60), stable(2, 6, order=4, seed=1)
+    held, end = all_pole(signal, a)
+    repeated, last = all_pole_samples(signal, a.repeat_interleave(10, dim=1))
+    torch.testing.assert_close(repeated, held)
+    torch.testing.assert_close(last, end)
+
+
+@pytest.mark.parametrize("cut", [1, 3, 40])
+def test_pieces_of_a_sample_wise_filter_are_the_whole(cut):
+    signal, a = random(2, 60), stable(2, 60, order=15, seed=1)
+    whole, end = all_pole_samples(signal, a)
+    first, state = all_pole_samples(signal[:, :cut], a[:, :cut])
+    second, last = all_pole_samples(signal[:, cut:], a[:, cut:], state)
+    torch.testing.assert_close(torch.cat([first, second], dim=1), whole)
+    torch.testing.assert_close(last, end)
+
+
+def test_poles_at_radius_0_999_ring_in_single_precision_too():
+    a = torch.tensor([-2 * 0.999 * np.cos(0.3), 0.999**2], dtype=torch.float64)
+    signal = random(1, 4000)
+    exact, _ = all_pole_samples(signal, a.expand(1, 4000, -1))
+    single, _ = all_pole_samples(signal.float(), a.float().expand(1, 4000, -1))
+    assert single.dtype == torch.float32
+    error = (single.double() - exact).square().mean() / exact.square().mean()
+    assert 10 * float(torch.log10(error)) < -70
+
+
+@pytest.mark.parametrize("kind", ["reflection", "line_spectra"])
+def test_every_filter_between_two_stable_ones_is_stable(kind):
+    values = torch.rand(3, 5, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    boundaries = 1.98 * values - 0.99 if kind == "reflection" else np.pi * values.sort().values
+    predictor = interpolated_predictor(boundaries, 10, kind)
+    assert predictor.shape == (3, 40, 8)
+    assert bool((reflection_from_predictor(predictor).abs() < 1).all())
+    torch.testing.assert_close(
+        predictor[:, ::10], interpolated_predictor(boundaries, 1, kind), atol=1e-12, rtol=1e-9
+    )
+
+
+def test_overlapped_frames_of_one_filter_are_that_filter():
+    signal, a = random(2, 400), 0.5 ** torch.arange(1, 5) * stable(2, order=4, seed=1)
+    found = all_pole_overlapped(signal, a[:, None].expand(-1, 20, -1), 240)
+    for row in range(2):
+        polynomial = np.concatenate([[1.0], a[row]])
+        np.testing.assert_allclose(found[row], lfilter([1.0], polynomial, signal[row]), atol=1e-9)
+
+
+def test_a_single_frame_is_one_filter():
+    signal, a = random(1, 20), torch.tensor([[[-0.5]]], dtype=torch.float64)
+    expected = lfilter([1.0], [1.0, -0.5], signal[0])
+    np.testing.assert_allclose(all_pole_overlapped(signal, a, 100)[0], expected, atol=1e-9)
+
+
+def test_overlapped_frames_fade_from_filter_to_filter():
+    # A frame of the first filter, one of the second: a crossfade from middle to middle.
+    signal = random(1, 20)
+    a = torch.tensor([[[-0.5], [0.5]]], dtype=torch.float64)
+    window = np.cos(np.pi * np.clip((np.arange(20) - 5) / 20, 0, 0.5)) ** 2
+    first = lfilter([1.0], [1.0, -0.5], signal[0].numpy() * window)
+    second = lfilter([1.0], [1.0, 0.5], signal[0].numpy() * (1 - window))
+    expected = first + second
+    np.testing.assert_allclose(all_pole_overlapped(signal, a, 80)[0], expected, atol=1e-9)
+
+
+def test_gradients_of_sample_wise_and_overlapped_filters():
+    signal, a = random(1, 8), 0.5 * stable(1, 8, order=2, seed=1)
+    inputs = [x.detach().requires_grad_() for x in (signal, a, random(1, 2, seed=3))]
+    assert gradcheck(all_pole_samples, inputs)
+    inputs = [x.detach().requires_grad_() for x in (signal, a[:, :2])]
+    assert gradcheck(lambda *i: all_pole_overlapped(*i, n_fft=16), inputs)
+    assert gradgradcheck(lambda *i: all_pole_overlapped(*i, n_fft=16), inputs)
+
+
 def test_misfits_are_refused():
     with pytest.raises(ValueError, match="100 samples cannot be shared out to 3 filters"):
         all_pole(torch.zeros(1, 100), torch.zeros(1, 3, 2))
+    with pytest.raises(ValueError, match="100 samples cannot be shared out to 20 filters, an even"):
+        all_pole_overlapped(torch.zeros(1, 100), torch.zeros(1, 20, 2), 64)
+    with pytest.raises(ValueError, match="n_fft of 20 is no multiple of the hop of 10 above two"):
+        all_pole_overlapped(torch.zeros(1, 100), torch.zeros(1, 10, 2), 20)
+    with pytest.raises(ValueError, match="unknown kind 'cepstrum'"):
+        interpolated_predictor(torch.zeros(1, 3, 2), 4, "cepstrum")

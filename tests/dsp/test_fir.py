@@ -4,11 +4,16 @@ import numpy as np
 import pytest
 import torch
 from scipy.signal import freqz, welch
-from torch.autograd import gradcheck
+from torch.autograd import gradcheck, gradgradcheck
 
 from tests.oracles import dsp as oracle
+from tests.oracles import fir as fir_oracle
+from vocoder.dsp import fir
 from vocoder.dsp.fir import (
+    fast_length,
     filter_frames,
+    filter_frames_causal,
+    filter_interpolated,
     filter_samples,
     frequency_sampled_fir,
     sinc_high_pass,
@@ -71,6 +76,77 @@ def test_samples_are_filtered_by_their_own_taps():
         np.testing.assert_allclose(found[row], expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("n_taps", [1, 2, 8, 31, 64])
+def test_causal_frames_begin_with_the_first_tap(n_taps):
+    signal, taps = random(2, 120), random(2, 6, n_taps, seed=1)
+    found, ringing = filter_frames_causal(signal, taps)
+    for row in range(2):
+        expected = fir_oracle.filter_frames_causal(signal[row].numpy(), taps[row].numpy())
+        np.testing.assert_allclose(torch.cat([found, ringing], 1)[row], expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("n_taps", [1, 8, 64, 101])
+@pytest.mark.parametrize("cut", [1, 2, 5])
+def test_pieces_are_the_whole(n_taps, cut):
+    signal, taps = random(2, 120), random(2, 6, n_taps, seed=1)
+    whole, end = filter_frames_causal(signal, taps)
+    first, state = filter_frames_causal(signal[:, : 20 * cut], taps[:, :cut])
+    second, last = filter_frames_causal(signal[:, 20 * cut :], taps[:, cut:], state)
+    torch.testing.assert_close(torch.cat([first, second], dim=1), whole)
+    torch.testing.assert_close(last, end)
+    # Late by half the taps, what `filter_frames` gives.
+    late = torch.cat([whole, end], dim=1)[:, n_taps // 2 :]
+    shown = min(late.shape[1], 120)
+    torch.testing.assert_close(filter_frames(signal, taps)[:, :shown], late[:, :shown])
+
+
+def test_a_long_batch_is_filtered_in_blocks(monkeypatch: pytest.MonkeyPatch):
+    signal, taps = random(5, 120), random(5, 6, 31, seed=1)
+    whole = filter_frames(signal, taps)
+    monkeypatch.setattr(fir, "_BLOCK_ELEMENTS", 1000)
+    assert torch.equal(filter_frames(signal, taps), whole)
+
+
+def test_fast_lengths_hold_what_they_must():
+    for length in range(1, 600):
+        found = fast_length(length)
+        assert length <= found < max(2 * length, 2)
+        assert found % 2 == 0 or found == 1
+
+
+@pytest.mark.parametrize("n_taps", [1, 2, 8, 31, 64])
+def test_interpolated_filters_are_those_of_each_sample(n_taps):
+    signal, taps = random(2, 120), random(2, 6, n_taps, seed=1)
+    found = filter_interpolated(signal, taps)
+    for row in range(2):
+        each = fir_oracle.interpolated_taps(taps[row].numpy(), 20)
+        expected = oracle.filter_samples(signal[row].numpy(), each)
+        np.testing.assert_allclose(found[row], expected, atol=1e-12)
+        by_samples = filter_samples(signal[row : row + 1], torch.from_numpy(each)[None])
+        torch.testing.assert_close(found[row : row + 1], by_samples)
+
+
+def test_one_frame_is_one_filter():
+    signal, taps = random(1, 50), random(1, 1, 9, seed=1)
+    expected = np.convolve(signal[0], taps[0, 0], mode="same")[None]
+    np.testing.assert_allclose(filter_frames(signal, taps), expected, atol=1e-12)
+    np.testing.assert_allclose(filter_interpolated(signal, taps), expected, atol=1e-12)
+
+
+def test_steps_approach_the_interpolated_filter_as_frames_shorten():
+    # The steps are up to a hop late: the error falls in proportion to the hop.
+    signal = random(1, 6400)
+    moving = torch.sin(torch.arange(6400) / 800)[None, :, None] * random(1, 1, 3, seed=1)
+    errors = []
+    for hop in (160, 40, 10):
+        taps = moving[:, ::hop]
+        exact = filter_interpolated(signal, taps)
+        errors.append(float((filter_frames(signal, taps) - exact).norm() / exact.norm()))
+    assert errors[0] / errors[1] == pytest.approx(4, rel=0.2)
+    assert errors[1] / errors[2] == pytest.approx(4, rel=0.2)
+    assert errors[0] < 0.15
+
+
 def test_constant_taps_are_the_same_filter_both_ways():
     signal, taps = random(1, 200), random(31, seed=1)
     by_frame = filter_frames(signal, taps.expand(1, 10, -1))
@@ -119,6 +195,11 @@ def test_gradients():
     cutoff = torch.rand(2, 12, dtype=torch.float64).mul(0.8).add(0.1).requires_grad_()
     assert gradcheck(lambda s, m: filter_frames(s, frequency_sampled_fir(m)), (signal, magnitudes))
     assert gradcheck(lambda s, c: filter_samples(s, sinc_low_pass(c, 5)), (signal, cutoff))
+    taps, state = random(2, 3, 4, seed=2).requires_grad_(), random(2, 3, seed=3).requires_grad_()
+    assert gradcheck(filter_interpolated, (signal, taps))
+    assert gradcheck(filter_frames_causal, (signal, taps, state))
+    assert gradgradcheck(filter_interpolated, (signal, taps))
+    assert gradgradcheck(filter_frames_causal, (signal, taps, state))
     assert gradcheck(lambda s, c: filter_samples(s, sinc_high_pass(c, 5)), (signal, cutoff))
 
 
@@ -129,6 +210,10 @@ def test_dtypes_agree():
         (
             filter_frames(signal, frequency_sampled_fir(magnitudes)),
             filter_frames(signal.float(), frequency_sampled_fir(magnitudes.float())),
+        ),
+        (
+            filter_interpolated(signal, frequency_sampled_fir(magnitudes)),
+            filter_interpolated(signal.float(), frequency_sampled_fir(magnitudes.float())),
         ),
         (
             filter_samples(signal, sinc_low_pass(cutoff, 31)),
@@ -142,5 +227,9 @@ def test_dtypes_agree():
 def test_misfits_are_refused():
     with pytest.raises(ValueError, match="100 samples cannot be shared out to 3 filters"):
         filter_frames(torch.zeros(1, 100), torch.zeros(1, 3, 4))
+    with pytest.raises(ValueError, match="100 samples cannot be shared out to 3 filters"):
+        filter_interpolated(torch.zeros(1, 100), torch.zeros(1, 3, 4))
+    with pytest.raises(ValueError, match="state of 2 samples for 4 taps: it must have 3"):
+        filter_frames_causal(torch.zeros(1, 99), torch.zeros(1, 3, 4), torch.zeros(1, 2))
     with pytest.raises(ValueError, match="30 taps have no middle one: choose an odd number"):
         sinc_low_pass(torch.tensor(0.5), 30)

@@ -97,6 +97,18 @@ def test_modulation_is_loudest_where_it_is_told():
     assert float(on_the_pulse.max() / on_the_pulse.min()) == pytest.approx(9)
 
 
+def test_the_power_of_moved_noise_follows_the_phase():
+    # 25,000 periods of 40 samples: the power at each phase is known to √(2 / 25,000), five of them.
+    phase = (torch.arange(1_000_000)[None] % 40 / 40 - 0.5).double()
+    gain = pulse_modulation(phase, torch.full_like(phase, 0.5), torch.full_like(phase, -0.4))
+    moved = (white_noise(1, 1_000_000, seeded()) * gain).reshape(25_000, 40)
+    ratio = moved.square().mean(dim=0) / gain[0, :40].square()
+    np.testing.assert_allclose(ratio, 1, atol=5 * np.sqrt(2 / 25_000))
+    # Neighbours stay strangers: what is heard is noise, not a tone.
+    product = (moved[:, :-1] * moved[:, 1:]).mean()
+    assert float(product) == pytest.approx(0, abs=0.01)
+
+
 def test_no_depth_is_no_modulation():
     phase = torch.rand(1, 100, generator=seeded())
     zero = torch.zeros_like(phase)

@@ -181,6 +181,22 @@ def test_harmonic_bank_is_the_sum_of_its_harmonics():
         np.testing.assert_allclose(found[row], expected, atol=1e-10)
 
 
+def test_sines_are_cosines_a_quarter_of_their_period_later(monkeypatch: pytest.MonkeyPatch):
+    f0, cosine, sine = random_f0(7), bank(harmonics=40, frames=7), bank(40, 7, seed=4)
+    phase, track = phases(f0, 100), interpolate_linear(f0, 100)
+    found = harmonic_bank(phase, track, cosine, RATE, sine)
+    for row in range(2):
+        expected = np.zeros(600)
+        for k in range(1, 41):
+            turn = 2 * np.pi * k * phase[row].numpy()
+            a, b = (oracle.line_samples(x[row, :, k - 1].numpy(), 100) for x in (cosine, sine))
+            strength = oracle.fade(track[row].numpy(), k, RATE)
+            expected += strength * (a * np.cos(turn) + b * np.sin(turn))
+        np.testing.assert_allclose(found[row], expected, atol=1e-10)
+    monkeypatch.setattr(oscillators, "_BLOCK_ELEMENTS", 1)
+    torch.testing.assert_close(harmonic_bank(phase, track, cosine, RATE, sine), found)
+
+
 def test_one_harmonic_has_the_amplitude_it_was_given():
     f0 = torch.full((1, 65), 250.0, dtype=torch.float64)
     amplitudes = torch.zeros(1, 65, 5, dtype=torch.float64)
@@ -238,15 +254,17 @@ def test_gradients():
     # The ratio of the top to F0 stays clear of whole numbers, where the topmost harmonic changes.
     f0 = torch.tensor([[330.0, 325.0, 328.0, 326.0]], dtype=torch.float64, requires_grad=True)
     assert torch.all((7400 / f0 % 1 - 0.5).abs() < 0.45)
-    amplitudes = bank(harmonics=4, frames=4)[:1].requires_grad_()
+    amplitudes, sines = (bank(4, 4, seed)[:1].requires_grad_() for seed in (3, 4))
 
-    def bank_of(f0: torch.Tensor, amplitudes: torch.Tensor) -> torch.Tensor:
-        return harmonic_bank(phases(f0, 8), interpolate_linear(f0, 8), amplitudes, RATE)
+    def bank_of(f0: torch.Tensor, *amplitudes: torch.Tensor) -> torch.Tensor:
+        cosine, sine = (*amplitudes, None)[:2]
+        return harmonic_bank(phases(f0, 8), interpolate_linear(f0, 8), cosine, RATE, sine)
 
     def pulses_of(f0: torch.Tensor) -> torch.Tensor:
         return pulse_train(phases(f0, 8), interpolate_linear(f0, 8), RATE)
 
     assert gradcheck(bank_of, (f0, amplitudes))
+    assert gradcheck(bank_of, (f0, amplitudes, sines))
     assert gradcheck(pulses_of, f0)
 
 

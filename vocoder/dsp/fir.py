@@ -1,18 +1,20 @@
 """Filters of finite length: designed from a magnitude or a cut-off frequency, changing with time.
 
-All filters here are symmetric about their middle tap, ``n_taps // 2``, and are applied so that the
-middle tap meets the sample itself: what comes out is not late. Cut-off frequencies are shares of
-Nyquist, between 0 and 1.
+All filters designed here are symmetric about their middle tap, ``n_taps // 2``, and are applied so
+that the middle tap meets the sample itself: what comes out is not late. Only
+:func:`filter_frames_causal` begins with the first tap. Cut-off frequencies are shares of Nyquist,
+between 0 and 1.
 """
-
-import math
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import pad
 
-from vocoder.dsp.framing import overlap_add
+from vocoder.dsp.framing import hold_ends, overlap_add
+
+_BLOCK_ELEMENTS = 2**18
+"""Points transformed at a time, a megabyte in single precision."""
 
 
 def frequency_sampled_fir(
@@ -24,8 +26,7 @@ def frequency_sampled_fir(
     moved to the middle tap and a Hann window around it: the response is the given one convolved
     with the window's spectrum, two bins wide to either side.
 
-    Source: the frequency sampling method, as in J. Engel et al., DDSP, arXiv 2001.04643, §3.3 and
-    appendix B.5.
+    Source: the frequency sampling method, as in J. Engel et al., DDSP, arXiv 2001.04643.
 
     >>> frequency_sampled_fir(torch.ones(3)).tolist()
     [0.0, 0.0, 1.0, 0.0]
@@ -48,24 +49,131 @@ def filter_frames(
     >>> filter_frames(torch.tensor([[1.0, 2.0]]), torch.tensor([[[0.0, 1.0], [1.0, 10.0]]]))
     tensor([[ 3., 20.]])
     """
-    n_samples, (n_frames, n_taps) = signal.shape[1], taps.shape[1:]
-    hop_length = n_samples // n_frames
-    if hop_length * n_frames != n_samples:
-        raise ValueError(f"{n_samples} samples cannot be shared out to {n_frames} filters")
-    length = hop_length + n_taps - 1
-    n_fft = 2 ** math.ceil(math.log2(length))
-    spectrum = torch.fft.rfft(signal.unflatten(1, (n_frames, hop_length)), n=n_fft)
-    frames = torch.fft.irfft(spectrum * torch.fft.rfft(taps, n=n_fft), n=n_fft)[..., :length]
-    frames = pad(frames, (0, -length % hop_length))
+    n_samples, middle = signal.shape[1], taps.shape[2] // 2
+    return _convolve_frames(signal, taps)[:, middle : middle + n_samples]
+
+
+def filter_frames_causal(
+    signal: Float[Tensor, "batch samples"],
+    taps: Float[Tensor, "batch frames taps"],
+    state: Float[Tensor, "batch overlap"] | None = None,
+) -> tuple[Float[Tensor, "batch samples"], Float[Tensor, "batch overlap"]]:
+    """:func:`filter_frames` with the first tap on the sample itself, and what rings on.
+
+    ``y[n] = Σ_m h_{t(n-m)}[m] x[n - m]`` with t(n) the frame of sample n. Right for minimum-phase
+    taps, which begin at once; taps about their middle come out ``taps // 2`` samples late. A signal
+    in pieces of whole frames, each with the state of the one before, is filtered as in one.
+
+    Args:
+        state: the ``taps - 1`` samples that ring on from before; silence when absent.
+
+    Raises:
+        ValueError: samples that are no multiple of the frames, or a state of another length.
+
+    >>> h = torch.tensor([[[1.0, 10.0], [2.0, 20.0]]])
+    >>> y, state = filter_frames_causal(torch.tensor([[1.0, 1.0]]), h)
+    >>> y.round(decimals=4).tolist(), state.round(decimals=4).tolist()
+    ([[1.0, 12.0]], [[20.0]])
+    """
+    n_samples, overlap = signal.shape[1], taps.shape[2] - 1
+    if state is not None and state.shape[1] != overlap:
+        raise ValueError(
+            f"a state of {state.shape[1]} samples for {overlap + 1} taps: it must have {overlap}"
+        )
+    output = _convolve_frames(signal, taps)[:, : n_samples + overlap]
+    if state is not None:
+        output = output + pad(state, (0, n_samples))
+    return output[:, :n_samples], output[:, n_samples:]
+
+
+def _convolve_frames(
+    signal: Float[Tensor, "batch samples"], taps: Float[Tensor, "batch frames taps"]
+) -> Float[Tensor, "batch longer"]:
+    """Each frame convolved with its taps, all added up, ``taps - 1`` samples longer or more."""
+    hop_length = _hop_length(signal, taps)
+    n_fft = fast_length(hop_length + taps.shape[2] - 1)
+    # A few rows at a time: larger temporary arrays are slower to get than to fill.
+    rows = max(1, _BLOCK_ELEMENTS // (taps.shape[1] * n_fft))
+    parts = [
+        overlap_add(_frame_convolution(x, h, n_fft), hop_length)
+        for x, h in zip(signal.split(rows), taps.split(rows), strict=True)
+    ]
+    return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+
+def _frame_convolution(
+    signal: Float[Tensor, "batch samples"], taps: Float[Tensor, "batch frames taps"], n_fft: int
+) -> Float[Tensor, "batch frames window"]:
+    """Convolutions of the frames, followed by zeros up to a multiple of the hop."""
+    n_frames, n_taps = taps.shape[1:]
+    frames = signal.unflatten(1, (n_frames, -1))
+    hop_length = frames.shape[2]
+    window = -(-(hop_length + n_taps - 1) // hop_length) * hop_length
+    spectrum = torch.fft.rfft(frames, n=n_fft) * torch.fft.rfft(taps, n=n_fft)
+    return pad(torch.fft.irfft(spectrum, n=n_fft), (0, window - n_fft))
+
+
+def fast_length(length: int) -> int:
+    """The length of at least this that is fastest to transform: a power of two, or 5/8 or 3/4 of
+    it where that is enough. Other lengths cost more than they save.
+
+    >>> [fast_length(n) for n in (1, 159, 161, 200, 336, 416)]
+    [1, 160, 192, 256, 384, 512]
+    """
+    power = 1 << (length - 1).bit_length()
+    if power >= 16:
+        for shorter in (5 * power // 8, 3 * power // 4):
+            if shorter >= length:
+                return shorter
+    return power
+
+
+def filter_interpolated(
+    signal: Float[Tensor, "batch samples"], taps: Float[Tensor, "batch frames taps"]
+) -> Float[Tensor, "batch samples"]:
+    """Filter each sample by taps on the straight line between those of two frames.
+
+    The taps of frame t belong to sample ``t * hop``; in between they are
+    ``h_n = (1 - a) h_t + a h_{t+1}``, ``a = n / hop - t``, and after the last frame they are held.
+    The output is that of :func:`filter_samples` with h_n, without ever holding h_n: convolution is
+    linear in the taps, so that ``y = (1 - a) (h_t * x) + a (h_{t+1} * x)``, two fast convolutions a
+    frame. This is the reference that :func:`filter_frames` approximates by steps.
+
+    Raises:
+        ValueError: samples that are no multiple of the frames.
+
+    >>> taps = torch.tensor([[[0.0], [1.0]]])
+    >>> filter_interpolated(torch.ones(1, 4), taps).round(decimals=4).tolist()
+    [[0.0, 0.5, 1.0, 1.0]]
+    """
+    n_taps, hop_length = taps.shape[2], _hop_length(signal, taps)
+    n_fft = fast_length(hop_length + n_taps - 1)
     middle = n_taps // 2
-    return overlap_add(frames, hop_length)[:, middle : middle + n_samples]
+    padded = pad(signal, (n_taps - 1 - middle, middle))
+    # What wraps around in a circular convolution falls on the first taps - 1 samples.
+    segments = padded.unfold(1, hop_length + n_taps - 1, hop_length)
+    spectra = torch.fft.rfft(segments, n=n_fft)
+    responses = torch.fft.rfft(hold_ends(taps, 0, 1), n=n_fft)
+    valid = slice(n_taps - 1, n_taps - 1 + hop_length)
+    now = torch.fft.irfft(spectra * responses[:, :-1], n=n_fft)[..., valid]
+    next_ = torch.fft.irfft(spectra * responses[:, 1:], n=n_fft)[..., valid]
+    ramp = torch.arange(hop_length, dtype=signal.dtype, device=signal.device) / hop_length
+    return torch.lerp(now, next_, ramp).flatten(1)
+
+
+def _hop_length(signal: Tensor, taps: Tensor) -> int:
+    """Samples a frame."""
+    n_samples, n_frames = signal.shape[1], taps.shape[1]
+    if n_samples % n_frames:
+        raise ValueError(f"{n_samples} samples cannot be shared out to {n_frames} filters")
+    return n_samples // n_frames
 
 
 def sinc_low_pass(cutoff: Float[Tensor, "*batch"], n_taps: int) -> Float[Tensor, "*batch taps"]:
     """Low-pass filters of a cut-off frequency each: ``c sinc(c n)`` under a Hamming window, scaled
     to a gain of one at 0 Hz. The gain is about one half at the cut-off.
 
-    Source: X. Wang and J. Yamagishi, arXiv 1908.10256, §3.
+    Source: X. Wang and J. Yamagishi, arXiv 1908.10256.
 
     >>> sinc_low_pass(torch.tensor(0.5), 5).sum().item()
     1.0

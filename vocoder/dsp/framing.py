@@ -5,6 +5,8 @@ be centred on the first sample of its frame (``center_offset = 0``) or on its mi
 (``center_offset = hop_length / 2``), as the mel it was computed from was.
 """
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -40,6 +42,67 @@ def interpolate_linear(
     start, step = boundaries[:, :-1, None], boundaries.diff(dim=1)[:, :, None]
     ramp = torch.arange(hop_length, dtype=boundaries.dtype, device=boundaries.device) / hop_length
     return (start + step * ramp).flatten(1)
+
+
+def interpolate_hold(
+    values: Float[Tensor, "batch frames"], hop_length: int
+) -> Float[Tensor, "batch samples"]:
+    """Every value of a frame-wise control for the ``hop_length`` samples of its frame.
+
+    >>> interpolate_hold(torch.tensor([[1.0, 3.0]]), 2).tolist()
+    [[1.0, 1.0, 3.0, 3.0]]
+    """
+    return values.repeat_interleave(hop_length, dim=1)
+
+
+def interpolate_cubic(
+    boundaries: Float[Tensor, "batch frames_plus_one"], hop_length: int
+) -> Float[Tensor, "batch samples"]:
+    """Cubic curves through values given every ``hop_length`` samples, with a slope that does not
+    jump: Catmull-Rom splines.
+
+    The slope at a boundary is ``(p_{t+1} - p_{t-1}) / 2`` a hop, at the two ends that of the line
+    to the neighbour. With ``u`` from 0 to 1 between two boundaries and slopes m,
+
+        p = (2u³ - 3u² + 1) p_t + (3u² - 2u³) p_{t+1} + (u³ - 2u² + u) m_t + (u³ - u²) m_{t+1}
+
+    Parabolas come out as they are; a step is overshot by up to 2/27 of itself. A frame depends on
+    one boundary beyond either of its own.
+
+    Source: E. Catmull and R. Rom, "A class of local interpolating splines", 1974.
+
+    >>> interpolate_cubic(torch.tensor([[0.0, 0.0, 4.0, 4.0]]), 2).tolist()
+    [[0.0, -0.25, 0.0, 2.0, 4.0, 4.25]]
+    """
+    step = boundaries.diff(dim=1)
+    slope = 0.5 * (torch.cat([step[:, :1], step], dim=1) + torch.cat([step, step[:, -1:]], dim=1))
+    u = torch.arange(hop_length, dtype=boundaries.dtype, device=boundaries.device) / hop_length
+    rise = u * u * (3 - 2 * u)
+    leave, arrive = u * (1 - u) * (1 - u), u * u * (u - 1)
+    start = boundaries[:, :-1, None]
+    curves = start + step[:, :, None] * rise
+    curves = curves + slope[:, :-1, None] * leave + slope[:, 1:, None] * arrive
+    return curves.flatten(1)
+
+
+def interpolate_windows(
+    boundaries: Float[Tensor, "batch frames_plus_one"], hop_length: int
+) -> Float[Tensor, "batch samples"]:
+    """Hann windows, two hops wide, standing on values given every ``hop_length`` samples, and
+    added up: ``y[n] = Σ_t p_t cos²(π (n - t hop) / (2 hop))`` over the two nearest.
+
+    Neighbouring windows add up to one, so that from value to value the curve runs along half a
+    cosine: it never overshoots, and is level at every value.
+
+    Source: J. Engel et al., DDSP, arXiv 2001.04643, where amplitudes are smoothed so.
+
+    >>> interpolate_windows(torch.tensor([[0.0, 4.0, 0.0]]), 2).tolist()
+    [[0.0, 2.0, 4.0, 2.0]]
+    """
+    start, step = boundaries[:, :-1, None], boundaries.diff(dim=1)[:, :, None]
+    place = torch.arange(hop_length, dtype=torch.float64, device=boundaries.device) / hop_length
+    rise = (0.5 - 0.5 * torch.cos(math.pi * place)).to(boundaries.dtype)
+    return (start + step * rise).flatten(1)
 
 
 def hold_ends(

@@ -111,13 +111,15 @@ def harmonic_bank(
     f0_hz: Float[Tensor, "batch samples"],
     amplitudes: Float[Tensor, "batch frames_plus_one harmonics"],
     sample_rate: int,
+    sine_amplitudes: Float[Tensor, "batch frames_plus_one harmonics"] | None = None,
 ) -> Float[Tensor, "batch samples"]:
-    """Sum of harmonics with amplitudes of their own, ``Σ_k a_k c_k cos 2πkφ``.
+    """Sum of harmonics with amplitudes of their own, ``Σ_k c_k (a_k cos 2πkφ + b_k sin 2πkφ)``.
 
     ``c_k`` fades each harmonic out below ``top``. Amplitudes are given at frame boundaries and run
-    linearly between them; their number of frames divides the number of samples. The cost grows
-    with the number of harmonics: use :func:`pulse_train` where they are equally strong. All
-    harmonics of some frames are summed at once, in bounded memory where no gradient is wanted.
+    linearly between them; their number of frames divides the number of samples. Without
+    ``sine_amplitudes`` ``b_k`` is zero. The cost grows with the number of harmonics: use
+    :func:`pulse_train` where they are equally strong. All harmonics of some frames are summed at
+    once, in bounded memory where no gradient is wanted.
 
     >>> f0 = torch.full((1, 2), 100.0)
     >>> phase = sample_phase(boundary_phase(f0, 800, 8), f0, 800, 8)
@@ -130,6 +132,9 @@ def harmonic_bank(
         raise ValueError(f"{n_samples} samples cannot be shared out to {n_frames} frames")
     shape = (n_frames, n_samples // n_frames)
     phase, f0_hz = phase.unflatten(1, shape), f0_hz.unflatten(1, shape)
+    count, both = amplitudes.shape[2], sine_amplitudes is not None
+    if sine_amplitudes is not None:
+        amplitudes = torch.cat([amplitudes, sine_amplitudes], dim=2)
     # A line within a frame: a constant and a slope, by which the same cosines are weighted.
     lines = torch.stack([amplitudes[:, :-1], amplitudes.diff(dim=1)], dim=-1)
     block = max(1, _BLOCK_ELEMENTS // (phase[:, 0].numel() * amplitudes.shape[2]))
@@ -137,14 +142,17 @@ def harmonic_bank(
     pieces = []
     for start in range(0, n_frames, block):
         part = slice(start, start + block)
-        cosines = _harmonics(phase[:, part], f0_hz[:, part], amplitudes.shape[2], sample_rate)
-        constant, slope = (cosines @ lines[:, part]).unbind(-1)
+        waves = _harmonics(phase[:, part], f0_hz[:, part], count, sample_rate, both)
+        constant, slope = (waves @ lines[:, part]).unbind(-1)
         pieces.append((constant + ramp * slope).flatten(1))
     return torch.cat(pieces, dim=1)
 
 
-def _harmonics(phase: Tensor, f0_hz: Tensor, count: int, sample_rate: int) -> Tensor:
-    """``c_k cos 2πkφ`` for ``k = 1 … count`` along a last axis of their own."""
+def _harmonics(phase: Tensor, f0_hz: Tensor, count: int, sample_rate: int, both: bool) -> Tensor:
+    """``c_k cos 2πkφ`` for ``k = 1 … count`` along a last axis of their own, and for ``both``
+    ``c_k sin 2πkφ`` behind them."""
     order = torch.arange(1, count + 1, dtype=phase.dtype, device=phase.device)
     fade = ((TOP * 0.5 * sample_rate) / f0_hz[..., None] - order).clamp(0, 1)
-    return fade * torch.cos((2 * math.pi) * wrap(order * phase[..., None]))
+    angle = (2 * math.pi) * wrap(order * phase[..., None])
+    cosines = fade * torch.cos(angle)
+    return torch.cat([cosines, fade * torch.sin(angle)], dim=-1) if both else cosines

@@ -1,0 +1,81 @@
+"""Frame-wise FIR filtering against the bare FFTs that it needs.
+
+    python bench/fir.py [--repeats 30]
+
+8 × 1 s at 16 kHz, one thread. The bare FFTs are those of the frames, of the taps and of their
+products back, each of the fastest length that holds a frame's output; nothing is multiplied
+or added up. Both take turns, so that a noisy machine slows both alike, and the best of the repeats
+counts, in the time in which the thread ran.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from vocoder.dsp.fir import fast_length, filter_frames
+
+BATCH, SAMPLES = 8, 16000
+SIZES = [(80, 80), (80, 160), (80, 257), (128, 128), (160, 80), (160, 257), (200, 257), (250, 257)]
+
+
+def main() -> None:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=30)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    table = Table("hop", "taps", "FFT", "bare FFTs ms", "filter ms", "×", "with gradients ×")
+    for hop, n_taps in SIZES:
+        frames = SAMPLES // hop
+        signal, taps = torch.randn(BATCH, hop * frames), torch.randn(BATCH, frames, n_taps)
+        n_fft = fast_length(hop + n_taps - 1)
+        ways = [
+            lambda s=signal, t=taps, n=n_fft: bare(s, t, n),
+            lambda s=signal, t=taps: filter_frames(s, t),
+            lambda s=signal, t=taps, n=n_fft: backward(lambda s, t: bare(s, t, n), s, t),
+            lambda s=signal, t=taps: backward(lambda s, t: (filter_frames(s, t),), s, t),
+        ]
+        best = [float("inf")] * len(ways)
+        for _ in range(options.repeats):
+            best = [min(b, seconds(way)) for b, way in zip(best, ways, strict=True)]
+        table.add_row(
+            str(hop),
+            str(n_taps),
+            str(n_fft),
+            f"{1e3 * best[0]:.2f}",
+            f"{1e3 * best[1]:.2f}",
+            f"{best[1] / best[0]:.2f}",
+            f"{best[3] / best[2]:.2f}",
+        )
+    Console().print(table)
+
+
+def bare(signal: torch.Tensor, taps: torch.Tensor, n_fft: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The transforms alone; the inverse one is of the taps' spectrum."""
+    spectrum = torch.fft.rfft(signal.unflatten(1, (taps.shape[1], -1)), n=n_fft)
+    return spectrum, torch.fft.irfft(torch.fft.rfft(taps, n=n_fft), n=n_fft)
+
+
+def backward(
+    run: Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, ...]],
+    signal: torch.Tensor,
+    taps: torch.Tensor,
+) -> None:
+    """Forward and backward."""
+    outputs = run(signal.clone().requires_grad_(), taps.clone().requires_grad_())
+    torch.autograd.backward(outputs, [torch.ones_like(y) for y in outputs])
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """Time that this thread ran."""
+    started = time.thread_time()
+    run()
+    return time.thread_time() - started
+
+
+if __name__ == "__main__":
+    main()
