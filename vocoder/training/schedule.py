@@ -89,7 +89,9 @@ class Clock:
     """Time spent on training: on a CPU what the main thread computed, elsewhere what went by.
 
     On an idle machine the two are the same. Where other work shares the CPU, the first leaves out
-    the time in which that work ran, so that a budget means the same there.
+    the time in which that work ran, so that a budget means the same there. On several threads
+    the main one sleeps while it waits for a helper that other work holds up, and counts less than
+    it had to wait: on a shared machine one thread is the fair measure.
     """
 
     def __init__(self, device: torch.device) -> None:
