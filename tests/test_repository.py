@@ -19,7 +19,7 @@ LARGEST_BYTES = 5_000_000
 # Shell words that a run.sh may use beside the program itself.
 SHELL_WORDS = {"set", "cd", "for", "do", "done", "vocoder"}
 # Folders of egs/ that are no corpora: they score what is there, or train in steps of their own.
-STUDIES = {"comparison", "report", "validation"}
+OWN_STEPS = {"comparison", "report", "validation"}
 # The report lays files out, and makes Opus, which no part of the program does.
 REPORT_WORDS = {"if", "echo", "exit", "fi", "mkdir", "cp", "ffmpeg"}
 REPORT_REDIRECTIONS = r' >(/dev/null|&2|"\$RUN/\w+\.json")'
@@ -153,19 +153,34 @@ def test_the_tiny_corpus_carries_the_notices_of_its_files(tiny_corpus: Path):
     assert "Nickolay V. Shmyrev  Copyright (c) 2005" in festvox
 
 
-def run_scripts() -> list[str]:
-    return sorted(path.parent.name for path in Path(__file__).parents[1].glob("egs/*/run.sh"))
+def run_scripts(pattern: str = "*/run.sh") -> list[str]:
+    egs = Path(__file__).parents[1] / "egs"
+    return sorted(str(path.parent.relative_to(egs)) for path in egs.glob(pattern))
 
 
 def test_every_corpus_has_a_readme_and_a_run_script(repository: Path):
-    folders = sorted(path.name for path in (repository / "egs").iterdir() if path.is_dir())
-    assert run_scripts() == folders
-    assert {"festvox_ru", "multispeaker", "ljspeech", "vctk", "libritts", "tiny"} <= set(folders)
+    folders = {path.name for path in (repository / "egs").iterdir() if path.is_dir()}
+    assert {*run_scripts(), "studies"} == folders
+    assert {"festvox_ru", "multispeaker", "ljspeech", "vctk", "libritts", "tiny"} <= folders
     for folder in folders:
         assert (repository / "egs" / folder / "README.md").is_file()
 
 
-@pytest.mark.parametrize("name", run_scripts())
+def test_every_study_has_a_run_script_and_its_results(repository: Path):
+    overview = (repository / "egs" / "studies" / "README.md").read_text(encoding="utf-8")
+    folders = {path.name for path in (repository / "egs/studies").iterdir() if path.is_dir()}
+    assert set(run_scripts("studies/*/run.sh")) == {f"studies/{name}" for name in folders}
+    for name in folders:
+        assert f"({name}/RESULTS.md)" in overview
+        results = (repository / "egs/studies" / name / "RESULTS.md").read_text(encoding="utf-8")
+        assert re.search(r"^\| --- \|", results, re.MULTILINE), f"{name}: no table"
+        assert "\n## Answer\n" in results
+        assert f"egs/studies/{name}/run.sh" in results
+        for picture in re.findall(r"!\[.*?\]\((\S+)\)", results):
+            assert (repository / "egs/studies" / name / picture).is_file()
+
+
+@pytest.mark.parametrize("name", [*run_scripts(), *run_scripts("studies/*/run.sh")])
 def test_run_scripts_are_bash_and_call_the_command_line_only(repository: Path, name: str):
     path = repository / "egs" / name / "run.sh"
     subprocess.run(["bash", "-n", path], check=True)
@@ -183,11 +198,13 @@ def test_run_scripts_are_bash_and_call_the_command_line_only(repository: Path, n
         assert "$(" not in line.replace('"$(dirname "$0")', ""), line
         assignment = re.match(r"\s*\w+=", line)
         # A study has steps of its own beside its script.
-        own_step = name in STUDIES and line.startswith(f"python -m egs.{name}.")
+        module = f"egs.{name.replace('/', '.')}."
+        own_steps = name in OWN_STEPS or name.startswith("studies/")
+        own_step = own_steps and line.startswith(f"python -m {module}")
         assert assignment or own_step or line.split()[0] in words, line
 
 
-@pytest.mark.parametrize("name", sorted({*run_scripts()} - STUDIES))
+@pytest.mark.parametrize("name", sorted({*run_scripts()} - OWN_STEPS))
 def test_run_scripts_name_recipes_and_corpora_that_exist(repository: Path, name: str):
     text = (repository / "egs" / name / "run.sh").read_text()
     recipes = re.findall(r"vocoder train (\S+)", text)
