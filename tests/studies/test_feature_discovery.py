@@ -37,6 +37,6 @@ def explained(bands: tuple[tuple[float, float], ...]) -> float:
 
 def test_the_target_is_made_by_the_three_bands_and_no_other():
     assert explained(known.BANDS) > 0.85
-    assert explained(known.OTHERS) < 0.35
+    assert explained(known.OTHERS) < 0.15
     # Where the other bands are left out of account by widening, a regression could not tell them.
-    assert explained(tuple((centre, 3 * width) for centre, width in known.BANDS)) < 0.85
+    assert explained(tuple((centre, 3 * width) for centre, width in known.BANDS)) < 0.5
