@@ -47,7 +47,7 @@ clean:
 $(STAMP): pyproject.toml constraints.txt
 	@$(MAKE) --no-print-directory check-system
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev,evaluate]'
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev,evaluate,studies]'
 	@touch $(STAMP)
 
 # One line for each thing that is missing; ffmpeg is only noted.
