@@ -3,6 +3,7 @@
 import doctest
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,29 +17,37 @@ from PIL import Image
 from bench.baselines import Entry, entries, measure
 from egs.comparison import figures, likelihood, operations
 from egs.comparison.costs import measure_costs, read_costs
-from egs.comparison.curves import choose_excerpts, nearest_rival, read_curve
+from egs.comparison.curves import choose_excerpts, read_snapshots
 from egs.comparison.figures import Line, draw_curves, spread, style
 from egs.comparison.operations import Operations, StepOperations, count_step
+from egs.comparison.outcome import (
+    Outcome,
+    Outcomes,
+    Point,
+    Training,
+    Untrained,
+    read_all,
+    write_outcome,
+)
 from egs.comparison.systems import (
     CLASSICAL,
     OURS,
     TEACHERS,
     Layout,
-    System,
     all_systems,
     choose,
     settings_of,
 )
-from egs.comparison.tables import advantage, verdict, write_results
+from egs.comparison.tables import advantage, line_of, nearest_rival, verdict, write_results
 from egs.comparison.train import Budget, jobs
 from egs.scripts import replace_blocks
+from studies.scores import Scores
 from tests.training.tiny import ROOT
 from vocoder.data.manifest import Utterance
 from vocoder.errors import VocoderError
 from vocoder.evaluation.comparison import Comparison
 from vocoder.evaluation.cost import count_macs, count_operations, fft_macs
-from vocoder.evaluation.registry import resolve_columns
-from vocoder.evaluation.summary import MetricNote, SystemSummary, summarise
+from vocoder.evaluation.summary import MetricNote
 from vocoder.recipes import dump_recipe, load_recipe
 from vocoder.training.checkpoint import save_checkpoint
 
@@ -128,48 +137,61 @@ def test_settings_survive_the_command_line():
     ]
 
 
-def write_curve(
-    layout: Layout, system: str, pesq: list[float | None], metric: str = "pesq"
-) -> None:
-    """A finished run with snapshots of these mean scores."""
-    columns = resolve_columns([metric])
-    systems: dict[str, SystemSummary] = {}
-    text = "none"
-    for index, value in enumerate(pesq):
-        name = f"at-{index + 1:04d}"
-        folder = layout.training(system, 0) / "snapshots" / name
-        metadata = {"step": 10 * (index + 1), "spent_s": 60.0 * (index + 1), "mel_fingerprint": "x"}
-        save_checkpoint(folder, {}, text, metadata)
-        score = {"mean": value, "low": None, "high": None, "n": 1, "failures": 0}
-        systems[name] = {
-            "folder": str(folder), "utterances": 1, "failed": 0, "scores": {metric: score},
-            "copy_of_reference": False,
-        }  # fmt: skip
-    empty = summarise([], columns, {}, "recording", "command", 10, 0)
-    content = empty.model_dump(mode="json") | {"systems": systems}
-    path = layout.curve_scores(system, 0) / "summary.json"
-    path.parent.mkdir(parents=True)
-    path.write_text(json.dumps(content))
+def outcome(
+    system: str, curve: list[float | None], test: list[float], seed: int = 0, metric: str = "pesq"
+) -> Outcome:
+    """A run with these scores of one excerpt along the way and of some test utterances."""
+    points = [
+        Point(
+            steps=10 * (index + 1),
+            spent_s=60.0 * (index + 1),
+            scores=Scores(utterances=("excerpt",), values={metric: (value,)}),
+        )
+        for index, value in enumerate(curve)
+    ]
+    names = tuple(f"utterance-{index:02d}" for index in range(len(test)))
+    return Outcome(
+        system=system,
+        seed=seed,
+        finished="2026-11-29",
+        training=Training(
+            steps=10 * len(curve), spent_s=60.0 * len(curve), threads=1, recipe_sha256="0" * 16,
+            commit="0000000",
+        ),
+        teacher=None,
+        operations=Operations(StepOperations(1e9, 1e9, 0), None, None),
+        curve=tuple(points),
+        test=Scores(utterances=names, values={metric: tuple(test)}),
+    )  # fmt: skip
 
 
 def test_the_nearest_rival_has_the_best_pesq_at_the_end(tmp_path: Path):
-    layout = Layout(tmp_path)
-    named = [System(name, Path("none")) for name in (OURS, "a", "b", "c", "d")]
-    with pytest.raises(VocoderError, match="no rival has a curve"):
-        nearest_rival(layout, named)
-    write_curve(layout, OURS, [1.0, 4.0])
-    write_curve(layout, "a", [3.0, 2.0])  # best half-way
-    write_curve(layout, "b", [1.0, 2.5])
-    write_curve(layout, "c", [1.0, None])  # no score at the end
-    assert nearest_rival(layout, named) == "b"
-    curve = read_curve("b", 0, layout)
-    assert [(p.step, p.spent_s, p.scores["pesq"].mean) for p in curve] == [
-        (10, 60.0, 1.0),
-        (20, 120.0, 2.5),
-    ]
-    write_curve(layout, "d", [0.1], metric="mstft")
+    outcomes = Outcomes(tmp_path)
+    with pytest.raises(VocoderError, match="no rival has an outcome"):
+        nearest_rival({})
+    for system, curve in {
+        OURS: [1.0, 4.0],
+        "a": [3.0, 2.0],  # best half-way
+        "b": [1.0, 2.5],
+        "c": [1.0, None],  # no score at the end
+    }.items():
+        write_outcome(outcomes, outcome(system, curve, [1.0]))
+    found = read_all(outcomes, dict.fromkeys([OURS, "a", "b", "c", "never trained"]))
+    assert list(found) == [OURS, "a", "b", "c"]
+    assert nearest_rival(found) == "b"
+    line = line_of("B", "pesq", found["b"])
+    assert (line.minutes, line.operations, line.means) == ([1, 2], [1e10, 2e10], [1.0, 2.5])
     with pytest.raises(VocoderError, match="chosen by pesq"):
-        nearest_rival(layout, named)
+        nearest_rival({"d": outcome("d", [0.1], [1.0], metric="mstft")})
+
+
+def test_snapshots_come_in_the_order_of_the_training(tmp_path: Path):
+    with pytest.raises(VocoderError, match="no snapshots"):
+        read_snapshots(tmp_path)
+    for name, step in {"at-1000": 7, "at-0050": 300}.items():
+        metadata = {"step": step, "spent_s": float(step), "mel_fingerprint": "x"}
+        save_checkpoint(tmp_path / "snapshots" / name, {}, "none", metadata)
+    assert list(read_snapshots(tmp_path)) == ["at-1000", "at-0050"]
 
 
 # -- counts --------------------------------------------------------------------------------------
@@ -259,11 +281,11 @@ def test_costs_are_added_to_what_is_known(tmp_path: Path, monkeypatch: pytest.Mo
         return subprocess.CompletedProcess(command, 0, json.dumps(rows))
 
     monkeypatch.setattr("egs.comparison.costs.subprocess.run", bench)
-    layout = Layout(tmp_path)
+    path = tmp_path / "costs.json"
     for names in ([OURS], [OURS, "vocos"], ["vocos"], [], [], [OURS]):
-        measure_costs(layout, names)
+        measure_costs(path, names)
     assert asked == [[OURS], ["vocos"], []]
-    assert {row.name for row in read_costs(layout)} == {*SYSTEMS, *CLASSICAL}
+    assert {row.name for row in read_costs(path)} == {*SYSTEMS, *CLASSICAL}
 
 
 def cost_row(name: str) -> dict[str, object]:
@@ -300,6 +322,29 @@ def test_the_results_of_the_repository_have_all_marks():
     text = (ROOT / "egs" / "comparison" / "RESULTS.md").read_text()
     for name in ("training", "curves", "test", "verdicts", "against", "seeds", "costs"):
         assert text.count(f"<!-- begin {name} -->") == text.count(f"<!-- end {name} -->") == 1
+
+
+def test_tables_come_from_outcomes_alone(tmp_path: Path):
+    """What a fresh clone has: the text, and small files; no run, no audio, no corpus."""
+    (tmp_path / "RESULTS.md").write_text(
+        (ROOT / "egs" / "comparison" / "RESULTS.md").read_text(encoding="utf-8")
+    )
+    outcomes = Outcomes(tmp_path / "outcomes")
+    draw = np.random.default_rng(0)
+    hard = draw.normal(0, 0.3, 20)
+    means = {(OURS, 0): 3.4, (OURS, 1): 3.5, ("vocos", 0): 2.0, ("vocos", 1): 2.1, ("nsf", 0): 3.39}
+    for (system, seed), mean in means.items():
+        scores = mean + hard + draw.normal(0, 0.05, 20)
+        write_outcome(outcomes, outcome(system, [1.0, mean], scores.tolist(), seed))
+    recording = Scores(utterances=("utterance-00",), values={"pesq": (4.644,)})
+    write_outcome(outcomes, Untrained(system="recording", finished="2026-11-29", test=recording))
+    text = write_results(tmp_path, outcomes, SYSTEMS).read_text()
+    assert "| Vocos | PESQ-WB | – | – |" in text  # 1.4 better, paired, on twenty utterances
+    assert "| NSF | – | – | PESQ-WB |" in text
+    assert "| this model, seed 1 |" in text
+    assert "Nearest rival by the rule of the README: NSF" in text
+    assert "| this model | 2.0 | 20 | 1.0 | 0.000 | – |" in text
+    assert (tmp_path / "figures" / "pesq.png").is_file()
 
 
 @pytest.mark.parametrize(
@@ -408,7 +453,7 @@ def test_the_whole_comparison_runs(tmp_path: Path):
         "MINUTES": "0.02",
         "THREADS": "1",
         "SEEDS": "0",
-        "STAGES": "train curves test tables report",
+        "STAGES": "train score tables report",
         "VOCODER_CACHE": str(tmp_path / "cache"),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
@@ -422,14 +467,28 @@ def test_the_whole_comparison_runs(tmp_path: Path):
     assert done.returncode == 0, done.stderr[-3000:]
     names = {path.name for path in (ROOT / "egs" / "tiny" / "wavs" / "test").glob("*.wav")}
     for folder in (f"{OURS}/seed-0", "hifigan/seed-0", "world", "griffin_lim", "lpc"):
-        written = {path.name for path in (run / "test" / "audio" / folder).glob("*.wav")}
+        written = {path.name for path in (run / "test" / folder / "audio").glob("*.wav")}
         assert written == names, folder
     text = (results / "RESULTS.md").read_text()
     for label in ("this model", "HiFi-GAN", "WORLD", "Griffin-Lim", "LPC vocoder", "recording"):
         assert f"\n| {label} |" in text, label
     assert (results / "figures" / "pesq.png").is_file()
-    assert (run / "page" / "report.html").is_file()
-    # Again: what stands around the tables is kept, and they come out the same.
+    assert (run / "page" / "html" / "report.html").is_file()
+    ended = Outcomes(results / "outcomes").read(OURS)
+    assert ended.training.steps == ended.curve[-1].steps > 0
+    assert ended.training.spent_s >= 0.02 * 60
+    assert set(ended.test.utterances) == {Path(name).stem for name in names}
+    assert {path.stem for path in (results / "outcomes").iterdir()} == {
+        f"{OURS}-seed-0",
+        "hifigan-seed-0",
+        "recording",
+        "world",
+        "griffin_lim",
+        "lpc",
+    }
+    # Again, without the runs: what stands around the tables is kept, and they come out the same.
+    shutil.rmtree(run)
     (results / "RESULTS.md").write_text(f"{shipped}\nBy hand.\n")
-    write_results(results, Layout(run), list(SYSTEMS.values()))
+    environment["STAGES"] = "tables"
+    subprocess.run(command[:1], cwd=tmp_path, env=environment, check=True)
     assert (results / "RESULTS.md").read_text() == f"{text}\nBy hand.\n"

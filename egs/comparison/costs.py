@@ -1,4 +1,4 @@
-"""What generation and training cost."""
+"""What generation costs."""
 
 import json
 import subprocess
@@ -10,14 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from egs.comparison.likelihood import bits_per_sample, has_likelihood
-from egs.comparison.operations import (
-    Operations,
-    count_system,
-    read_operations,
-    write_operations,
-)
-from egs.comparison.systems import CLASSICAL, RECIPES, Layout, System
+from egs.comparison.systems import CLASSICAL, RECIPES
 from vocoder.data.files import write_text
 from vocoder.errors import VocoderError
 from vocoder.evaluation.cost import Cost
@@ -37,14 +30,15 @@ class Row:
     cost: Cost
 
 
-def measure_costs(layout: Layout, names: Sequence[str]) -> None:
+def measure_costs(path: Path, names: Sequence[str]) -> None:
     """Generation: `bench/baselines.py --json`, for what is not known yet.
 
     Args:
+        path: the file that gets it.
         names: systems to measure, added to what is known. All for none, all sizes and the
             classical vocoders too, in one run that replaces what is known.
     """
-    rows = read_costs(layout)
+    rows = read_costs(path)
     known = {row.name for row in rows}
     missing = [name for name in names if name not in known]
     # Only a run of all has the classical vocoders.
@@ -58,14 +52,14 @@ def measure_costs(layout: Layout, names: Sequence[str]) -> None:
     measured = _parse(done.stdout, "bench/baselines.py")
     kept = rows if missing else []
     content = TypeAdapter(list[Row]).dump_json([*kept, *measured], indent=1)
-    write_text(layout.costs, content.decode() + "\n")
+    write_text(path, content.decode() + "\n")
 
 
-def read_costs(layout: Layout) -> list[Row]:
+def read_costs(path: Path) -> list[Row]:
     """The rows of that run; none where it was not done."""
-    if not layout.costs.exists():
+    if not path.exists():
         return []
-    return _parse(layout.costs.read_text(encoding="utf-8"), str(layout.costs))
+    return _parse(path.read_text(encoding="utf-8"), str(path))
 
 
 def _parse(text: str, where: str) -> list[Row]:
@@ -75,39 +69,26 @@ def _parse(text: str, where: str) -> list[Row]:
         raise VocoderError(f"{where}: no costs ({error}); delete it, measure again") from error
 
 
-def write_report_costs(layout: Layout, labels: dict[str, str]) -> dict[str, Path]:
+def write_report_costs(
+    rows: Sequence[Row], folder: Path, labels: dict[str, str]
+) -> dict[str, Path]:
     """One file a system as `vocoder report --cost` wants it, at the size that was evaluated.
 
     Args:
+        rows: what was measured.
+        folder: for the files.
         labels: what the evaluation calls the systems, by name.
 
     Returns:
         The files by label.
     """
     files = {}
-    for row in read_costs(layout):
+    for row in rows:
         if row.size != FULL and row.name in labels:
             content: dict[str, Any] = {
                 "model": row.name,
                 "costs": [TypeAdapter(Cost).dump_python(row.cost, mode="json")],
             }
-            write_text(layout.cost(row.name), json.dumps(content) + "\n")
-            files[labels[row.name]] = layout.cost(row.name)
+            write_text(folder / f"{row.name}.json", json.dumps(content) + "\n")
+            files[labels[row.name]] = folder / f"{row.name}.json"
     return files
-
-
-def measure_operations(
-    wanted: Sequence[System], systems: dict[str, System], layout: Layout, corpus: Path
-) -> None:
-    """Training operations and bits a sample of systems that are trained; what is known stays."""
-    known = read_operations(layout.operations)
-    for system in wanted:
-        if system.name in known:
-            continue
-        print(f"{system.name}: operations of a training step", flush=True)
-        step, *teacher = count_system(system, systems)
-        bits = None
-        if has_likelihood(system.recipe):
-            bits = bits_per_sample(layout.training(system.name, 0), corpus)
-        known[system.name] = Operations(step, teacher[0] if teacher else None, bits)
-        write_operations(layout.operations, known)

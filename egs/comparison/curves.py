@@ -1,16 +1,15 @@
-"""Quality along the training, by snapshots on validation excerpts; the nearest rival's rule."""
+"""Quality along the training, by snapshots on validation excerpts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from egs.comparison.commands import evaluate, resynthesise
-from egs.comparison.systems import OURS, Layout, System, read_training
+from egs.comparison.systems import Layout, System
+from studies.scores import Scores, read_evaluation
 from vocoder.data.audio import read_audio, write_audio
 from vocoder.data.manifest import Utterance, read_manifest
 from vocoder.errors import VocoderError
-from vocoder.evaluation.folders import SUMMARY_NAME
-from vocoder.evaluation.summary import Score, Summary
 from vocoder.training.checkpoint import read_metadata
 
 EXCERPTS, EXCERPT_S, SHORTEST_S = 8, 4.0, 3.0
@@ -18,24 +17,19 @@ METRICS = (
     "pesq", "mstft", "mel_distance", "periodicity_tiny", "vuv_f1_tiny", "voicing_f1",
     "f0_rmse_cents", "f0_fine_rmse_cents", "dnsmos", "dnsmos_p808",
 )  # fmt: skip
-RIVAL_METRIC = "pesq"
 
 
 @dataclass(frozen=True)
-class Point:
-    """A snapshot of a run.
+class Snapshot:
+    """Averaged weights on the way.
 
     Attributes:
-        name: of its folder.
         step: steps of the run so far.
-        spent_s: training so far, a teacher's included.
-        scores: means over the excerpts, by metric.
+        spent_s: training so far, a teacher's excluded.
     """
 
-    name: str
     step: int
     spent_s: float
-    scores: dict[str, Score]
 
 
 def choose_excerpts(utterances: Sequence[Utterance]) -> list[Utterance]:
@@ -61,81 +55,25 @@ def write_excerpts(corpus: Path, folder: Path, sample_rate: int) -> None:
 
 def measure_curve(
     system: System, seed: int, layout: Layout, metrics: Sequence[str], jobs: int
-) -> None:
-    """Resynthesise the excerpts by every snapshot of a run and score them; what is there stays."""
-    snapshots = sorted(layout.training(system.name, seed).joinpath("snapshots").glob("at-*"))
-    if not snapshots:
-        raise VocoderError(
-            f"{layout.training(system.name, seed)}: no snapshots; training.snapshots of its recipe "
-            "is empty"
-        )
-    audio, scores = (
-        layout.curve_audio(system.name, seed),
-        layout.curve_scores(system.name, seed),
-    )
-    folders = {snapshot.name: audio / snapshot.name for snapshot in snapshots}
-    for snapshot in snapshots:
-        resynthesise(snapshot, layout.excerpts, folders[snapshot.name])
-    if not _scored(scores, folders, metrics):
-        evaluate(layout.excerpts, folders, scores, metrics, jobs)
+) -> dict[str, Scores]:
+    """Resynthesise the excerpts by every snapshot of a run and score them, by snapshot."""
+    run, curve = layout.training(system.name, seed), layout.curve(system.name, seed)
+    folders = {name: curve / "audio" / name for name in read_snapshots(run)}
+    for name, folder in folders.items():
+        resynthesise(run / "snapshots" / name, layout.excerpts, folder)
+    evaluate(layout.excerpts, folders, curve / "scores", metrics, jobs)
+    return read_evaluation(curve / "scores")
 
 
-def _scored(scores: Path, folders: dict[str, Path], metrics: Sequence[str]) -> bool:
-    """Whether an evaluation of these folders is there that is younger than all their files."""
-    path = scores / SUMMARY_NAME
-    if not path.exists():
-        return False
-    summary = read_summary(scores)
-    newest = max(file.stat().st_mtime for folder in folders.values() for file in folder.iterdir())
-    return (
-        list(summary.systems) == list(folders)
-        and list(summary.metrics) == list(metrics)
-        and path.stat().st_mtime > newest
-    )
-
-
-def read_summary(folder: Path) -> Summary:
-    """`summary.json` of an evaluation."""
-    path = folder / SUMMARY_NAME
-    try:
-        return Summary.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise VocoderError(f"{path}: no readable evaluation ({error}); evaluate again") from error
-
-
-def read_curve(system: str, seed: int, layout: Layout) -> list[Point]:
-    """The snapshots of a run in the order of its training; empty where none were scored."""
-    scores = layout.curve_scores(system, seed)
-    if not (scores / SUMMARY_NAME).exists():
-        return []
-    teacher = read_training(layout.teacher(system, seed))
-    before_s = 0.0 if teacher is None else teacher.spent_s
-    points = []
-    for name, scored in read_summary(scores).systems.items():
-        metadata = read_metadata(layout.training(system, seed) / "snapshots" / name)
-        points.append(Point(name, metadata["step"], before_s + metadata["spent_s"], scored.scores))
-    return sorted(points, key=lambda point: point.step)
-
-
-def nearest_rival(layout: Layout, systems: Sequence[System]) -> str:
-    """The rule, written down before any training: of all other neural systems the one with the
-    highest mean PESQ-WB over the validation excerpts at the end of the budget, seed 0.
+def read_snapshots(run: Path) -> dict[str, Snapshot]:
+    """Snapshots of a run by the names of their folders, in the order of the training.
 
     Raises:
-        VocoderError: no other system has a curve.
+        VocoderError: the run kept none.
     """
-    ends: dict[str, float] = {}
-    for system in systems:
-        curve = read_curve(system.name, 0, layout)
-        if system.name != OURS and curve:
-            score = curve[-1].scores.get(RIVAL_METRIC)
-            if score is None:
-                raise VocoderError(
-                    f"{layout.curve_scores(system.name, 0)}: the nearest rival is chosen by "
-                    f"{RIVAL_METRIC}; add it to the metrics"
-                )
-            if score.mean is not None:
-                ends[system.name] = score.mean
-    if not ends:
-        raise VocoderError("no rival has a curve yet; run the stages train and curves first")
-    return max(ends, key=lambda name: ends[name])
+    folders = sorted((run / "snapshots").glob("at-*"))
+    if not folders:
+        raise VocoderError(f"{run}: no snapshots; training.snapshots of its recipe is empty")
+    known = {folder.name: read_metadata(folder) for folder in folders}
+    found = {name: Snapshot(m["step"], m["spent_s"]) for name, m in known.items()}
+    return dict(sorted(found.items(), key=lambda item: item[1].step))

@@ -1,7 +1,6 @@
 """Operations of a training step, counted, and bits a sample, where a model has a likelihood."""
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,7 +9,6 @@ import torch
 from accelerate import Accelerator
 
 from egs.comparison.systems import System
-from vocoder.data.files import write_text
 from vocoder.data.manifest import Utterance
 from vocoder.data.segments import Recording
 from vocoder.evaluation.cost import count_operations
@@ -116,23 +114,3 @@ def count_system(system: System, systems: dict[str, System]) -> tuple[StepOperat
         return (count_step(system.recipe),)
     teacher = systems[system.teacher].recipe
     return count_step(system.recipe, teacher), count_step(teacher)
-
-
-def write_operations(path: Path, found: dict[str, Operations]) -> None:
-    """As JSON, by system."""
-    write_text(path, json.dumps({k: asdict(v) for k, v in found.items()}, indent=1) + "\n")
-
-
-def read_operations(path: Path) -> dict[str, Operations]:
-    """What `write_operations` wrote; empty where nothing was."""
-    if not path.exists():
-        return {}
-    found = {}
-    for name, values in json.loads(path.read_text(encoding="utf-8")).items():
-        teacher = values["teacher"]
-        found[name] = Operations(
-            StepOperations(**values["step"]),
-            None if teacher is None else StepOperations(**teacher),
-            values["bits_per_sample"],
-        )
-    return found

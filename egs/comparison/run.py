@@ -9,17 +9,34 @@ from pathlib import Path
 
 import torch
 
-from egs.comparison import costs, curves, final
-from egs.comparison.commands import vocoder
-from egs.comparison.curves import measure_curve, nearest_rival, write_excerpts
-from egs.comparison.final import evaluate_test, resynthesise_test
-from egs.comparison.systems import OURS, Layout, System, all_systems, choose
-from egs.comparison.tables import write_results
+from egs.comparison import curves, final
+from egs.comparison.commands import evaluate, vocoder
+from egs.comparison.costs import measure_costs, read_costs, write_report_costs
+from egs.comparison.curves import write_excerpts
+from egs.comparison.outcome import (
+    Outcomes,
+    Untrained,
+    measure_outcome,
+    read_all,
+    today,
+    write_outcome,
+)
+from egs.comparison.systems import (
+    CLASSICAL,
+    OURS,
+    RECORDING,
+    Layout,
+    System,
+    all_systems,
+    choose,
+    read_training,
+)
+from egs.comparison.tables import nearest_rival, write_results
 from egs.comparison.train import Budget, train
 from egs.scripts import run
 from vocoder.errors import VocoderError
 
-STAGES = ("train", "curves", "seeds", "test", "costs", "tables", "report")
+STAGES = ("train", "score", "seeds", "costs", "tables", "report")
 
 
 def main() -> None:
@@ -27,73 +44,128 @@ def main() -> None:
     options = _options()
     systems = all_systems()
     wanted = choose(options.systems, systems)
-    layout = Layout(options.run)
-    overrides = tuple(options.overrides)
-    budget = Budget(options.corpus / "manifest.jsonl", options.minutes, options.threads, overrides)
-    reference = options.corpus / "wavs" / "test"
+    layout, outcomes = Layout(options.run), Outcomes(options.results / "outcomes")
+    budget = Budget(
+        options.corpus / "manifest.jsonl",
+        options.minutes,
+        options.threads,
+        tuple(options.overrides),
+    )
     stages = options.stages
     torch.set_num_threads(1)
 
     problems: list[str] = []
     first, *more = options.seeds
+    runs = [(system, first) for system in wanted]
     if "train" in stages:
-        problems += train([(system, first) for system in wanted], budget, layout, systems)
-    if "curves" in stages:
-        problems += _curves(wanted, layout, options)
+        problems += train(_missing(runs, outcomes), budget, layout, systems)
+    if "score" in stages:
+        problems += _score(_missing(runs, outcomes), systems, layout, outcomes, options)
+        problems += _score_untrained(layout, outcomes, options)
     if "seeds" in stages and more:
-        rival = nearest_rival(layout, list(systems.values()))
+        rival = nearest_rival(read_all(outcomes, systems))
         print(f"nearest rival: {systems[rival].label}")
         repeated = [systems[name] for name in (OURS, rival) if systems[name] in wanted]
-        pairs = [(system, seed) for seed in more for system in repeated]
-        problems += train(pairs, budget, layout, systems)
-        problems += _curves(repeated, layout, options)
-    if "test" in stages:
-        problems += resynthesise_test(wanted, layout, reference)
-        metrics = options.metrics or final.METRICS
-        evaluate_test(list(systems.values()), layout, reference, metrics, options.threads)
+        runs = _missing([(system, seed) for seed in more for system in repeated], outcomes)
+        problems += train(runs, budget, layout, systems)
+        problems += _score(runs, systems, layout, outcomes, options)
     if "costs" in stages:
-        costs.measure_costs(layout, options.systems)
-        finished = [system for system in wanted if first in layout.seeds(system.name)]
-        costs.measure_operations(finished, systems, layout, options.corpus)
+        measure_costs(outcomes.costs, options.systems)
     if "tables" in stages:
-        print(write_results(options.results, layout, list(systems.values())))
+        print(write_results(options.results, outcomes, systems))
     if "report" in stages:
-        _report(systems, layout, options.threads)
+        _report(systems, layout, outcomes, options)
     if problems:
         raise VocoderError("; ".join(problems))
 
 
-def _curves(wanted: Sequence[System], layout: Layout, options: argparse.Namespace) -> list[str]:
-    """All curves of these systems; what failed, a line each."""
-    write_excerpts(options.corpus, layout.excerpts, wanted[0].recipe.mel.sample_rate)
+def _missing(runs: Sequence[tuple[System, int]], outcomes: Outcomes) -> list[tuple[System, int]]:
+    """The runs without an outcome."""
+    found = []
+    for system, seed in runs:
+        path = outcomes.path(system.name, seed)
+        if path.exists():
+            print(f"{path}: is there; delete it to train and score {system.label} again")
+        else:
+            found.append((system, seed))
+    return found
+
+
+def _score(
+    runs: Sequence[tuple[System, int]],
+    systems: dict[str, System],
+    layout: Layout,
+    outcomes: Outcomes,
+    options: argparse.Namespace,
+) -> list[str]:
+    """Write the outcome of every complete run; what failed, a line each."""
     problems = []
-    for system in wanted:
-        seeds = layout.seeds(system.name)
-        if not seeds:
-            print(f"{system.label}: not trained to the end, no curve")
-        for seed in seeds:
-            try:
-                measure_curve(
-                    system, seed, layout, options.metrics or curves.METRICS, options.threads
-                )
-            except VocoderError as error:
-                problems.append(f"{system.name}, seed {seed}: {error}")
+    given = options.metrics
+    for system, seed in runs:
+        trained = read_training(layout.training(system.name, seed))
+        if trained is None or not trained.complete:
+            print(f"{system.label}, seed {seed}: not trained to the end, no outcome yet")
+            continue
+        write_excerpts(options.corpus, layout.excerpts, system.recipe.mel.sample_rate)
+        try:
+            outcome = measure_outcome(
+                system, seed, systems, layout, options.corpus,
+                (given or curves.METRICS, given or final.METRICS), options.threads,
+            )  # fmt: skip
+        except VocoderError as error:
+            problems.append(f"{system.name}, seed {seed}: {error}")
+        else:
+            print(f"{write_outcome(outcomes, outcome)}: written; commit it")
     return problems
 
 
-def _report(systems: dict[str, System], layout: Layout, jobs: int) -> None:
-    labels = {system.name: system.label for system in systems.values()}
-    evaluated = curves.read_summary(layout.test_scores).systems
-    found = costs.write_report_costs(layout, labels | final.CLASSICAL)
+def _score_untrained(layout: Layout, outcomes: Outcomes, options: argparse.Namespace) -> list[str]:
+    """The recording and the vocoders without training, unless they are there."""
+    problems = []
+    for name in (RECORDING, *CLASSICAL):
+        if outcomes.untrained_path(name).exists():
+            continue
+        metrics = options.metrics or final.METRICS
+        try:
+            scores = final.score_test(
+                name, layout.test(name), options.corpus, metrics, options.threads
+            )
+        except VocoderError as error:
+            problems.append(f"{name}: {error}")
+        else:
+            untrained = Untrained(system=name, finished=today(), test=scores)
+            print(f"{write_outcome(outcomes, untrained)}: written; commit it")
+    return problems
+
+
+def _report(
+    systems: dict[str, System],
+    layout: Layout,
+    outcomes: Outcomes,
+    options: argparse.Namespace,
+) -> None:
+    """A page of the runs whose audio is on this machine."""
+    folders = {system.label: layout.test(name, 0) for name, system in systems.items()}
+    folders |= {label: layout.test(name) for name, label in CLASSICAL.items()}
+    folders = {label: folder / "audio" for label, folder in folders.items()}
+    present = {label: folder for label, folder in folders.items() if folder.exists()}
+    if not present:
+        raise VocoderError(f"{layout.root}: no audio to make a page of; the stage score makes it")
+    reference = options.corpus / "wavs" / "test"
+    metrics = options.metrics or final.METRICS
+    scores = layout.page / "scores"
+    evaluate(reference, {RECORDING: reference, **present}, scores, metrics, options.threads)
+    labels = {name: system.label for name, system in systems.items()} | CLASSICAL
+    costs = write_report_costs(read_costs(outcomes.costs), layout.page / "costs", labels)
     named = [
         part
-        for label, file in found.items()
-        if label in evaluated
+        for label, file in costs.items()
+        if label in present
         for part in ("--cost", f"{label}={file}")
     ]
     vocoder(
-        "report", layout.test_scores, "--output", layout.page,
-        "--title", "Vocoders under one budget", *named, "--jobs", str(jobs),
+        "report", scores, "--output", layout.page / "html",
+        "--title", "Vocoders under one budget", *named, "--jobs", str(options.threads),
     )  # fmt: skip
 
 

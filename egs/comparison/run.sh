@@ -12,11 +12,14 @@ CORPUS="${CORPUS:-festvox_ru}"
 RUN="${RUN:-runs/comparison}"
 RESULTS="${RESULTS:-egs/comparison}"
 MINUTES="${MINUTES:-30}"
-THREADS="${THREADS:-2}"
+THREADS="${THREADS:-1}"
 SEEDS="${SEEDS:-0 1 2}"
-STAGES="${STAGES:-train curves seeds test costs tables report}"
+STAGES="${STAGES:-train score seeds costs tables report}"
 
-vocoder prepare "$CORPUS" --output "$DATA/$CORPUS" ${SOURCE:+--source "$SOURCE"}
+# Tables and costs need no speech.
+case " $STAGES " in *" train "* | *" score "* | *" seeds "* | *" report "*)
+    vocoder prepare "$CORPUS" --output "$DATA/$CORPUS" ${SOURCE:+--source "$SOURCE"} ;;
+esac
 
 python -m egs.comparison.run --corpus "$DATA/$CORPUS" --run "$RUN" --results "$RESULTS" \
     --minutes "$MINUTES" --threads "$THREADS" --seeds "$SEEDS" --stages "$STAGES" "$@"

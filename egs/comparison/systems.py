@@ -142,64 +142,24 @@ class Layout:
         """Run of the teacher that a student had."""
         return self.root / "training" / system / f"seed-{seed}-teacher"
 
-    def seeds(self, system: str) -> list[int]:
-        """Seeds of which a complete run is there."""
-        found = []
-        for folder in (self.root / "training" / system).glob("seed-*"):
-            seed = folder.name.removeprefix("seed-")
-            trained = read_training(folder) if seed.isdecimal() else None
-            if trained is not None and trained.complete:
-                found.append(int(seed))
-        return sorted(found)
-
     @property
     def excerpts(self) -> Path:
         """The validation excerpts that the curves are measured on."""
         return self.root / "curves" / "recording"
 
-    def curve_audio(self, system: str, seed: int) -> Path:
-        """Folders of the excerpts, one a snapshot."""
-        return self.root / "curves" / "audio" / system / f"seed-{seed}"
+    def curve(self, system: str, seed: int) -> Path:
+        """Excerpts from every snapshot of a run, and their scores."""
+        return self.root / "curves" / system / f"seed-{seed}"
 
-    def curve_scores(self, system: str, seed: int) -> Path:
-        """Evaluation of those."""
-        return self.root / "curves" / "scores" / system / f"seed-{seed}"
-
-    def test_audio(self, system: str, seed: int) -> Path:
-        """The test utterances from a finished run."""
-        return self.root / "test" / "audio" / system / f"seed-{seed}"
-
-    def classical_audio(self, name: str) -> Path:
-        """The test utterances from a vocoder without training."""
-        return self.root / "test" / "audio" / name
-
-    @property
-    def test_scores(self) -> Path:
-        """Evaluation of all systems on the test utterances, one run each."""
-        return self.root / "test" / "scores"
-
-    @property
-    def seed_scores(self) -> Path:
-        """Evaluation of all runs of the systems that have several."""
-        return self.root / "test" / "scores-of-seeds"
-
-    @property
-    def costs(self) -> Path:
-        """What `bench/baselines.py --json` printed."""
-        return self.root / "costs.json"
-
-    def cost(self, system: str) -> Path:
-        """The same of one system at budget size, as `vocoder bench --json` would print it."""
-        return self.root / "costs" / f"{system}.json"
-
-    @property
-    def operations(self) -> Path:
-        """Operations of a training step and bits a sample, by system."""
-        return self.root / "operations.json"
+    def test(self, system: str, seed: int | None = None) -> Path:
+        """The test utterances from a finished run, or from a vocoder without training, and their
+        scores."""
+        folder = self.root / "test" / system
+        return folder if seed is None else folder / f"seed-{seed}"
 
     @property
     def page(self) -> Path:
-        """The report."""
+        """The report, and the evaluation that it shows."""
         return self.root / "page"
 
 

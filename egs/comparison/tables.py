@@ -4,163 +4,165 @@ import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from egs.comparison import curves, final
 from egs.comparison.costs import NOTHING_LEARNT, Row, read_costs
-from egs.comparison.curves import Point, nearest_rival, read_curve, read_summary
 from egs.comparison.figures import Line, draw_costs, draw_curves
-from egs.comparison.final import seed_label
-from egs.comparison.operations import Operations, read_operations
-from egs.comparison.systems import (
-    CLASSICAL,
-    OURS,
-    RECORDING,
-    Layout,
-    System,
-    Trained,
-    read_training,
-)
+from egs.comparison.outcome import Outcome, Outcomes, read_all
+from egs.comparison.systems import CLASSICAL, OURS, RECORDING, System
 from egs.scripts import replace_blocks, table
+from studies.scores import Scores, columns_of
 from vocoder.data.files import write_text
+from vocoder.errors import VocoderError
 from vocoder.evaluation.comparison import Comparison
-from vocoder.evaluation.folders import SUMMARY_NAME
-from vocoder.evaluation.summary import MetricNote, Score, Summary
+from vocoder.evaluation.registry import Column
+from vocoder.evaluation.summary import MetricNote, Score, Summary, mean_score, summarise
 
 LEVEL = 0.05
 """A difference is called one where its p, adjusted by Holm, is below this."""
 ARROWS = {"higher": "↑", "lower": "↓"}
 FIGURES = "figures"
+RIVAL_METRIC = "pesq"
 
 
-def write_results(folder: Path, layout: Layout, systems: Sequence[System]) -> Path:
+def write_results(folder: Path, outcomes: Outcomes, systems: Mapping[str, System]) -> Path:
     """Renew every marked block of `folder/RESULTS.md`, and the figures beside it.
 
     Raises:
-        VocoderError: nothing has been evaluated yet, or a mark is missing from the file.
+        VocoderError: an outcome that cannot be read, or a mark that is missing from the file.
     """
-    curves = {
-        system.name: curve for system in systems if (curve := read_curve(system.name, 0, layout))
-    }
-    labels = {system.name: system.label for system in systems}
-    operations = read_operations(layout.operations)
+    trained = read_all(outcomes, systems)
+    labels = {name: system.label for name, system in systems.items()}
+    figures = folder / FIGURES
     blocks = {
-        "curves": draw_all(folder / FIGURES, layout, systems, curves, operations),
-        "training": training_table(layout, systems, operations),
-        "costs": costs_table(read_costs(layout), labels | CLASSICAL),
-        "seeds": seeds_table(layout, systems),
-        **test_blocks(folder / FIGURES, layout, systems),
+        "curves": draw_all(figures, trained, labels),
+        "training": training_table(trained, labels),
+        "costs": costs_table(read_costs(outcomes.costs), labels | CLASSICAL),
+        "seeds": seeds_table(outcomes, trained, labels),
+        **test_blocks(figures, outcomes, trained, labels),
     }
     path = folder / "RESULTS.md"
     write_text(path, replace_blocks(path, blocks))
     return path
 
 
+def nearest_rival(trained: Mapping[str, Outcome]) -> str:
+    """The rule, written down before any training: of all other neural systems the one with the
+    highest mean PESQ-WB over the validation excerpts at the end of the budget, seed 0.
+
+    Raises:
+        VocoderError: no other system has a score.
+    """
+    ends = {}
+    for name, outcome in trained.items():
+        end = outcome.curve[-1].scores
+        if RIVAL_METRIC not in end.values:
+            raise VocoderError(
+                f"{name}: the nearest rival is chosen by {RIVAL_METRIC}; add it to the metrics"
+            )
+        score = mean_score(end.values[RIVAL_METRIC])
+        if name != OURS and score.mean is not None:
+            ends[name] = score.mean
+    if not ends:
+        raise VocoderError("no rival has an outcome yet; run the stages train and score first")
+    return max(ends, key=lambda name: ends[name])
+
+
 # -- training ------------------------------------------------------------------------------------
 
 
-def training_table(
-    layout: Layout, systems: Sequence[System], operations: Mapping[str, Operations]
-) -> str:
+def training_table(trained: Mapping[str, Outcome], labels: Mapping[str, str]) -> str:
     """What each system did with its budget, seed 0."""
     rows = [["system", "minutes", "steps", "operations a step (G)", "in all (P)", "bits a sample"]]
-    for system in systems:
-        trained = read_training(layout.training(system.name, 0))
-        if trained is None or not trained.complete:
-            continue
-        teacher = read_training(layout.teacher(system.name, 0))
-        minutes = f"{trained.spent_s / 60:.1f}"
-        steps = f"{trained.step}"
-        if teacher is not None:
-            minutes = f"{teacher.spent_s / 60:.1f} + {minutes}"
-            steps = f"{teacher.step} + {steps}"
-        known = operations.get(system.name)
-        bits = None if known is None else known.bits_per_sample
+    for name, outcome in trained.items():
+        minutes = f"{outcome.training.spent_s / 60:.1f}"
+        steps = f"{outcome.training.steps}"
+        if outcome.teacher is not None:
+            minutes = f"{outcome.teacher.spent_s / 60:.1f} + {minutes}"
+            steps = f"{outcome.teacher.steps} + {steps}"
+        bits = outcome.operations.bits_per_sample
         rows.append([
-            system.label,
+            labels[name],
             minutes,
             steps,
-            "–" if known is None else f"{known.step.after / 1e9:.1f}",
-            "–" if known is None else f"{in_all(known, trained, teacher) / 1e15:.3f}",
+            f"{outcome.operations.step.after / 1e9:.1f}",
+            f"{operations_until(outcome, outcome.training.steps) / 1e15:.3f}",
             "–" if bits is None else f"{bits:.2f}",
         ])  # fmt: skip
     return table(rows)
 
 
-def in_all(operations: Operations, trained: Trained, teacher: Trained | None) -> float:
-    """Operations of a whole training, a teacher's included."""
-    return operations.training(trained.step, 0 if teacher is None else teacher.step)
+def operations_until(outcome: Outcome, steps: int) -> float:
+    """Operations of the first steps of a training, a teacher's whole training included."""
+    return outcome.operations.training(
+        steps, 0 if outcome.teacher is None else outcome.teacher.steps
+    )
 
 
 # -- curves --------------------------------------------------------------------------------------
 
 
-def draw_all(
-    folder: Path,
-    layout: Layout,
-    systems: Sequence[System],
-    curves: Mapping[str, Sequence[Point]],
-    operations: Mapping[str, Operations],
-) -> str:
+def draw_all(folder: Path, trained: Mapping[str, Outcome], labels: Mapping[str, str]) -> str:
     """One figure a metric; the Markdown that shows them."""
-    if not curves:
-        return "No curves yet."
-    notes = read_summary(layout.curve_scores(next(iter(curves)), 0)).metrics
     shown = []
-    for metric, note in notes.items():
-        lines = [
-            line_of(system, metric, curves[system.name], layout, operations.get(system.name))
-            for system in systems
-            if system.name in curves
-        ]
+    for column in _measured(curves.METRICS, [o.curve[-1].scores for o in trained.values()]):
+        lines = [line_of(labels[name], column.name, o) for name, o in trained.items()]
         drawn = [line for line in lines if line is not None]
         if not drawn:
             continue
-        title = f"{note.label}, {note.better} is better"
-        draw_curves(folder / f"{metric}.png", drawn, title)
-        shown.append(f"![{title}]({folder.name}/{metric}.png)")
-    return "\n\n".join(shown)
+        title = f"{column.label}, {column.metric.better} is better"
+        draw_curves(folder / f"{column.name}.png", drawn, title)
+        shown.append(f"![{title}]({folder.name}/{column.name}.png)")
+    return "\n\n".join(shown) or "No curves yet."
 
 
-def line_of(
-    system: System,
-    metric: str,
-    curve: Sequence[Point],
-    layout: Layout,
-    operations: Operations | None,
-) -> Line | None:
+def line_of(label: str, metric: str, outcome: Outcome) -> Line | None:
     """A system's curve of one metric, without the points that have no score."""
-    scored = [point for point in curve if point.scores[metric].mean is not None]
-    if not scored:
+    points = [
+        (point, score)
+        for point in outcome.curve
+        if (score := mean_score(point.scores.values.get(metric, ()))).mean is not None
+    ]
+    if not points:
         return None
-    teacher = read_training(layout.teacher(system.name, 0))
-    teacher_steps = 0 if teacher is None else teacher.step
-    scores = [point.scores[metric] for point in scored]
     return Line(
-        label=system.label,
-        minutes=[point.spent_s / 60 for point in scored],
-        operations=None
-        if operations is None
-        else [operations.training(point.step, teacher_steps) for point in scored],
-        means=[score.mean for score in scores if score.mean is not None],
-        low=[score.low for score in scores],
-        high=[score.high for score in scores],
-        ours=system.name == OURS,
+        label=label,
+        minutes=[point.spent_s / 60 for point, _ in points],
+        operations=[operations_until(outcome, point.steps) for point, _ in points],
+        means=[score.mean for _, score in points if score.mean is not None],
+        low=[score.low for _, score in points],
+        high=[score.high for _, score in points],
+        ours=outcome.system == OURS,
     )
+
+
+def _measured(wanted: Sequence[str], scores: Sequence[Scores]) -> list[Column]:
+    """The columns of the wanted metrics that somebody has scores of."""
+    present = {metric for each in scores for metric in each.values}
+    return columns_of([metric for metric in wanted if metric in present])
 
 
 # -- the final test ------------------------------------------------------------------------------
 
 
-def test_blocks(folder: Path, layout: Layout, systems: Sequence[System]) -> dict[str, str]:
+def test_blocks(
+    folder: Path, outcomes: Outcomes, trained: Mapping[str, Outcome], labels: Mapping[str, str]
+) -> dict[str, str]:
     """Means of all systems, and ours against each of the others."""
-    if not (layout.test_scores / SUMMARY_NAME).exists():
+    if OURS not in trained:
         return dict.fromkeys(("test", "against", "verdicts"), "Not evaluated yet.")
-    summary = read_summary(layout.test_scores)
-    ours = next(system.label for system in systems if system.name == OURS)
-    blocks = {"test": means_table(summary)}
-    if ours not in summary.systems:
-        return blocks | dict.fromkeys(("against", "verdicts"), f"{ours} was not evaluated yet.")
-    blocks["against"] = against_table(summary, ours)
-    blocks["verdicts"] = verdicts(summary, ours)
-    points = cost_points(layout, systems, summary)
+    scores = {labels[name]: outcome.test for name, outcome in trained.items()}
+    for name, label in {RECORDING: RECORDING, **CLASSICAL}.items():
+        untrained = outcomes.read_untrained(name)
+        if untrained is not None:
+            scores[label] = untrained.test
+    summary = summary_of(scores)
+    ours = labels[OURS]
+    blocks = {
+        "test": means_table(summary),
+        "against": against_table(summary, ours),
+        "verdicts": verdicts(summary, ours),
+    }
+    points = cost_points(read_costs(outcomes.costs), labels | CLASSICAL, summary)
     if len(points) > 1:
         name = "pesq-cost"
         draw_costs(folder / f"{name}.png", points, "PESQ-WB on the test utterances against speed")
@@ -168,18 +170,26 @@ def test_blocks(folder: Path, layout: Layout, systems: Sequence[System]) -> dict
     return blocks
 
 
+def summary_of(scores: Mapping[str, Scores]) -> Summary:
+    """Means, intervals and paired tests of test scores by label, as an evaluation gives them."""
+    columns = _measured(final.METRICS, list(scores.values()))
+    names = [column.name for column in columns]
+    rows = [row for label, own in scores.items() for row in own.rows(label, names)]
+    copies = {RECORDING} & scores.keys()
+    return summarise(rows, columns, dict.fromkeys(scores, ""), "", "", 2000, 0, copies=copies)
+
+
 def cost_points(
-    layout: Layout, systems: Sequence[System], summary: Summary
+    rows: Sequence[Row], labels: Mapping[str, str], summary: Summary
 ) -> dict[str, tuple[float, float]]:
     """Real-time factor at the budget's size and PESQ, ours first."""
-    names = {system.name: system.label for system in systems} | CLASSICAL
     factors = {
-        names[row.name]: row.cost.real_time_factor
-        for row in read_costs(layout)
-        if row.size != "paper" and row.name in names
+        labels[row.name]: row.cost.real_time_factor
+        for row in rows
+        if row.size != "paper" and row.name in labels
     }
     points = {}
-    for label in dict.fromkeys([*(names[s.name] for s in systems), *CLASSICAL.values()]):
+    for label in labels.values():
         scored = summary.systems.get(label)
         score = None if scored is None else scored.scores.get("pesq")
         if label in factors and score is not None and score.mean is not None:
@@ -294,32 +304,35 @@ def verdicts(summary: Summary, ours: str) -> str:
 # -- seeds ---------------------------------------------------------------------------------------
 
 
-def seeds_table(layout: Layout, systems: Sequence[System]) -> str:
+def seeds_table(
+    outcomes: Outcomes, trained: Mapping[str, Outcome], labels: Mapping[str, str]
+) -> str:
     """Every run of the systems that have several, and their spread."""
-    if not (layout.seed_scores / SUMMARY_NAME).exists():
+    repeated = {name: outcomes.seeds(name) for name in trained}
+    repeated = {name: seeds for name, seeds in repeated.items() if len(seeds) > 1}
+    if not repeated:
         return "One seed each so far."
-    summary = read_summary(layout.seed_scores)
+    runs = {
+        name: {
+            f"{labels[name]}, seed {seed}": outcome.test
+            for seed in seeds
+            if (outcome := outcomes.read(name, seed)) is not None
+        }
+        for name, seeds in repeated.items()
+    }
+    summary = summary_of({label: test for own in runs.values() for label, test in own.items()})
     notes = summary.metrics
     rows = [["run", *(f"{note.label} {ARROWS[note.better]}" for note in notes.values())]]
-    for system in systems:
-        labels = [seed_label(system, seed) for seed in layout.seeds(system.name)]
-        labels = [label for label in labels if label in summary.systems]
-        if not labels:
-            continue
+    for name, own in runs.items():
+        scores = [summary.systems[label].scores for label in own]
         rows += [
-            [label, *(
-                score_cell(summary.systems[label].scores[name], note.decimals)
-                for name, note in notes.items()
-            )]
-            for label in labels
-        ]  # fmt: skip
-        rows.append([f"**{system.label}, mean ± standard deviation of runs**", *(
-            _spread([summary.systems[label].scores[name] for label in labels], note.decimals)
-            for name, note in notes.items()
-        )])  # fmt: skip
-    rival = nearest_rival(layout, systems)
-    name = next(system.label for system in systems if system.name == rival)
-    return table(rows) + f"\nNearest rival by the rule of the README: {name}.\n"
+            [label, *(score_cell(each[m], note.decimals) for m, note in notes.items())]
+            for label, each in zip(own, scores, strict=True)
+        ]
+        spreads = (_spread([s[m] for s in scores], note.decimals) for m, note in notes.items())
+        rows.append([f"**{labels[name]}, mean ± standard deviation of runs**", *spreads])
+    rival = labels[nearest_rival(trained)]
+    return table(rows) + f"\nNearest rival by the rule of the README: {rival}.\n"
 
 
 def _spread(scores: Sequence[Score], decimals: int) -> str:

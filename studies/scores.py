@@ -1,0 +1,124 @@
+"""Scores per utterance as small files of the repository, from which tables are built anywhere."""
+
+import csv
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from vocoder.config import Config
+from vocoder.data.files import write_text
+from vocoder.errors import VocoderError
+from vocoder.evaluation.folders import TABLE_NAME
+from vocoder.evaluation.pairs import Row
+from vocoder.evaluation.registry import METRICS, Column
+
+_Model = TypeVar("_Model", bound=BaseModel)
+_DESCRIPTION = {"system", "utterance", "speaker", "duration_s", "error", "note"}
+
+
+class Scores(Config):
+    """What one system got, utterance by utterance.
+
+    Fields:
+        utterances: their names.
+        values: by metric, one number an utterance; None where it is not defined.
+        notes: what was aligned, cropped or resampled, by utterance; empty ones are left out.
+    """
+
+    utterances: tuple[str, ...]
+    values: dict[str, tuple[float | None, ...]]
+    notes: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_each(self) -> "Scores":
+        for metric, values in self.values.items():
+            if len(values) != len(self.utterances):
+                raise ValueError(
+                    f"{metric} has {len(values)} values for {len(self.utterances)} utterances"
+                )
+        return self
+
+    def rows(self, system: str, metrics: Iterable[str]) -> list[Row]:
+        """Rows as an evaluation has them; a metric that was not measured is None."""
+        nothing = (None,) * len(self.utterances)
+        columns = {metric: self.values.get(metric, nothing) for metric in metrics}
+        return [
+            Row(system, utterance, None, {name: values[i] for name, values in columns.items()})
+            for i, utterance in enumerate(self.utterances)
+        ]
+
+    def merged(self, more: "Scores") -> "Scores":
+        """These metrics and those of another evaluation of the same utterances."""
+        if more.utterances != self.utterances:
+            raise VocoderError(
+                f"scores of {', '.join(more.utterances)} cannot be added to those of "
+                f"{', '.join(self.utterances)}"
+            )
+        return Scores(
+            utterances=self.utterances,
+            values={**self.values, **more.values},
+            notes={**more.notes, **self.notes},
+        )
+
+
+def read_evaluation(folder: Path) -> dict[str, Scores]:
+    """Scores by system of what `vocoder evaluate --output` wrote, in its order.
+
+    Raises:
+        VocoderError: no readable table.
+    """
+    path = folder / TABLE_NAME
+    try:
+        lines = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+    except OSError as error:
+        raise VocoderError(f"{path}: cannot be read ({error.strerror}); evaluate again") from error
+    by_system: dict[str, list[Mapping[str, str]]] = {}
+    for line in lines:
+        by_system.setdefault(line["system"], []).append(line)
+    return {
+        system: Scores(
+            utterances=tuple(line["utterance"] for line in own),
+            values={
+                metric: tuple(float(line[metric]) if line[metric] else None for line in own)
+                for metric in own[0]
+                if metric not in _DESCRIPTION
+            },
+            notes={line["utterance"]: line["note"] for line in own if line["note"]},
+        )
+        for system, own in by_system.items()
+    }
+
+
+def columns_of(metrics: Sequence[str]) -> list[Column]:
+    """Columns of metrics that were measured earlier: what they need need not be installed."""
+    unknown = [metric for metric in metrics if metric not in METRICS]
+    if unknown:
+        raise VocoderError(f"scores of {unknown[0]!r}, which is no metric; measure them again")
+    return [Column(metric, METRICS[metric], False) for metric in metrics]
+
+
+def write_model(path: Path, content: BaseModel) -> None:
+    """A typed value as JSON, whole or not at all; lists of numbers or words on one line."""
+    text = json.dumps(content.model_dump(mode="json"), indent=1, ensure_ascii=False)
+    flat = re.sub(r"\[[^\[\]{}]*\]", lambda found: re.sub(r"\s*\n\s*", " ", found[0]), text)
+    write_text(path, flat + "\n")
+
+
+def read_model(kind: type[_Model], path: Path) -> _Model:
+    """What `write_model` wrote.
+
+    Raises:
+        VocoderError: the file cannot be read or holds something else.
+    """
+    try:
+        return kind.model_validate_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise VocoderError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise VocoderError(f"{path}: {where}: {first['msg']}; measure it again") from error
