@@ -5,7 +5,7 @@ import shlex
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -15,6 +15,9 @@ from typer.core import TyperGroup
 
 from vocoder.errors import VocoderError
 from vocoder.evaluation.listening.commands import app as listening_app
+
+if TYPE_CHECKING:
+    from vocoder.evaluation.rates import SampleRate
 
 error_console = Console(stderr=True)
 
@@ -188,7 +191,7 @@ def resynth(
 def evaluate(
     reference: Annotated[Path, typer.Option(help="Folder of the recordings.")],
     system: Annotated[list[str], typer.Option(help="NAME=FOLDER; repeat for each system.")],
-    output: Annotated[Path, typer.Option(help="Folder for utterances.csv and summary.json.")],
+    output: Annotated[Path, typer.Option(help="Folder for the scores, comparisons and summary.")],
     metrics: Annotated[
         str | None,
         typer.Option(help="Comma-separated; default: the common ones, and the plugins'."),
@@ -205,6 +208,24 @@ def evaluate(
     max_delay_ms: Annotated[
         float, typer.Option(help="Constant delay that is removed at most; 0: compare as they are.")
     ] = 50.0,
+    max_length_difference: Annotated[
+        float, typer.Option(help="Seconds that are then cut off the longer file at most.")
+    ] = 0.5,
+    match_level: Annotated[
+        bool, typer.Option("--match-level", help="Bring each file to its recording's RMS first.")
+    ] = False,
+    sample_rate: Annotated[
+        str,
+        typer.Option(help="HZ, reference, or auto: the lowest rate among recordings and systems."),
+    ] = "auto",
+    strip_suffix: Annotated[
+        list[str] | None,
+        typer.Option(help="End of names that does not count, such as _gen; may be repeated."),
+    ] = None,
+    name_map: Annotated[
+        Path | None,
+        typer.Option("--map", help="CSV system,file,utterance for files with other names."),
+    ] = None,
     cache: Annotated[
         bool, typer.Option(help="Remember scores in $VOCODER_CACHE or ~/.cache/vocoder.")
     ] = True,
@@ -219,7 +240,7 @@ def evaluate(
 ) -> None:
     """Score folders of WAVs by file name against the recordings, and compare the systems."""
     from vocoder.evaluation.cache import default_cache
-    from vocoder.evaluation.folders import evaluate_folders
+    from vocoder.evaluation.folders import COMPARISONS_NAME, evaluate_folders
     from vocoder.evaluation.plugins import load_plugins
     from vocoder.evaluation.registry import DEFAULT_METRICS
     from vocoder.evaluation.summary import format_comparisons, format_table
@@ -241,11 +262,18 @@ def evaluate(
         backend=backend.value,
         scheduler=scheduler,
         plugins=plugins,
+        max_length_difference_s=max_length_difference,
+        match_level=match_level,
+        strip_suffixes=strip_suffix or [],
+        name_map=name_map,
+        sample_rate=_rate(sample_rate),
     )
     if as_json:
         print(summary.model_dump_json())
     else:
-        print("\n".join(filter(None, [format_table(summary), format_comparisons(summary)])))
+        compared = format_comparisons(summary, only_best=True)
+        where = f"All comparisons: {output / COMPARISONS_NAME}\n" if summary.comparisons else ""
+        print("\n".join(filter(None, [format_table(summary), compared, where])), end="")
     for problem in summary.problems:
         _say(error_console, problem)
     if summary.failures:
@@ -404,6 +432,17 @@ def demo(
     console.print("RTF: seconds of computing a second of audio, mel to waveform, one thread.")
     _say(console, f"Listen: {output.resolve()}")
     _say(console, f"Look:   {(output / 'spectrograms.png').resolve()}")
+
+
+def _rate(text: str) -> "SampleRate":
+    """The argument of --sample-rate."""
+    if text == "auto":
+        return "auto"
+    if text == "reference":
+        return "reference"
+    if not text.isdecimal():
+        raise VocoderError(f"--sample-rate {text}: write a rate in Hz, or auto, or reference")
+    return int(text)
 
 
 def _named(entries: list[str], option: str, what: str) -> dict[str, str]:

@@ -74,6 +74,7 @@ _TABLE: dict[str, tuple[str, float, str]] = {
     "voicing_f1": ("..++. ... ==.=", 0.005, "voicing only"),
     "hnr_difference": ("..++. ... ==.=", 0.1, "noise in voiced frames only"),
     "aperiodicity_difference": ("..++. ... ==.=", 0.1, "noise in voiced frames only"),
+    "level_difference": ("..... ... +=.=", 0.05, "level only"),
     "periodicity": ("..++. ... .=.=", 0.005, "periodicity; its silence is an absolute level"),
     "periodicity_vocos": ("..++. ... .=.=", 0.005, "as periodicity"),
     "periodicity_tiny": ("..++. ... .=.=", 0.005, "as periodicity"),

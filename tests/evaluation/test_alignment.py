@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,12 @@ from vocoder.evaluation.alignment import (
     Delay,
     align,
     find_delay,
+    match_level,
     remove_delay,
 )
 from vocoder.evaluation.folders import evaluate_folders
 from vocoder.features.mel import MelSpec
+from vocoder.metrics.level import level_difference
 from vocoder.metrics.mstft import mstft
 from vocoder.models.classical import griffin_lim
 from vocoder.models.world import World
@@ -151,11 +154,120 @@ def test_what_is_left_starts_together(tiny_corpus, samples):
     first, second, notes = align(Audio(reference, RATE), Audio(estimate, RATE), 10.0)
     assert torch.equal(first.waveform, second.waveform)
     assert len(first.waveform) == len(reference) - max(-samples, 0)
-    where, length = ("delayed", "longer") if samples > 0 else ("ahead", "shorter")
-    assert notes == (
-        f"{where} by 37 samples, aligned",
-        f"{length} than the reference by 37 samples, cropped",
+    # What the delay explains is no difference in length.
+    where = "delayed" if samples > 0 else "ahead"
+    assert notes == (f"{where} by 37 samples, aligned",)
+
+
+@pytest.mark.parametrize("name", UTTERANCES)
+def test_leading_silence_is_a_delay_and_no_difference_in_length(tiny_corpus, name):
+    reference = recording(name, tiny_corpus)
+    leading = round(0.15 * RATE)
+    for estimate, exact in ((low_passed(reference), True), (vocoded(reference), False)):
+        pair = Audio(reference, RATE), Audio(delayed(estimate, leading), RATE)
+        # The lengths agree without the delay, whatever the limit.
+        first, second, notes = align(*pair, max_delay_ms=200.0, max_length_difference_s=0.002)
+        assert len(second.waveform) == pytest.approx(len(reference), abs=ABOUT)
+        assert len(first.waveform) == len(second.waveform)
+        if exact:
+            assert notes == ("delayed by 2400 samples, aligned",)
+            assert torch.equal(first.waveform, reference)
+            assert torch.equal(second.waveform, estimate)
+        with pytest.raises(AudioError, match=r"\(1[45]\d\.\d ms\), allowed 50 ms \(--max-delay-ms"):
+            align(*pair)
+
+
+@pytest.mark.parametrize("trailing_s", [0.052, 0.4])
+@pytest.mark.parametrize("late", [0, 160])
+def test_trailing_silence_is_cut_with_and_without_a_delay(tiny_corpus, trailing_s, late):
+    reference = recording(UTTERANCES[1], tiny_corpus)
+    extra = round(trailing_s * RATE)
+    for estimate in (low_passed(reference), vocoded(reference)):
+        longer = torch.cat([delayed(estimate, late), torch.zeros(extra)])
+        first, second, notes = align(Audio(reference, RATE), Audio(longer, RATE))
+        assert len(first.waveform) == len(second.waveform) == len(reference)
+        assert len(notes) == (2 if late else 1)
+        cut = int(notes[-1].split()[5])
+        assert notes[-1] == (
+            f"longer than the reference by {cut} samples ({1000 * cut / RATE:.1f} ms), cropped"
+        )
+        assert cut == pytest.approx(extra, abs=ABOUT if late else 0)
+        start = len(longer) - cut - len(reference)
+        assert torch.equal(second.waveform, longer[start : start + len(reference)])
+
+
+def test_an_end_that_a_delay_pushed_out_is_no_difference_in_length(tiny_corpus):
+    reference = recording(UTTERANCES[0], tiny_corpus)
+    late = delayed(reference, 400)
+    # As long as the recording, a little longer, or whole: always the delay alone.
+    for length in (len(reference), len(reference) + 150, len(late)):
+        pair = Audio(reference, RATE), Audio(late[:length], RATE)
+        first, second, notes = align(*pair, max_length_difference_s=0.0)
+        assert notes == ("delayed by 400 samples, aligned",)
+        assert torch.equal(first.waveform, second.waveform)
+    with pytest.raises(AudioError, match=r"by 0\.025 s: .* 0 s \(--max-length-difference\)"):
+        align(pair[0], Audio(late[: len(reference) - 400], RATE), max_length_difference_s=0.0)
+
+
+def test_more_than_any_delay_explains_is_refused_before_the_search(tiny_corpus, monkeypatch):
+    reference = recording(UTTERANCES[0], tiny_corpus)
+    monkeypatch.setattr("vocoder.evaluation.alignment.find_delay", lambda *_: pytest.fail("search"))
+    longer = torch.cat([reference, torch.zeros(RATE)])
+    with pytest.raises(
+        AudioError, match=r"durations differ by 1\.000 s: reference .* allowed 0\.5"
+    ):
+        align(Audio(reference, RATE), Audio(longer, RATE))
+
+
+@pytest.mark.parametrize("gain_db", [-12.0, 3.2])
+def test_levels_are_matched_by_one_gain_and_measured_without_it(tiny_corpus, tmp_path, gain_db):
+    reference = 0.5 * recording(UTTERANCES[0], tiny_corpus)
+    for name, waveform in (("r", reference), ("s", 10 ** (gain_db / 20) * low_passed(reference))):
+        write_audio(tmp_path / name / "a.wav", waveform, RATE)
+    folders, metrics = (tmp_path / "r", {"s": tmp_path / "s"}), ("mstft", "level_difference")
+    evaluate_folders(*folders, tmp_path / "as_is", metrics, jobs=1, progress=False)
+    summary = evaluate_folders(
+        *folders, tmp_path / "matched", metrics, jobs=1, progress=False, match_level=True
     )
+    as_is, matched = (table(tmp_path / name)["a"] for name in ("as_is", "matched"))
+    first, second = (read_audio(tmp_path / name / "a.wav").waveform for name in ("r", "s"))
+    rms_1, rms_2 = (float(x.double().square().mean().sqrt()) for x in (first, second))
+    level_db = 20 * math.log10(rms_2 / rms_1)
+    assert level_db == pytest.approx(gain_db, abs=0.5)
+    assert as_is["note"] == f"level {level_db:+.1f} dB"
+    assert matched["note"] == f"level {level_db:+.1f} dB, matched"
+    # The level is that of the file in both.
+    assert as_is["level_difference"] == matched["level_difference"]
+    assert float(as_is["level_difference"]) == pytest.approx(abs(level_db), rel=1e-5)
+    expected = mstft(first, second / 10 ** (level_db / 20), RATE)
+    assert float(matched["mstft"]) == pytest.approx(expected, rel=1e-3)
+    assert float(as_is["mstft"]) == pytest.approx(mstft(first, second, RATE), rel=1e-5)
+    assert "one gain to its recording's RMS" in summary.alignment
+
+
+def test_a_level_that_is_right_is_not_noted_and_silence_is_said(tiny_corpus):
+    reference = Audio(recording(UTTERANCES[0], tiny_corpus), RATE)
+    same, notes = match_level(reference, reference)
+    assert notes == ()
+    assert torch.equal(same.waveform, reference.waveform)
+    nearly = Audio(0.996 * reference.waveform, RATE)
+    matched, notes = match_level(reference, nearly)
+    assert notes == ()
+    assert torch.allclose(matched.waveform, reference.waveform, atol=1e-6)
+    silent = Audio(torch.zeros_like(reference.waveform), RATE)
+    assert match_level(reference, silent) == (
+        silent, ("level not matched: one of the two is silent",)
+    )  # fmt: skip
+
+
+def test_the_level_difference_is_that_of_the_gain_and_undefined_for_silence(tiny_corpus):
+    reference = recording(UTTERANCES[0], tiny_corpus)
+    for gain_db in (-20.0, -0.3, 0.0, 6.0):
+        found = level_difference(reference, 10 ** (gain_db / 20) * reference, RATE)
+        assert found == pytest.approx(abs(gain_db), abs=1e-5)
+    assert np.isnan(level_difference(reference, torch.zeros_like(reference), RATE))
+    with pytest.raises(AudioError, match="silent reference"):
+        level_difference(torch.zeros_like(reference), reference, RATE)
 
 
 def test_the_bound_is_exact_and_zero_looks_for_nothing(tiny_corpus):
@@ -207,4 +319,12 @@ def test_a_bound_that_cannot_be_searched_is_refused(tmp_path, max_delay_ms):
     with pytest.raises(VocoderError, match="max_delay_ms"):
         evaluate_folders(
             tmp_path, {"s": tmp_path}, tmp_path / "out", ("mstft",), max_delay_ms=max_delay_ms
+        )
+
+
+@pytest.mark.parametrize("seconds", [-0.1, float("inf"), float("nan")])
+def test_a_limit_that_is_no_length_is_refused(tmp_path, seconds):
+    with pytest.raises(VocoderError, match="max_length_difference"):
+        evaluate_folders(
+            tmp_path, {"s": tmp_path}, tmp_path / "out", ("mstft",), max_length_difference_s=seconds
         )

@@ -158,6 +158,32 @@ def test_another_alignment_is_another_score(material, cache, measured):
         assert len(measured) == calls
 
 
+@pytest.mark.parametrize(
+    "setting", [{"max_length_difference_s": 0.1}, {"match_level": True}, {"sample_rate": 8000}]
+)
+def test_another_length_level_or_rate_is_another_score(material, cache, measured, setting):
+    for options, calls in (({}, 3), (setting, 6), ({}, 6), (setting, 6)):
+        run(material, cache, "first", **options)
+        assert len(measured) == calls
+
+
+def test_the_rate_of_the_files_asked_for_outright_is_the_same_score(material, cache, measured):
+    for sample_rate in ("auto", "reference", RATE):
+        run(material, cache, "first", sample_rate=sample_rate)
+    assert len(measured) == 3
+
+
+def test_the_level_is_remembered_for_the_note(material, cache):
+    run(material, cache, "level_difference")
+    notes = {name: row["note"] for name, row in table(cache).items()}
+    assert all(note.startswith("level -") for note in notes.values())
+    run(material, cache, "level_difference")
+    assert {name: row["note"] for name, row in table(cache).items()} == notes
+    # Noted with its column only: that another run measured it makes no difference.
+    run(material, cache, "mstft")
+    assert {row["note"] for row in table(cache).values()} == {""}
+
+
 def test_the_roles_of_the_files_matter(material, cache, measured):
     run(material, cache, "first")
     run(material[::-1], cache, "first")
@@ -199,7 +225,9 @@ def test_an_undefined_score_and_the_notes_are_remembered(material, cache, monkey
     monkeypatch.setitem(METRICS, "n", metric)
     run(material, cache, "n")
     first = table(cache)
-    assert first["it_dir-firstlast"]["note"] == "longer than the reference by 7 samples, cropped"
+    assert first["it_dir-firstlast"]["note"] == (
+        "longer than the reference by 7 samples (0.4 ms), cropped"
+    )
     assert first["it_dir-firstlast"]["error"] == "n: no voice"
     run(material, cache, "n")
     assert table(cache) == first

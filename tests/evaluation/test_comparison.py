@@ -16,6 +16,8 @@ from vocoder.evaluation.comparison import (
     compare_systems,
     holm,
     sign_flip_p_value,
+    smallest_p_value,
+    utterances_needed,
 )
 from vocoder.evaluation.registry import METRICS, Column, resolve_columns
 
@@ -278,14 +280,15 @@ def test_the_better_system_comes_first_whatever_the_direction():
 
 
 def test_no_difference_is_said_as_such():
-    a = np.array([3.0, 3.1, 3.2, 3.3])
-    found = compare_systems(paired(a, [3.1, 3.0, 3.4, 3.2]), PESQ)[0]
+    a = np.array([3.0, 3.1, 3.2, 3.3, 3.4, 3.5])
+    found = compare_systems(paired(a, [3.1, 3.0, 3.4, 3.2, 3.5, 3.45]), PESQ)[0]
+    assert not found.too_few
     assert found.sentence == (
         f"A and B do not differ beyond chance on PESQ-WB: -0.025 [{found.low:.3f}, "
-        f"{found.high:.3f}], p = {found.p_value:.2g}, n = 4"
+        f"{found.high:.3f}], p = {found.p_value:.2g}, n = 6"
     )
     found = compare_systems(paired(a, a), PESQ)[0]
-    assert found.sentence == "A and B are equal on PESQ-WB, n = 4"
+    assert found.sentence == "A and B are equal on PESQ-WB, n = 6"
     assert (found.p_value, found.effect_size) == (1.0, None)
 
 
@@ -306,4 +309,46 @@ def test_the_adjusted_value_stands_in_brackets():
     assert "p = 0.031 (0.094)" in a_b.sentence
     assert a_b.p_holm == pytest.approx(3 * a_b.p_value)
     assert b_c.effect_size is None
-    assert "do not differ" in a_c.sentence
+    # The best six utterances can do among three comparisons is 0.094.
+    assert a_b.too_few
+    assert a_b.smallest_p_holm == a_b.p_holm
+    assert a_c.sentence.startswith("A and C: too few to show a difference on PESQ-WB: 0.000 [")
+
+
+# -- too few -------------------------------------------------------------------------------------
+
+
+def far_apart(n: int, systems: int) -> dict:
+    """Systems that differ as clearly as can be, so that every p-value is the smallest there is."""
+    return {
+        f"s{k}": {f"u{i:02}": {"pesq": 1.0 + k + 0.001 * i * k} for i in range(n)}
+        for k in range(systems)
+    }
+
+
+@pytest.mark.parametrize("systems", [2, 3, 5])
+def test_too_few_is_where_the_clearest_difference_is_not_shown(systems):
+    family = systems * (systems - 1) // 2
+    needed = utterances_needed(family)
+    for n in range(2, needed + 3):
+        found = compare_systems(far_apart(n, systems), PESQ, resamples=10)
+        assert all(c.p_value == smallest_p_value(n) for c in found)
+        assert [c.smallest_p_holm for c in found] == [c.p_holm for c in found]
+        assert all(c.too_few == (c.p_holm >= 0.05) == (n < needed) for c in found)
+        said = ["too few to show a difference" in c.sentence for c in found]
+        assert all(said) if n < needed else not any(said)
+    assert needed == {1: 6, 3: 7, 10: 9}[family]
+
+
+def test_the_smallest_p_value_is_what_the_test_can_reach():
+    for n in (1, 2, 5, LARGEST_EXACT, LARGEST_EXACT + 1, 40):
+        assert sign_flip_p_value(np.full(n, 0.1)) == pytest.approx(smallest_p_value(n), abs=5e-4)
+        assert sign_flip_p_value(np.full(n, 0.1)) >= smallest_p_value(n)
+
+
+def test_a_comparison_with_few_shared_utterances_is_too_few_beside_others_that_are_not():
+    scores = far_apart(20, 3)
+    scores["s2"] = dict(list(scores["s2"].items())[:4])
+    found = compare_systems(scores, PESQ, resamples=10)
+    assert [c.too_few for c in found] == [False, True, True]
+    assert "above" in found[0].sentence

@@ -15,7 +15,7 @@ from tests.metrics.golden import RATE, speech_like, with_noise
 from vocoder.data.audio import read_audio, write_audio
 from vocoder.errors import VocoderError
 from vocoder.evaluation import registry
-from vocoder.evaluation.alignment import MAX_DURATION_DIFFERENCE_S
+from vocoder.evaluation.alignment import DEFAULT_MAX_LENGTH_DIFFERENCE_S
 from vocoder.evaluation.folders import evaluate_folders
 from vocoder.evaluation.registry import DEFAULT_METRICS, METRICS, resolve_columns
 from vocoder.evaluation.summary import Summary, format_comparisons, format_table
@@ -142,7 +142,7 @@ def test_a_bad_a_missing_a_short_and_a_surplus_file_each_make_one_error_row(fold
     for name in ("bad", "missing", "short", "empty"):
         save(reference / f"{name}.wav", speech_like())
     (system / "bad.wav").write_bytes(b"no audio at all")
-    save(system / "short.wav", speech_like()[:-8000])
+    save(system / "short.wav", speech_like()[:-9600])
     soundfile.write(system / "empty.wav", np.zeros(0), RATE)
     save(system / "surplus.wav", speech_like())
     summary = evaluate_folders(reference, {"s": system}, output, FAST, jobs=1)
@@ -152,7 +152,10 @@ def test_a_bad_a_missing_a_short_and_a_surplus_file_each_make_one_error_row(fold
     assert str(system / "bad.wav") in errors["bad"]
     assert errors["missing"] == "missing in this system"
     assert errors["surplus"] == "missing in the reference folder"
-    assert "reference 3.000 s, system 2.500 s" in errors["short"]
+    assert (
+        "reference 3.000 s, system 2.400 s, allowed 0.5 s (--max-length-difference)"
+        in errors["short"]
+    )
     assert all(rows["s", name][metric] == "" for name in errors for metric in FAST)
     score = summary.systems["s"].scores["mstft"]
     assert (score.n, score.failures, summary.failures) == (2, 5, 5)
@@ -196,7 +199,9 @@ def test_other_rates_are_resampled_and_small_differences_cropped_and_said(folder
     evaluate_folders(reference, {"s": system}, output, FAST, jobs=1)
     rows = table(output)
     assert rows["s", "one"]["note"] == "resampled from 24000 to 16000 Hz"
-    assert rows["s", "deep/er/two"]["note"] == "longer than the reference by 256 samples, cropped"
+    assert rows["s", "deep/er/two"]["note"] == (
+        "longer than the reference by 256 samples (16.0 ms), cropped"
+    )
     assert rows["s", "deep/er/two"]["mstft"] == before
     assert all(row["error"] == "" for row in rows.values())
 
@@ -204,7 +209,7 @@ def test_other_rates_are_resampled_and_small_differences_cropped_and_said(folder
 @pytest.mark.parametrize(("beyond", "fails"), [(0, False), (1, True)])
 def test_the_bound_on_durations_is_exact(folders, beyond, fails):
     reference, system, output = folders
-    bound = round(MAX_DURATION_DIFFERENCE_S * RATE)
+    bound = round(DEFAULT_MAX_LENGTH_DIFFERENCE_S * RATE)
     save(system / "one.wav", speech_like()[: -bound - beyond])
     evaluate_folders(reference, {"s": system}, output, ("mstft",), jobs=1)
     assert bool(table(output)["s", "one"]["error"]) == fails
@@ -297,3 +302,49 @@ def test_the_table_reads_as_markdown(folders):
     assert "95 % percentile bootstrap" in lines[5]
     assert sum(line.startswith("- ") for line in lines) == 2
     assert not any(line.startswith("- ") for line in format_table(summary, False).splitlines())
+
+
+def test_the_console_gets_the_comparisons_with_the_best_and_a_file_gets_all(folders, tmp_path):
+    reference, _, output = folders
+    clean = speech_like()
+    for path in reference.rglob("*.wav"):
+        path.unlink()
+    systems = {f"at{snr}": tmp_path / f"at{snr}" for snr in (30, 20, 10)} | {"copy": reference}
+    for number in range(8):
+        save(reference / f"{number}.wav", clean[number * 4000 :][:16000])
+        for name, folder in systems.items():
+            if name != "copy":
+                noisy = with_noise(clean, float(name[2:]), seed=number)
+                save(folder / f"{number}.wav", noisy[number * 4000 :][:16000])
+    summary = evaluate_folders(reference, systems, output, ("mstft", "lsd"), jobs=1)
+    assert summary.best("mstft") == summary.best("lsd") == "at30"
+    assert summary.too_few == ""
+    text = format_comparisons(summary, only_best=True)
+    assert text.startswith("Paired comparisons with the best system of each metric (")
+    sentences = [line for line in text.splitlines() if line.startswith("- ")]
+    assert [line.split(" by ")[0] for line in sentences] == [
+        f"- at30 better than {other} on {metric}"
+        for metric in ("M-STFT", "LSD (dB)")
+        for other in ("at20", "at10")
+    ]
+    everything = (output / "comparisons.txt").read_text()
+    assert everything == format_comparisons(summary)
+    assert set(sentences) < set(everything.splitlines())
+    assert len([line for line in everything.splitlines() if line.startswith("- ")]) == 6
+    # With five of them nothing can be shown: one sentence in place of all pairs.
+    few = evaluate_folders(
+        reference, systems, output, ("mstft", "lsd"), jobs=1, utterances=list("01234")
+    )
+    said = (
+        "n = 5: too few to show any difference (smallest possible p 0.0625, 0.38 adjusted for 6 "
+        "comparisons, and below 0.05 is called one); with 8 utterances it is possible.\n"
+    )
+    assert few.too_few + ".\n" == said
+    text = format_comparisons(few, only_best=True)
+    assert said in text
+    assert not any(line.startswith("- ") for line in text.splitlines())
+    assert "copy is a copy of the reference" in text
+    assert few.comparisons[0].sentence in (output / "comparisons.txt").read_text()
+    # A single system leaves no comparisons of an earlier run behind.
+    evaluate_folders(reference, {"at10": systems["at10"]}, output, ("mstft",), jobs=1)
+    assert not (output / "comparisons.txt").exists()

@@ -1,4 +1,4 @@
-"""A recording and its resynthesis brought to one beginning and one length, or refused."""
+"""A recording and its resynthesis brought to one beginning, one length and, if asked, one level."""
 
 import itertools
 import math
@@ -11,12 +11,17 @@ from torch import Tensor
 
 from vocoder.data.audio import Audio
 from vocoder.errors import AudioError, VocoderError
+from vocoder.metrics.level import level_difference_db
 
-MAX_DURATION_DIFFERENCE_S = 0.05
-"""Two files of one utterance may differ by so much, a few mel frames; they are then cropped to
-the shorter one. More than that is another recording, or a system that lost something."""
+DEFAULT_MAX_LENGTH_DIFFERENCE_S = 0.5
+"""Two files of one utterance may differ by so much after their delay was removed, and are then cut
+to the shorter one. More than that is another recording, or a system that lost something."""
 
 DEFAULT_MAX_DELAY_MS = 50.0
+
+LEAST_LEVEL_DB = 0.05
+"""Level differences below this are not noted."""
+
 LONGEST_SEARCH_MS = 250.0
 """Delays are looked for within ± this, or half the shorter signal if that is less."""
 
@@ -69,35 +74,100 @@ class _Peak(NamedTuple):
 
 
 def align(
-    reference: Audio, estimate: Audio, max_delay_ms: float = DEFAULT_MAX_DELAY_MS
+    reference: Audio,
+    estimate: Audio,
+    max_delay_ms: float = DEFAULT_MAX_DELAY_MS,
+    max_length_difference_s: float = DEFAULT_MAX_LENGTH_DIFFERENCE_S,
 ) -> tuple[Audio, Audio, tuple[str, ...]]:
     """Both from the same moment on and equally long, and notes of what was cut away.
+
+    First the delay is removed, then what is longer is cut at its end. What the delay explains is
+    no difference in length: neither silence put before the speech, nor the end that a delay pushes
+    out of a file of the recording's length.
 
     Args:
         reference: the recording.
         estimate: the resynthesis, at the same rate.
         max_delay_ms: see `remove_delay`.
+        max_length_difference_s: the most that is cut, in seconds; with 0 the lengths must agree
+            but for the delay.
 
     Raises:
-        AudioError: the durations differ by more than `MAX_DURATION_DIFFERENCE_S`, or the delay
-            is larger than `max_delay_ms`.
+        AudioError: the delay is larger than `max_delay_ms`, or the lengths differ by more than
+            `max_length_difference_s` without it.
     """
     rate, a, b = reference.sample_rate, len(reference.waveform), len(estimate.waveform)
-    if abs(b - a) / rate > MAX_DURATION_DIFFERENCE_S:
-        raise AudioError(
-            f"durations differ too much: reference {a / rate:.3f} s, system {b / rate:.3f} s, "
-            f"allowed {MAX_DURATION_DIFFERENCE_S:g} s"
-        )
+    # Beyond this no delay that may be removed would do: spare the search.
+    if abs(b - a) / rate > max_length_difference_s + max_delay_ms / 1000:
+        raise _too_different(a, b, rate, max_length_difference_s)
     first, second, notes = remove_delay(reference, estimate, max_delay_ms)
-    if a != b:
-        longer = "longer" if b > a else "shorter"
-        notes += (f"{longer} than the reference by {abs(b - a)} samples, cropped",)
-    shorter = min(len(first.waveform), len(second.waveform))
+    c, d = len(first.waveform), len(second.waveform)
+    shorter = min(c, d)
+    # Of opposite signs with and without the delay: the delay explains it all.
+    cut = min(abs(b - a), abs(d - c)) if (b > a) == (d > c) else 0
+    if cut / rate > max_length_difference_s:
+        lengths = (a, b) if cut == abs(b - a) else (c, d)
+        raise _too_different(*lengths, rate, max_length_difference_s)
+    if cut:
+        longer = "longer" if d > c else "shorter"
+        notes += (
+            f"{longer} than the reference by {cut} samples ({1000 * cut / rate:.1f} ms), cropped",
+        )
     return (
         Audio(first.waveform[:shorter], rate, first.notes),
         Audio(second.waveform[:shorter], rate, second.notes),
         notes,
     )
+
+
+def match_level(reference: Audio, estimate: Audio) -> tuple[Audio, tuple[str, ...]]:
+    """The estimate times the one gain that gives it the reference's RMS, and a note of it.
+
+    The note says by how many dB the estimate was louder, from 0.05 dB on. Peaks may come to lie
+    beyond full scale; nothing is clipped or rounded. Silence is left as it is.
+
+    Args:
+        reference: the recording.
+        estimate: the resynthesis, aligned with it.
+    """
+    level_db = level_difference_db(reference.waveform, estimate.waveform)
+    if not math.isfinite(level_db):
+        return estimate, ("level not matched: one of the two is silent",)
+    gain = 10 ** (-level_db / 20)
+    note = f"{level_text(level_db)}, matched"
+    return (
+        Audio(gain * estimate.waveform, estimate.sample_rate, estimate.notes),
+        (note,) if is_noted(level_db) else (),
+    )
+
+
+def level_text(level_db: float) -> str:
+    """As a note in the table: "level -3.2 dB", of the estimate beside the recording."""
+    return f"level {level_db:+.1f} dB"
+
+
+def is_noted(level_db: float) -> bool:
+    """Whether a level difference is worth a note: from 0.05 dB on, which rounds to 0.1."""
+    return abs(level_db) >= LEAST_LEVEL_DB
+
+
+def _too_different(
+    reference: int, estimate: int, sample_rate: int, max_length_difference_s: float
+) -> AudioError:
+    return AudioError(
+        f"durations differ by {abs(estimate - reference) / sample_rate:.3f} s: reference "
+        f"{reference / sample_rate:.3f} s, system {estimate / sample_rate:.3f} s, allowed "
+        f"{max_length_difference_s:g} s (--max-length-difference)"
+    )
+
+
+def check_max_length_difference(max_length_difference_s: float) -> None:
+    """Raise a VocoderError unless it is a number of seconds from 0 on."""
+    if not (math.isfinite(max_length_difference_s) and max_length_difference_s >= 0.0):
+        raise VocoderError(
+            f"max_length_difference: {max_length_difference_s:g} is not a number of seconds from "
+            "0 on"
+        )
 
 
 def check_max_delay(max_delay_ms: float) -> None:

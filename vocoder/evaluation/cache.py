@@ -17,7 +17,7 @@ from vocoder.evaluation.provenance import provenance
 from vocoder.evaluation.registry import Column
 from vocoder.metrics.signals import lowpass_7k
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 class StoredScore(Config):
@@ -41,11 +41,14 @@ class Entry(Config):
         duration_s: length of what was compared, in seconds.
         notes: of the reading and the alignment, as the table says them.
         scores: by column.
+        level_db: of the estimate beside the recording before levels are matched, in dB; None
+            where one of them is silent.
     """
 
     duration_s: float = Field(gt=0, allow_inf_nan=False)
     notes: tuple[str, ...]
     scores: dict[str, StoredScore]
+    level_db: float | None = Field(default=None, allow_inf_nan=False)
 
 
 class CorruptEntryError(Exception):
@@ -63,13 +66,21 @@ class ScoreCache:
 
     folder: Path
 
-    def key(self, reference: Path, estimate: Path, max_delay_ms: float) -> str:
+    def key(self, reference: Path, estimate: Path, settings: Sequence[float | None]) -> str:
         """Name of the entry: a digest of both contents and of how they are read and aligned.
 
-        Names, places and dates of the files do not matter. Raises OSError where a file cannot be
-        read.
+        Names, places and dates of the files do not matter.
+
+        Args:
+            reference: file of the recording.
+            estimate: file of the resynthesis.
+            settings: all that decides what becomes of the two files before they are measured, see
+                `vocoder.evaluation.pairs.Scoring.settings`.
+
+        Raises:
+            OSError: a file cannot be read.
         """
-        parts = [_FORMAT, *map(_digest, (reference, estimate)), max_delay_ms]
+        parts: list[object] = [_FORMAT, *map(_digest, (reference, estimate)), *settings]
         parts.append(provenance(align).text)
         return hashlib.blake2b(json.dumps(parts).encode(), digest_size=20).hexdigest()
 

@@ -41,6 +41,8 @@ class Comparison(Config):
         effect_size: Cohen's d_z, `difference` over the standard deviation (n - 1) of the paired
             differences; None where n is below 2 or all differences are equal.
         sentence: the result in words, the better system first.
+        smallest_p_holm: the smallest `p_holm` that this n and this number of comparisons allow,
+            whatever the scores; None where n is 0.
     """
 
     metric: str
@@ -54,6 +56,12 @@ class Comparison(Config):
     p_holm: float | None
     effect_size: float | None
     sentence: str
+    smallest_p_holm: float | None = None
+
+    @property
+    def too_few(self) -> bool:
+        """Whether there are too few utterances for any difference to show, however large."""
+        return self.smallest_p_holm is not None and self.smallest_p_holm >= 1 - LEVEL
 
 
 def compare_systems(
@@ -87,16 +95,50 @@ def compare_systems(
         if not (column.metric.intrusive and {a, b}.intersection(copies))
     ]
     tested = sum(len(differences) > 0 for _, _, _, differences in triples)
-    flips = max(FLIPS, _FLIPS_PER_COMPARISON * tested)
+    flips = _flips(tested)
     p_values = [
         sign_flip_p_value(differences, flips, seed) if len(differences) else None
         for _, _, _, differences in triples
     ]
     adjusted = holm(p_values)
+    # Holm's values never grow when others become smaller: this is the best case of each.
+    best = holm([
+        smallest_p_value(len(differences), flips) if len(differences) else None
+        for _, _, _, differences in triples
+    ])  # fmt: skip
     return tuple(
-        _comparison(*triple, p_value, p_holm, tested, resamples, seed)
-        for triple, p_value, p_holm in zip(triples, p_values, adjusted, strict=True)
+        _comparison(*triple, p_value, p_holm, smallest, tested, resamples, seed)
+        for triple, p_value, p_holm, smallest in zip(triples, p_values, adjusted, best, strict=True)
     )
+
+
+def smallest_p_value(n: int, flips: int = FLIPS) -> float:
+    """The smallest p-value that `sign_flip_p_value` can give for n differences.
+
+    2 / 2^n where all assignments of signs are looked at (the observed one and its mirror image are
+    always as extreme), 1 / (1 + flips) beyond.
+
+    >>> smallest_p_value(5)
+    0.0625
+    """
+    return 2 / 2**n if n <= LARGEST_EXACT else 1 / (1 + flips)
+
+
+def utterances_needed(comparisons: int) -> int:
+    """How many utterances a run of so many comparisons needs to show any difference.
+
+    >>> utterances_needed(1), utterances_needed(60)
+    (6, 12)
+    """
+    n = 1
+    while comparisons * smallest_p_value(n, _flips(comparisons)) >= 1 - LEVEL:
+        n += 1
+    return n
+
+
+def _flips(comparisons: int) -> int:
+    """How many assignments are drawn beyond `LARGEST_EXACT` differences."""
+    return max(FLIPS, _FLIPS_PER_COMPARISON * comparisons)
 
 
 def sign_flip_p_value(
@@ -187,6 +229,7 @@ def _comparison(
     differences: Float[np.ndarray, " n"],
     p_value: float | None,
     p_holm: float | None,
+    smallest_p_holm: float | None,
     family: int,
     resamples: int,
     seed: int,
@@ -211,6 +254,7 @@ def _comparison(
         p_holm=p_holm,
         effect_size=effect_size,
         sentence="",
+        smallest_p_holm=smallest_p_holm,
     )
     return comparison.model_copy(update={"sentence": _sentence(comparison, column, family)})
 
@@ -233,10 +277,10 @@ def _sentence(comparison: Comparison, column: Column, family: int) -> str:
         if difference == low == high == 0.0:
             return f"{a} and {b} are equal on {column.label}, n = {n}"
         interval = f"[{low:.{decimals}f}, {high:.{decimals}f}]"
-        return (
-            f"{a} and {b} do not differ beyond chance on {column.label}: "
-            f"{difference:.{decimals}f} {interval}, {chance}, n = {n}"
-        )
+        numbers = f"{difference:.{decimals}f} {interval}, {chance}, n = {n}"
+        if comparison.too_few:
+            return f"{a} and {b}: too few to show a difference on {column.label}: {numbers}"
+        return f"{a} and {b} do not differ beyond chance on {column.label}: {numbers}"
     if difference < 0.0:
         difference, low, high = -difference, -high, -low
         first, second = b, a

@@ -11,25 +11,25 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from vocoder.data.files import write_text
 from vocoder.errors import AudioError, VocoderError
-from vocoder.evaluation.alignment import DEFAULT_MAX_DELAY_MS, check_max_delay
+from vocoder.evaluation.alignment import (
+    DEFAULT_MAX_DELAY_MS,
+    DEFAULT_MAX_LENGTH_DIFFERENCE_S,
+    check_max_delay,
+    check_max_length_difference,
+)
 from vocoder.evaluation.backends import Backend, check_backend, run_unordered
 from vocoder.evaluation.cache import ScoreCache
-from vocoder.evaluation.pairs import (
-    Pair,
-    Row,
-    Scoring,
-    files_by_utterance,
-    is_copy,
-    remembered_row,
-    score_pair,
-)
+from vocoder.evaluation.naming import naming_of
+from vocoder.evaluation.pairs import Pair, Row, Scoring, is_copy, remembered_row, score_pair
 from vocoder.evaluation.plugins import absolute_spec, load_plugins
+from vocoder.evaluation.rates import SampleRate, check_sample_rate, scoring_rate
 from vocoder.evaluation.registry import DEFAULT_METRICS, Column, resolve_columns
 from vocoder.evaluation.speakers import speakers_of
-from vocoder.evaluation.summary import Summary, summarise
+from vocoder.evaluation.summary import Summary, format_comparisons, summarise
 
 TABLE_NAME = "utterances.csv"
 SUMMARY_NAME = "summary.json"
+COMPARISONS_NAME = "comparisons.txt"
 
 
 def evaluate_folders(
@@ -50,20 +50,26 @@ def evaluate_folders(
     backend: Backend = "loky",
     scheduler: str | None = None,
     plugins: Sequence[str] = (),
+    max_length_difference_s: float = DEFAULT_MAX_LENGTH_DIFFERENCE_S,
+    match_level: bool = False,
+    strip_suffixes: Sequence[str] = (),
+    name_map: Path | None = None,
+    sample_rate: SampleRate = "auto",
 ) -> Summary:
-    """Score any folders of audio by file name; write `utterances.csv` and `summary.json`.
+    """Score any folders of audio by file name; write the table, the summary and the comparisons.
 
     Files belong together by their path inside the folder without suffix. What is on disk is
-    scored, at the rate of the reference; a file that was resampled, aligned or cropped is said so
-    in the column `note`. A missing counterpart, an unreadable file, durations that differ by more
-    than 50 ms or too large a delay give a row with an `error` and no scores; a metric that fails
-    leaves one cell empty and its reason in `error`. The run always goes on.
+    scored, at one rate; the column `note` says where a file was resampled, aligned, cropped or
+    matched in level. A missing counterpart, an unreadable file, durations that differ too much or
+    too large a delay give a row with an `error` and no scores; a metric that fails leaves one cell
+    empty and its reason in `error`. The run always goes on.
 
     Args:
         reference: folder of the recordings.
         systems: folder of each system, by the name it has in the tables. To know what metrics
             without a reference give the recordings, name their folder here as well.
-        output: folder for the two files, each written whole or not at all.
+        output: folder for `utterances.csv`, `summary.json` and, where systems were compared,
+            `comparisons.txt`, each written whole or not at all.
         metrics: names from `vocoder.evaluation.registry.METRICS`, and of `plugins`.
         lowpass_7k: report those that have it to 7 kHz as well, in columns that end in `_7k`
             (see `vocoder.metrics.signals.lowpass_7k`).
@@ -87,15 +93,26 @@ def evaluate_folders(
         plugins: files or modules with metrics of your own, see
             `vocoder.evaluation.plugins.load_metrics`; the workers of a cluster must see them under
             the same path.
+        max_length_difference_s: in seconds; what is longer is cut by this at most, after the delay
+            was removed, see `vocoder.evaluation.alignment.align`.
+        match_level: bring each estimate to its recording's RMS before it is measured, see
+            `vocoder.evaluation.alignment.match_level`.
+        strip_suffixes: ends of names, such as "_gen", that do not count, see
+            `vocoder.evaluation.naming`.
+        name_map: CSV with the columns `system`, `file` and `utterance` for files that are named
+            otherwise, see `vocoder.evaluation.naming`.
+        sample_rate: "auto" for the lowest rate of any file, "reference" for that of each
+            recording, or a rate in Hz, see `vocoder.evaluation.rates.scoring_rate`.
 
     Returns:
         The summary; its `failures` counts the rows with an error.
 
     Raises:
         VocoderError: an unknown metric, a plugin that cannot be used or a missing extra, no
-            systems, a folder that is missing, unreadable or without audio, a name in `utterances`
-            that is nowhere, a file of speakers that lacks some, a setting out of range, a cluster
-            that cannot be used, or an output that cannot be written. Nothing has been scored then,
+            systems, a folder that is missing, unreadable or without audio, two files that become
+            one utterance, a line of the map that fits nothing, a name in `utterances` that is
+            nowhere, a file of speakers that lacks some, a setting out of range, a cluster that
+            cannot be used, or an output that cannot be written. Nothing has been scored then,
             except in the last case.
     """
     columns = resolve_columns(metrics, lowpass_7k, load_plugins(plugins))
@@ -103,16 +120,29 @@ def evaluate_folders(
         raise VocoderError("no system to evaluate: name at least one folder")
     check_backend(backend, scheduler, jobs)
     check_max_delay(max_delay_ms)
-    recordings = files_by_utterance(reference)
-    estimates = {name: files_by_utterance(folder) for name, folder in systems.items()}
+    check_max_length_difference(max_length_difference_s)
+    check_sample_rate(sample_rate)
+    naming = naming_of(strip_suffixes, name_map)
+    naming.check(reference, systems)
+    recordings = naming.files(reference)
+    estimates = {name: naming.files(folder, name) for name, folder in systems.items()}
     pairs = _pairs(recordings, estimates, utterances)
+    rate, rate_text = scoring_rate(pairs, sample_rate)
     known_speakers = speakers_of(sorted({pair.utterance for pair in pairs}), speakers)
     if cache is not None:
         cache.check()
     _make_folder(output)
 
     names = tuple(column.name for column in columns)
-    scoring = Scoring(names, max_delay_ms, cache, tuple(map(absolute_spec, plugins)))
+    scoring = Scoring(
+        metrics=names,
+        max_delay_ms=max_delay_ms,
+        cache=cache,
+        plugins=tuple(map(absolute_spec, plugins)),
+        max_length_difference_s=max_length_difference_s,
+        match_level=match_level,
+        sample_rate=rate,
+    )
     rows = [
         replace(row, speaker=known_speakers[row.utterance])
         for row in _score_all(pairs, scoring, columns, jobs, backend, scheduler, progress)
@@ -127,10 +157,16 @@ def evaluate_folders(
         command,
         resamples,
         seed,
-        max_delay_ms,
-        _copies(pairs, rows, max_delay_ms),
+        scoring,
+        _copies(pairs, rows, scoring),
+        rate_text,
+        naming,
     )
     write_text(output / TABLE_NAME, _table(rows, columns))
+    if text := format_comparisons(summary):
+        write_text(output / COMPARISONS_NAME, text)
+    else:
+        (output / COMPARISONS_NAME).unlink(missing_ok=True)
     write_text(output / SUMMARY_NAME, summary.model_dump_json(indent=2) + "\n")
     return summary
 
@@ -165,6 +201,8 @@ def _score_all(
                 yield row
         if not waiting:
             return
+        # Metrics may keep what they computed of a recording for the next system.
+        waiting.sort(key=lambda pair: pair.utterance)
         remembered = len(pairs) - len(waiting)
         bar.update(task, description=f"scoring ({remembered} remembered)" if remembered else None)
         tasks = [(pair, scoring) for pair in waiting]
@@ -182,6 +220,11 @@ def _pairs(
     """Everything that there is on either side."""
     pairs = []
     for system, files in estimates.items():
+        if recordings.keys().isdisjoint(files):
+            raise AudioError(
+                f"{system}: no file has the name of a recording: {min(files)!r} here, "
+                f"{min(recordings)!r} there; --strip-suffix and --map match other names"
+            )
         known = sorted({*recordings, *files})
         wanted = known if utterances is None else list(dict.fromkeys(utterances))
         if unknown := set(wanted) - set(known):
@@ -192,7 +235,7 @@ def _pairs(
     return pairs
 
 
-def _copies(pairs: Sequence[Pair], rows: Sequence[Row], max_delay_ms: float) -> set[str]:
+def _copies(pairs: Sequence[Pair], rows: Sequence[Row], scoring: Scoring) -> set[str]:
     """The systems that are the reference itself wherever they could be compared with it."""
     compared = {(row.system, row.utterance) for row in rows if row.duration_s is not None}
     by_system: dict[str, list[Pair]] = {}
@@ -201,9 +244,7 @@ def _copies(pairs: Sequence[Pair], rows: Sequence[Row], max_delay_ms: float) -> 
             by_system.setdefault(pair.system, []).append(pair)
     # The first utterance that differs ends the search, and of nearly all systems every one does.
     return {
-        system
-        for system, own in by_system.items()
-        if all(is_copy(pair, max_delay_ms) for pair in own)
+        system for system, own in by_system.items() if all(is_copy(pair, scoring) for pair in own)
     }
 
 

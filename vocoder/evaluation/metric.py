@@ -25,6 +25,8 @@ class Metric:
             the best score by definition; False for a metric that judges the estimate alone.
         version: of the numbers: raised whenever the same signals would get another score, so
             that scores remembered from before are not taken for new ones.
+        measures_level: it is about the estimate's own level, and gets the estimate unmatched where
+            levels are matched for the other metrics.
     """
 
     label: str
@@ -38,3 +40,4 @@ class Metric:
     ready: Callable[[], None] | None = None
     intrusive: bool = True
     version: int = 1
+    measures_level: bool = False

@@ -13,7 +13,14 @@ from threadpoolctl import threadpool_limits
 
 from vocoder.data.audio import Audio, find_audio, read_audio
 from vocoder.errors import AudioError, PitchError, VocoderError
-from vocoder.evaluation.alignment import DEFAULT_MAX_DELAY_MS, align
+from vocoder.evaluation.alignment import (
+    DEFAULT_MAX_DELAY_MS,
+    DEFAULT_MAX_LENGTH_DIFFERENCE_S,
+    align,
+    is_noted,
+    level_text,
+    match_level,
+)
 from vocoder.evaluation.cache import (
     CorruptEntryError,
     Entry,
@@ -24,6 +31,7 @@ from vocoder.evaluation.cache import (
 )
 from vocoder.evaluation.plugins import load_plugins
 from vocoder.evaluation.registry import Column, resolve_columns
+from vocoder.metrics.level import level_difference_db
 
 _T = TypeVar("_T")
 
@@ -51,12 +59,29 @@ class Scoring:
         cache: where scores are remembered, or None.
         plugins: where the metrics are that the user brings, see
             `vocoder.evaluation.plugins.load_metrics`; absolute paths.
+        max_length_difference_s: see `vocoder.evaluation.alignment.align`.
+        match_level: bring each estimate to its recording's RMS, see
+            `vocoder.evaluation.alignment.match_level`.
+        sample_rate: in Hz, at which all is scored; None for that of each recording.
     """
 
     metrics: tuple[str, ...]
     max_delay_ms: float = DEFAULT_MAX_DELAY_MS
     cache: ScoreCache | None = None
     plugins: tuple[str, ...] = ()
+    max_length_difference_s: float = DEFAULT_MAX_LENGTH_DIFFERENCE_S
+    match_level: bool = False
+    sample_rate: int | None = None
+
+    @property
+    def settings(self) -> tuple[float | None, ...]:
+        """All that decides what becomes of two files before they are measured."""
+        return (
+            float(self.max_delay_ms),
+            float(self.max_length_difference_s),
+            self.match_level,
+            self.sample_rate,
+        )
 
 
 @dataclass(frozen=True)
@@ -87,20 +112,19 @@ def files_by_utterance(folder: Path) -> dict[str, Path]:
     return found
 
 
-def is_copy(pair: Pair, max_delay_ms: float) -> bool:
+def is_copy(pair: Pair, scoring: Scoring) -> bool:
     """Whether what is scored of a pair is the same waveform twice, sample for sample.
 
-    That is decided after decoding, resampling and alignment: a FLAC of the recording, or the
-    recording a constant delay later, is a copy of it. False where the pair cannot be compared.
+    That is decided after decoding, resampling and alignment, before levels are matched: a FLAC of
+    the recording, or the recording a constant delay later, is a copy of it. False where the pair
+    cannot be compared.
     """
     if pair.reference is None or pair.estimate is None:
         return False
     try:
         if filecmp.cmp(pair.reference, pair.estimate, shallow=False):
             return True
-        reference = read_audio(pair.reference)
-        estimate = read_audio(pair.estimate, reference.sample_rate)
-        reference, estimate, _ = align(reference, estimate, max_delay_ms)
+        reference, estimate, _ = _read_aligned(pair.reference, pair.estimate, scoring)
     except (VocoderError, OSError):
         return False
     return torch.equal(reference.waveform, estimate.waveform)
@@ -112,11 +136,11 @@ def remembered_row(pair: Pair, scoring: Scoring, columns: Sequence[Column]) -> R
     scores = fresh_scores(entry, columns)
     if entry is None or len(scores) < len(columns):
         return None
-    return _row(pair, columns, entry.duration_s, scores, entry.notes)
+    return _row(pair, scoring, columns, entry.model_copy(update={"scores": scores}))
 
 
 def score_pair(pair: Pair, scoring: Scoring) -> Row:
-    """Score what is on disk, at the rate of the reference file.
+    """Score what is on disk, at `scoring.sample_rate` or else the rate of the reference file.
 
     Never raises for a bad file or a failing metric: the reasons stand in the row, and the other
     metrics and rows are not touched by them. Scores that the cache has are not measured again;
@@ -149,23 +173,51 @@ def _score(pair: Pair, scoring: Scoring, columns: list[Column]) -> Row:
     if pair.reference is None or pair.estimate is None:
         what = "the reference folder" if pair.reference is None else "this system"
         raise AudioError(f"missing in {what}")
-    key, entry, said = _look_up(pair, scoring)
-    known = fresh_scores(entry, columns)
-    first = read_audio(pair.reference)
-    second = read_audio(pair.estimate, first.sample_rate)
-    reading = (*(f"reference {note}" for note in first.notes), *second.notes)
-    first, second, aligning = align(first, second, scoring.max_delay_ms)
+    key, remembered, said = _look_up(pair, scoring)
+    known = fresh_scores(remembered, columns)
+    first, second, notes = _read_aligned(pair.reference, pair.estimate, scoring)
+    level_db = level_difference_db(first.waveform, second.waveform)
+    scored = second
+    if scoring.match_level:
+        scored, matching = match_level(first, second)
+        notes += matching
     missing = [column for column in columns if column.name not in known]
-    measured, passing = _measure(missing, first, second)
-    notes = (*reading, *aligning)
+    measured: dict[str, StoredScore] = {}
+    passing: set[str] = set()
+    for estimate, of_level in ((scored, False), (second, True)):
+        some = [column for column in missing if column.metric.measures_level == of_level]
+        found, failed = _measure(some, first, estimate)
+        measured |= found
+        passing |= failed
+    entry = Entry(
+        duration_s=first.duration_s,
+        notes=notes,
+        scores={**known, **measured},
+        level_db=level_db if math.isfinite(level_db) else None,
+    )
     if scoring.cache is not None and key is not None and missing:
-        kept = {**(entry.scores if entry else {}), **measured}
+        kept = {**(remembered.scores if remembered else {}), **measured}
         for name in passing:
             del kept[name]
-        said += _remember(scoring.cache, key, Entry(
-            duration_s=first.duration_s, notes=notes, scores=kept
-        ))  # fmt: skip
-    return _row(pair, columns, first.duration_s, {**known, **measured}, (*notes, *said))
+        said += _remember(scoring.cache, key, entry.model_copy(update={"scores": kept}))
+    return _row(pair, scoring, columns, entry, said)
+
+
+def _read_aligned(
+    reference: Path, estimate: Path, scoring: Scoring
+) -> tuple[Audio, Audio, tuple[str, ...]]:
+    """Both files at one rate, from the same moment on and equally long, and what was changed.
+
+    Raises:
+        AudioError: a file cannot be read, or they cannot be aligned.
+    """
+    first = read_audio(reference, scoring.sample_rate)
+    second = read_audio(estimate, first.sample_rate)
+    reading = (*(f"reference {note}" for note in first.notes), *second.notes)
+    first, second, aligning = align(
+        first, second, scoring.max_delay_ms, scoring.max_length_difference_s
+    )
+    return first, second, (*reading, *aligning)
 
 
 def _look_up(pair: Pair, scoring: Scoring) -> tuple[str | None, Entry | None, tuple[str, ...]]:
@@ -176,9 +228,9 @@ def _look_up(pair: Pair, scoring: Scoring) -> tuple[str | None, Entry | None, tu
     if scoring.cache is None or pair.reference is None or pair.estimate is None:
         return None, None, ()
     try:
-        key = scoring.cache.key(pair.reference, pair.estimate, scoring.max_delay_ms)
+        key = scoring.cache.key(pair.reference, pair.estimate, scoring.settings)
     except OSError:
-        # What is wrong with the file is said by who reads it as audio.
+        # The audio reader reports this error.
         return None, None, ()
     try:
         return key, scoring.cache.read(key), ()
@@ -197,15 +249,22 @@ def _remember(cache: ScoreCache, key: str, entry: Entry) -> tuple[str, ...]:
 
 def _row(
     pair: Pair,
+    scoring: Scoring,
     columns: Sequence[Column],
-    duration_s: float,
-    scores: dict[str, StoredScore],
-    notes: tuple[str, ...],
+    entry: Entry,
+    said: tuple[str, ...] = (),
 ) -> Row:
-    values = {column.name: scores[column.name].value for column in columns}
-    reasons = [(column.name, scores[column.name].error) for column in columns]
+    """The row that an entry makes; `said` are notes that are not remembered."""
+    values = {column.name: entry.scores[column.name].value for column in columns}
+    reasons = [(column.name, entry.scores[column.name].error) for column in columns]
     errors = tuple(f"{name}: {reason}" for name, reason in reasons if reason is not None)
-    return Row(pair.system, pair.utterance, duration_s, values, errors, notes)
+    notes = entry.notes
+    level_db = entry.level_db
+    # The column has the magnitude; the note says which of the two is louder.
+    shown = any(column.metric.measures_level for column in columns) and not scoring.match_level
+    if shown and level_db is not None and is_noted(level_db):
+        notes += (level_text(level_db),)
+    return Row(pair.system, pair.utterance, entry.duration_s, values, errors, (*notes, *said))
 
 
 def _measure(

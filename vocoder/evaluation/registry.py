@@ -12,6 +12,7 @@ from vocoder.metrics import (
     f0,
     hnr,
     intelligibility,
+    level,
     mcd,
     mel_distance,
     mstft,
@@ -72,6 +73,8 @@ METRICS: dict[str, Metric] = {
     "snr": Metric("SNR (dB)", snr.signal_to_noise, "snr_db", "higher", 2, snr.CONVENTION),
     "si_sdr": Metric("SI-SDR (dB)", snr.signal_to_noise, "si_sdr_db", "higher", 2, snr.CONVENTION,
                      undefined=_SILENT),
+    "level_difference": Metric("level difference (dB)", level.level_difference, None, "lower", 2,
+                               level.CONVENTION, undefined=_SILENT, measures_level=True),
     "periodicity": Metric("periodicity RMSE (CREPE)", periodicity.periodicity_errors,
                           "periodicity_rmse", "lower", 4, periodicity.CONVENTION,
                           ready=periodicity.require_crepe),
@@ -132,9 +135,9 @@ class Column:
         return self.metric.convention
 
     @property
-    def source(self) -> tuple[object, bool]:
+    def source(self) -> tuple[object, bool, bool]:
         """Equal for the columns that one call measures."""
-        return self.metric.measure, self.to_7k
+        return self.metric.measure, self.to_7k, self.metric.measures_level
 
     def measure(self, reference: Signal, estimate: Signal, sample_rate: int) -> object:
         """The metric's result, in this column's band."""

@@ -5,10 +5,18 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Literal
 
 from vocoder.config import Config
-from vocoder.evaluation.alignment import DEFAULT_MAX_DELAY_MS, MAX_DURATION_DIFFERENCE_S, align
+from vocoder.evaluation.alignment import align
 from vocoder.evaluation.bootstrap import bootstrap_interval
-from vocoder.evaluation.comparison import LEVEL, METHOD, Comparison, compare_systems
-from vocoder.evaluation.pairs import Row
+from vocoder.evaluation.comparison import (
+    LEVEL,
+    METHOD,
+    Comparison,
+    compare_systems,
+    smallest_p_value,
+    utterances_needed,
+)
+from vocoder.evaluation.naming import Naming
+from vocoder.evaluation.pairs import Row, Scoring
 from vocoder.evaluation.provenance import package_versions
 from vocoder.evaluation.registry import Column
 
@@ -73,11 +81,15 @@ class Summary(Config):
         metrics: the columns, in order.
         systems: means and intervals, in the order in which the systems were given.
         problems: "system/utterance: reason" for every error of the table.
-        alignment: what was aligned, cropped and refused.
+        alignment: what was aligned, cropped, matched and refused.
         comparisons: every pair of systems on every metric, but for copies of the reference on
             intrusive metrics; empty with a single system.
         speakers: means by speaker, system and metric, in that order; empty where no utterance
             has a speaker.
+        sample_rate: in Hz, at which all was scored; None where it was each recording's own and
+            these differ.
+        rate: the same as a sentence, with the rates of the files.
+        naming: how files got their names, where these are not the recordings'.
     """
 
     command: str
@@ -90,6 +102,9 @@ class Summary(Config):
     alignment: str = ""
     comparisons: tuple[Comparison, ...] = ()
     speakers: tuple[SpeakerScore, ...] = ()
+    sample_rate: int | None = None
+    rate: str = ""
+    naming: Naming = Naming()
 
     @property
     def failures(self) -> int:
@@ -108,6 +123,39 @@ class Summary(Config):
             "metrics without a reference only"
         )
 
+    @property
+    def too_few(self) -> str:
+        """Which comparisons cannot show any difference with so few utterances, "" if none."""
+        tested = [c for c in self.comparisons if c.smallest_p_holm is not None]
+        hopeless = [c for c in tested if c.too_few]
+        if not hopeless:
+            return ""
+        counts = sorted({c.n for c in hopeless})
+        n = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+        least = min(hopeless, key=lambda c: c.smallest_p_holm or 0.0)
+        smallest = f"smallest possible p {smallest_p_value(least.n):.3g}"
+        if len(tested) > 1:
+            smallest += f", {least.smallest_p_holm:.2g} adjusted for {len(tested)} comparisons"
+        what = "any difference"
+        if len(hopeless) < len(tested):
+            what = f"a difference in {len(hopeless)} of {len(tested)} comparisons"
+        return (
+            f"n = {n}: too few to show {what} ({smallest}, and below {1 - LEVEL:.2g} is called "
+            f"one); with {utterances_needed(len(tested))} utterances it is possible"
+        )
+
+    def best(self, metric: str) -> str | None:
+        """The system with the best mean, copies of the reference left out; None without scores."""
+        means = {
+            name: mean
+            for name, system in self.systems.items()
+            if not system.copy_of_reference and (mean := system.scores[metric].mean) is not None
+        }
+        if not means:
+            return None
+        choose = max if self.metrics[metric].better == "higher" else min
+        return choose(means, key=lambda name: means[name])
+
 
 def summarise(
     rows: Sequence[Row],
@@ -117,8 +165,10 @@ def summarise(
     command: str,
     resamples: int,
     seed: int,
-    max_delay_ms: float = DEFAULT_MAX_DELAY_MS,
+    scoring: Scoring | None = None,
     copies: Collection[str] = (),
+    rate: str = "",
+    naming: Naming | None = None,
 ) -> Summary:
     """Means with 95 % bootstrap intervals, failures, comparisons and means by speaker.
 
@@ -130,9 +180,12 @@ def summarise(
         command: what the user typed.
         resamples: of the bootstrap.
         seed: of the bootstrap and of the paired tests.
-        max_delay_ms: what was aligned, for the description.
+        scoring: what was done to the files, for the description; by default the defaults.
         copies: the systems whose waveforms are the reference's.
+        rate: at which rate all was scored, in words.
+        naming: how files got their names.
     """
+    scoring = scoring or Scoring(tuple(column.name for column in columns))
     systems = {}
     for name, folder in folders.items():
         own = [row for row in rows if row.system == name]
@@ -166,9 +219,12 @@ def summarise(
         problems=tuple(
             f"{row.system}/{row.utterance}: {error}" for row in rows for error in row.errors
         ),
-        alignment=_alignment(max_delay_ms),
+        alignment=_alignment(scoring),
         comparisons=compare_systems(_by_utterance(rows, folders), columns, resamples, seed, copies),
         speakers=_speaker_scores(rows, columns, folders),
+        sample_rate=scoring.sample_rate,
+        rate=rate,
+        naming=naming or Naming(),
     )
 
 
@@ -209,6 +265,8 @@ def format_table(summary: Summary, conventions: bool = True) -> str:
         lines.append([name, str(system.utterances), *cells])
     text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     text += f"\nIn brackets: {summary.interval}.\n"
+    if summary.rate:
+        text += f"{summary.rate[0].upper()}{summary.rate[1:]}.\n"
     if conventions:
         # Columns of one measurement share their convention; say it once.
         text += "\n" + "".join(f"- {line}.\n" for line in dict.fromkeys(
@@ -217,25 +275,47 @@ def format_table(summary: Summary, conventions: bool = True) -> str:
     return text
 
 
-def format_comparisons(summary: Summary) -> str:
-    """The comparisons as a Markdown list of sentences, "" where there are none."""
+def format_comparisons(summary: Summary, only_best: bool = False) -> str:
+    """The comparisons as a Markdown list of sentences, "" where there are none.
+
+    Args:
+        summary: the evaluation.
+        only_best: leave out comparisons that are not with the best system of their metric, and
+            those that could show nothing; in place of the latter a sentence says why.
+    """
     if not summary.comparisons and not summary.not_compared:
         return ""
-    lines = "".join(f"- {comparison.sentence}.\n" for comparison in summary.comparisons)
-    text = f"Paired comparisons ({METHOD}):\n" + (f"\n{lines}" if lines else "")
+    best = {metric: summary.best(metric) for metric in summary.metrics}
+    shown = [
+        comparison
+        for comparison in summary.comparisons
+        if not only_best
+        or (best[comparison.metric] in (comparison.a, comparison.b) and not comparison.too_few)
+    ]
+    which = " with the best system of each metric" if only_best and shown else ""
+    text = f"Paired comparisons{which} ({METHOD}):\n"
+    if summary.too_few:
+        text += f"\n{summary.too_few}.\n"
+    if shown:
+        text += "\n" + "".join(f"- {comparison.sentence}.\n" for comparison in shown)
     return f"{text}\n{summary.not_compared}.\n" if summary.not_compared else text
 
 
-def _alignment(max_delay_ms: float) -> str:
+def _alignment(scoring: Scoring) -> str:
     delay = (
-        f"a constant delay of at most {max_delay_ms:g} ms is removed, a larger one refused"
-        if max_delay_ms
+        f"a constant delay of at most {scoring.max_delay_ms:g} ms is removed, a larger one refused"
+        if scoring.max_delay_ms
         else "delays are not looked for"
     )
+    level = (
+        "each estimate gets one gain to its recording's RMS"
+        if scoring.match_level
+        else "levels are left as they are"
+    )
+    rate = f"{scoring.sample_rate} Hz" if scoring.sample_rate else "the recording's"
     return (
-        f"{delay}; durations may differ by {1000 * MAX_DURATION_DIFFERENCE_S:g} ms and are cropped "
-        "to the shorter; levels are left as they are; other rates are resampled to the recording's "
-        "by soxr's HQ"
+        f"{delay}; then durations may differ by {scoring.max_length_difference_s:g} s and are "
+        f"cropped to the shorter; {level}; other rates are resampled to {rate} by soxr's HQ"
     )
 
 

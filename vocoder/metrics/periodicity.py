@@ -1,6 +1,7 @@
 """Periodicity RMSE, V/UV F1 and F0 RMSE from CREPE's tracks, in the two conventions in use."""
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
@@ -40,6 +41,8 @@ _CARGAN_BLOCK = 1024
 _VOCOS_HOP = RATE // 100
 # Frames that go through the network together; `full` needs 3 MB of memory for each.
 _BATCH = 64
+# How many recordings' tracks a process keeps: systems of one utterance are scored in a row.
+_RECORDINGS = 8
 # Above 10 Hz; the lowest of CREPE's bins is 31.7 Hz.
 _CENTS_OF_BIN_0 = 1997.3794084376191
 
@@ -109,7 +112,7 @@ def periodicity_errors(
     require_crepe()
     frames = int(first.numel() * _CARGAN_RATE / sample_rate) // _CARGAN_HOP
     a, b = (resample(x, sample_rate, RATE) for x in (first, second))
-    return compare_tracks(_cargan_track(a, frames, model), _cargan_track(b, frames, model))
+    return compare_tracks(_once(_cargan_track, a, frames, model), _cargan_track(b, frames, model))
 
 
 def periodicity_errors_vocos(
@@ -135,7 +138,7 @@ def periodicity_errors_vocos(
     first, second = checked_pair(reference, estimate, sample_rate)
     require_crepe()
     a, b = (resample(x, sample_rate, RATE) for x in (first, second))
-    return compare_tracks(_vocos_track(a, model), _vocos_track(b, model))
+    return compare_tracks(_once(_vocos_track, a, model), _vocos_track(b, model))
 
 
 def periodicity_errors_tiny(
@@ -212,6 +215,18 @@ def hysteresis(
         if not bool((periodicity[start:end] > upper).any()):
             voiced[start:end] = False
     return voiced
+
+
+def _once(
+    track: Callable[..., Track], recording: Float[Tensor, " samples"], *settings: int | str
+) -> Track:
+    """`track` of a recording, computed once a process for the systems that are scored in a row."""
+    return _remembered(track, recording.numpy().tobytes(), *settings)
+
+
+@functools.lru_cache(maxsize=_RECORDINGS)
+def _remembered(track: Callable[..., Track], samples: bytes, *settings: int | str) -> Track:
+    return track(torch.from_numpy(np.frombuffer(samples, np.float32).copy()), *settings)
 
 
 def _cargan_track(waveform: Float[Tensor, " samples"], frames: int, model: Model) -> Track:

@@ -12,6 +12,7 @@ from tests.evaluation.listening.material import (
     RATE,
     SYSTEMS,
     UTTERANCES,
+    listening_test,
     make_folders,
     save,
     speech,
@@ -218,6 +219,37 @@ def test_a_constant_delay_is_removed_and_a_long_one_refused(tmp_path):
         build_mushra(reference, systems, tmp_path / "no", Options(**chosen, max_delay_ms=-1))
 
 
+def test_lengths_are_cropped_to_the_shortest_as_an_evaluation_does(tmp_path):
+    reference, systems = make_folders(tmp_path, seconds=2.0)
+    clean = speech(seconds=2.0)
+    # 0.2 s are missing at the end of one; silence of 40 ms stands before all of the other.
+    short = save(systems["noisyvox"] / "ru_0806.wav", clean[:-3200])
+    lead = save(systems["quietvox"] / "ru_0806.wav", np.concatenate([np.zeros(640), clean]))
+    chosen = {"utterances": ["ru_0806"], "training": 0, "level": "none"}
+    key = build_mushra(reference, systems, tmp_path / "test", Options(**chosen))
+    sounds = by_condition(key, tmp_path / "test", "ru_0806")
+    assert {len(one) for one in sounds.values()} == {len(clean) - 3200}
+    for name in systems:
+        np.testing.assert_array_equal(sounds[name], sounds["reference"])
+    assert set(key.notes) >= {
+        f"{lead}: delayed by 640 samples, aligned",
+        f"{short}: its length differs by -0.200 s from the recording's; all versions are cropped "
+        "to the shortest",
+    }
+    assert not any(f"{lead}: its length" in note for note in key.notes)
+    # The lead is no difference in length: with the short one left out, none need be allowed.
+    del systems["noisyvox"]
+    strict = Options(**chosen, max_length_difference_s=0.0)
+    assert build_mushra(reference, systems, tmp_path / "strict", strict).trials
+    arguments = ("build", "mushra", "--reference", reference, "--output", tmp_path / "cli")
+    arguments += ("--system", f"q={systems['quietvox']}", "--utterances", "ru_0806")
+    save(lead, clean[:-3200])
+    refused = listening_test(*arguments, "--max-length-difference", 0.1)
+    assert refused.exit_code == 1
+    assert "allowed 0.1 s (--max-length-difference)" in refused.stderr
+    assert listening_test(*arguments).exit_code == 0
+
+
 def test_other_rates_are_brought_to_the_recordings(folders, tmp_path):
     import soxr
 
@@ -282,7 +314,13 @@ def test_what_cannot_be_built_says_why_and_leaves_nothing(folders, tmp_path):
     with pytest.raises(AudioError, match="nowhere: no such folder"):
         build_mushra(reference, {"x": tmp_path / "nowhere"}, output)
     path = save(systems["noisyvox"] / "ru_0806.wav", speech(seconds=1.0))
-    refused(rf"{path}: its duration differs by -0.200 s", AudioError, utterances=["ru_0806"])
+    refused(
+        rf"{path}: its length differs by -0.200 s .*allowed 0.1 s \(--max-length-difference\)",
+        AudioError,
+        utterances=["ru_0806"],
+        max_length_difference_s=0.1,
+    )
+    refused("max_length_difference: -1 is not", max_length_difference_s=-1.0)
     save(path, np.zeros(len(speech())))
     refused(rf"{path}: silent .* --level none", AudioError, utterances=["ru_0806"])
     path.write_bytes(b"no audio")

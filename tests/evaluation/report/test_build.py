@@ -1,14 +1,18 @@
 """The folder of a report: what is in it, that it is whole, and what is refused."""
 
 import base64
+import io
 import json
 import re
+import shlex
+import shutil
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from matplotlib.image import imread
 from typer.testing import CliRunner
 
 from tests.evaluation.report.conftest import TITLE, cost_file, with_noise
@@ -38,7 +42,7 @@ def test_the_package_holds_what_the_page_is_made_of():
     package = files("vocoder.evaluation.report")
     for name in ("templates/report.html.jinja", "templates/parts.html.jinja", "static/page.css",
                  "static/utterances.css", "static/player.js", "static/panel.js",
-                 "static/utterances.js", "static/main.js"):  # fmt: skip
+                 "static/utterances.js", "static/exports.js", "static/main.js"):  # fmt: skip
         assert (package / name).is_file(), name
 
 
@@ -82,10 +86,40 @@ def test_scores_comparisons_and_problems_are_said(report, evaluation):
     assert f"[{score['low']:.3f}, {score['high']:.3f}]" in text
     for comparison in summary["comparisons"]:
         assert comparison["sentence"].replace("<", "&lt;") in text
+    assert "too few to show" in text
     assert "2 problems in the table of scores" in text
     assert "missing in this system" in text
     best = re.findall(r'<td class="best">.*?<span class="mean">([\d.]+)', text)
     assert best[0] == f"{score['mean']:.3f}"
+
+
+@pytest.mark.parametrize("embed_audio", [False, True])
+def test_no_folder_of_this_machine_is_in_it(evaluation, folders, tmp_path, embed_audio):
+    summary = json.loads((evaluation / "summary.json").read_text())
+    root = folders["recording"].parent
+    assert any(str(root) in problem for problem in summary["problems"])
+    where = Path(shutil.copytree(evaluation, tmp_path / "scores"))
+    systems = [f"--system={name}={folder}" for name, folder in folders.items()]
+    command = ["vocoder", "evaluate", f"--output={where}", *systems]
+    summary["command"] = shlex.join([*command, "--reference", str(folders["recording"])])
+    (where / "summary.json").write_text(json.dumps(summary))
+    build_report(where, tmp_path / "page", embed_audio=embed_audio, jobs=1, progress=False)
+    for name, content in contents(tmp_path / "page").items():
+        if Path(name).suffix in {".html", ".js", ".json", ".css", ".csv", ".svg"}:
+            assert str(root).encode() not in content, name
+            assert str(tmp_path).encode() not in content, name
+    text = (tmp_path / "page" / "report.html").read_text(encoding="utf-8")
+    assert "<code>…/much noise</code>" in text
+    assert "--output=…/scores" in text
+    assert "…/a little noise/msu_ru_nsh/ru_0683.wav: not an audio file" in text
+
+
+def test_below_the_current_folder_paths_are_relative(evaluation, folders, tmp_path, monkeypatch):
+    monkeypatch.chdir(folders["recording"].parent)
+    build_report(evaluation, tmp_path / "page", jobs=1, progress=False)
+    text = (tmp_path / "page" / "report.html").read_text(encoding="utf-8")
+    assert "<code>much noise</code>" in text
+    assert "…/" not in re.search(r"<body>.*<script", text, re.S)[0]
 
 
 def test_a_copy_of_the_reference_is_said_beside_the_comparisons(folders, tmp_path):
@@ -171,6 +205,44 @@ def test_a_delay_is_taken_out_of_the_pictures_and_left_in_the_sound(tmp_path):
     )  # fmt: skip
     unaligned = contents(build_report(tmp_path / "s0", tmp_path / "o0", progress=False).parent)
     assert len(unaligned["assets/late/u.difference.png"]) > 4 * len(aligned)
+
+
+def test_a_matched_level_is_in_the_pictures_and_not_in_the_sound(tmp_path):
+    clean = torch.from_numpy(speech_like())
+    write_audio(tmp_path / "r" / "u.wav", clean, RATE)
+    write_audio(tmp_path / "s" / "u.wav", 0.5 * clean, RATE)
+    brightness = {}
+    for match_level in (False, True):
+        scores, page = tmp_path / f"scores{match_level}", tmp_path / f"page{match_level}"
+        evaluate_folders(tmp_path / "r", {"s": tmp_path / "s"}, scores, ("mstft",), jobs=1,
+                         progress=False, match_level=match_level)  # fmt: skip
+        made = contents(build_report(scores, page, jobs=1, progress=False).parent)
+        picture = io.BytesIO(made["assets/s/u.difference.png"])  # no difference is dark
+        brightness[match_level] = imread(picture)[..., :3].mean()
+        assert made["assets/s/u.wav"] == (tmp_path / "s" / "u.wav").read_bytes()
+    assert brightness[False] > 2 * brightness[True]
+
+
+@pytest.mark.parametrize(("seconds", "drawn"), [(0.3, True), (0.7, False)])
+def test_a_difference_is_drawn_of_what_the_evaluation_compared(tmp_path, seconds, drawn):
+    clean = torch.from_numpy(speech_like())
+    write_audio(tmp_path / "r" / "u.wav", clean, RATE)
+    longer = torch.cat([clean, torch.zeros(round(seconds * RATE))])
+    write_audio(tmp_path / "s" / "u.wav", longer, RATE)
+    evaluate_folders(tmp_path / "r", {"s": tmp_path / "s"}, tmp_path / "e", ("mstft",), jobs=1,
+                     progress=False)  # fmt: skip
+    made = contents(build_report(tmp_path / "e", tmp_path / "o", jobs=1, progress=False).parent)
+    assert ("assets/s/u.difference.png" in made) == drawn
+
+
+def test_files_with_other_names_are_found_as_the_evaluation_found_them(tmp_path):
+    clean = torch.from_numpy(speech_like())
+    write_audio(tmp_path / "r" / "u.wav", clean, RATE)
+    write_audio(tmp_path / "s" / "u_gen.wav", with_noise(clean, 20), RATE)
+    evaluate_folders(tmp_path / "r", {"s": tmp_path / "s"}, tmp_path / "e", ("mstft",), jobs=1,
+                     progress=False, strip_suffixes=("_gen",))  # fmt: skip
+    made = contents(build_report(tmp_path / "e", tmp_path / "o", jobs=1, progress=False).parent)
+    assert made["assets/s/u.wav"] == (tmp_path / "s" / "u_gen.wav").read_bytes()
 
 
 def test_rates_and_formats_may_differ_between_systems(tmp_path):

@@ -1,10 +1,13 @@
 """The page in a browser, opened from disk: it loads, plays, switches, sorts, and can be read."""
 
+import csv
+import io
 import json
 import re
 import shutil
 import time
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,11 @@ pytest_plugins = ["tests.browser"]
 SWITCH_S = 0.05
 PLAYERS = ["recording", "a little noise", "much noise"]
 SPEECH = "msu_ru_nsh/ru_0806"
+
+STATIC = files("vocoder.evaluation.report") / "static"
+BEST_JS = re.search(
+    r"^function best\(.*?^}", (STATIC / "utterances.js").read_text(encoding="utf-8"), re.S | re.M
+)[0]
 
 SOUNDS = """() => [...document.querySelectorAll("audio")].map((sound) => ({
     at: sound.currentTime, paused: sound.paused, duration: sound.duration,
@@ -117,6 +125,16 @@ def test_it_opens_with_everything_listed_and_nothing_fetched(opened):
     assert opened.locator("svg.cost:visible").count() == 3
 
 
+def test_what_is_heard_comes_right_after_the_scores(opened):
+    sections = opened.locator("main > section").evaluate_all("all => all.map((s) => s.id)")
+    assert sections == [
+        *("summary", "utterances", "comparisons", "distributions", "speakers", "systems", "cost"),
+        "measured",
+    ]
+    links = opened.locator("nav a").evaluate_all("all => all.map((a) => a.hash.slice(1))")
+    assert links == sections
+
+
 def test_pictures_appear_when_an_utterance_is_opened(opened):
     row(opened, SPEECH).locator(".name").click()
     images = opened.locator(".panel img")
@@ -139,6 +157,41 @@ def test_a_link_opens_its_utterance(page, report):
     page.goto("about:blank")
     page.goto(link)
     expect(row(page, SPEECH).locator(".name")).to_have_attribute("aria-expanded", "true")
+
+
+# -- texts to take away --------------------------------------------------------------------------
+
+
+def downloaded(page: Page, name: str) -> str:
+    with page.expect_download() as download:
+        page.locator(f"[data-download='{name}']").click()
+    assert download.value.suggested_filename == name
+    return Path(download.value.path()).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("embed_audio", [False, True])
+def test_tables_can_be_copied_and_downloaded(page, report, evaluation, tmp_path, embed_audio):
+    if embed_audio:
+        report = build_report(evaluation, tmp_path / "o", "t", embed_audio=True, jobs=1,
+                              progress=False)  # fmt: skip
+    page.goto(report.as_uri())
+    latex = downloaded(page, "means.tex")
+    assert latex.count("\\\\") == 1 + 2
+    assert "\\toprule" in latex
+    means = list(csv.DictReader(io.StringIO(downloaded(page, "means.csv"))))
+    assert [row["system"] for row in means] == PLAYERS[1:]
+    everything = list(csv.DictReader(io.StringIO(downloaded(page, "utterances.csv"))))
+    original = list(csv.DictReader((evaluation / "utterances.csv").open(encoding="utf-8")))
+    assert len(everything) == len(original) == 16
+    for copy, row in zip(everything, original, strict=True):
+        assert {**copy, "error": ""} == {**row, "error": ""}
+    page.get_by_role("button", name="Copy LaTeX").click()
+    expect(page.locator("#exported")).to_have_text("Copied.")
+    search = page.get_by_label("Search")
+    search.focus()
+    page.keyboard.press("Control+V")
+    # A field of one line takes no line breaks.
+    assert "".join(search.input_value().split()) == "".join(latex.split())
 
 
 # -- playing -------------------------------------------------------------------------------------
@@ -284,7 +337,7 @@ def test_the_worst_come_first_and_the_order_turns(opened, report):
     much.get_by_role("button").click()
     assert listed(opened) == ordered(report, 0, 2, reverse=False)
     expect(much).to_have_attribute("aria-sort", "ascending")
-    opened.get_by_role("button", name="Utterance").click()
+    opened.get_by_role("button", name="Utterance", exact=True).click()
     assert listed(opened) == sorted(listed(opened))
     opened.get_by_label("Order").select_option(label="longest first")
     seconds = opened.locator("td.seconds").all_inner_texts()
@@ -355,6 +408,20 @@ def test_a_dot_of_a_distribution_opens_its_utterance(opened, report):
     plot.click(position=spot)
     expect(row(opened, best).locator(".name")).to_have_attribute("aria-expanded", "true")
     expect(opened.get_by_role("radio").nth(1)).to_have_attribute("aria-checked", "true")
+
+
+def test_the_best_of_an_utterance_is_not_beyond_the_recording(opened):
+    cases = [
+        # scores of the systems, of the recording, and the best
+        ([1, 2, 3], None, 3),
+        ([1, 2, 3], 3, 3),
+        ([1, 2, 3], 2.4, 2),
+        ([1, 2, 3], 2.6, None),
+        ([2, 3], 1, None),
+    ]
+    script = BEST_JS + "\nreturn cases.map(([scores, recording]) => best(scores, recording));"
+    found = opened.evaluate(f"(cases) => {{ {script} }}", [case[:2] for case in cases])
+    assert found == [case[2] for case in cases]
 
 
 # -- keys ----------------------------------------------------------------------------------------
@@ -579,5 +646,26 @@ def test_forty_utterances_of_six_systems_are_usable_at_once(page, report, tmp_pa
         times.append(time.monotonic() - started)
         assert page.locator(".lane").count() == 7
         assert len(listed(page)) == 40
+        assert page.locator("#more").is_hidden()
     # Two seconds on an idle machine (bench/report.py prints them); some more on a busy one.
     assert min(times) < 5
+
+
+def test_of_many_utterances_the_first_are_listed_until_more_are_wanted(page, report, tmp_path):
+    large = large_page(report, tmp_path / "large", utterances=60, systems=2)
+    page.goto(large.as_uri())
+    assert len(listed(page)) == 40
+    expect(page.locator("#count")).to_have_text("60 utterances")
+    page.get_by_role("button", name="Show all 60 utterances").click()
+    assert len(listed(page)) == 60
+    assert page.locator("#more").is_hidden()
+    last = listed(page)[-1]
+    # A link to one that is further down shows it.
+    page.goto("about:blank")
+    page.goto(f"{large.as_uri()}#u={last}")
+    expect(row(page, last).locator(".name")).to_have_attribute("aria-expanded", "true")
+    # A search looks through all.
+    page.goto("about:blank")
+    page.goto(large.as_uri())
+    page.get_by_label("Search").fill(last)
+    assert listed(page) == [last]

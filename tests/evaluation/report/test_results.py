@@ -216,6 +216,17 @@ def test_what_the_paired_comparison_cannot_tell_apart_is_tied():
     }
 
 
+def test_too_few_utterances_make_no_tie():
+    means = {"a": 2.0, "b": 1.95}
+    own = summary("higher", {("a", "b"): 0.2}, **means)
+    (comparison,) = own.comparisons
+    for smallest, place in ((0.0625, ""), (0.03, "tied")):
+        few = own.model_copy(
+            update={"comparisons": (comparison.model_copy(update={"smallest_p_holm": smallest}),)}
+        )
+        assert rank(few, "m", list(means)) == {"a": "best", "b": place}
+
+
 def test_without_a_comparison_overlapping_intervals_are_a_tie():
     means = {"a": 2.0, "b": 1.85, "c": 1.7}
     ranks = rank(summary("higher", {}, **means), "m", list(means))
@@ -224,3 +235,26 @@ def test_without_a_comparison_overlapping_intervals_are_a_tie():
 
 def test_nobody_is_best_of_one():
     assert rank(summary("higher", {}, a=2.0, b=3.0), "m", ["a"]) == {"a": ""}
+
+
+def test_what_is_beyond_the_recording_is_not_best():
+    means = {"recording": 3.0, "a": 3.5, "b": 2.95, "c": 2.0, "d": 3.0}
+    rivals = ["a", "b", "c"]
+    assert rank(summary("higher", {}, **means), "m", rivals, ["recording"]) == {
+        "a": "",
+        "b": "best",
+        "c": "",
+    }
+    assert rank(summary("higher", {}, **means), "m", [*rivals, "d"], ["recording"])["d"] == "best"
+    lower = rank(summary("lower", {}, recording=3.0, a=3.5, b=2.0), "m", ["a", "b"], ["recording"])
+    assert lower == {"a": "best", "b": ""}
+    # One beyond the recording is the nearest to it: the best of the others is not the best.
+    lower = rank(summary("lower", {}, **means), "m", rivals, ["recording"])
+    assert lower == {"a": "", "b": "", "c": ""}
+    # A recording that has no score sets no limit, and one that all exceed leaves no best.
+    unscored = {**means, "recording": None}
+    assert rank(summary("higher", {}, **unscored), "m", rivals, ["recording"])["a"] == "best"
+    assert rank(summary("higher", {}, r=1.0, a=2.0, b=3.0), "m", ["a", "b"], ["r"]) == {
+        "a": "",
+        "b": "",
+    }

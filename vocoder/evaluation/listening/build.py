@@ -14,7 +14,12 @@ from uuid import uuid4
 import numpy as np
 
 from vocoder.errors import VocoderError
-from vocoder.evaluation.alignment import DEFAULT_MAX_DELAY_MS, check_max_delay
+from vocoder.evaluation.alignment import (
+    DEFAULT_MAX_DELAY_MS,
+    DEFAULT_MAX_LENGTH_DIFFERENCE_S,
+    check_max_delay,
+    check_max_length_difference,
+)
 from vocoder.evaluation.listening.anchors import LOW_ANCHOR_HZ, MID_ANCHOR_HZ, anchor
 from vocoder.evaluation.listening.key import (
     LOW_ANCHOR,
@@ -81,6 +86,8 @@ class Options:
             "none": levels stay as they are, and are judged too.
         max_delay_ms: the longest constant delay that is removed, so that a switch keeps the
             position; 0 takes the files as they are.
+        max_length_difference_s: in seconds, by how much a version may be longer or shorter than
+            its recording, apart from what the delay explains; all are cropped to the shortest.
         seed: of the choice and of the opaque names; drawn if None. The key tells it.
         title: heading of the page.
         instructions: plain text shown before the test, the kind's own if None.
@@ -90,6 +97,7 @@ class Options:
     training: int = 1
     level: Level = "loudness"
     max_delay_ms: float = DEFAULT_MAX_DELAY_MS
+    max_length_difference_s: float = DEFAULT_MAX_LENGTH_DIFFERENCE_S
     seed: int | None = None
     title: str = "Listening test"
     instructions: str | None = None
@@ -173,6 +181,7 @@ def _build(kind: Kind, material: Material, output: Path, options: Options, repea
     if options.training < 0:
         raise VocoderError(f"--training {options.training}: 0 or more trials")
     check_max_delay(options.max_delay_ms)
+    check_max_length_difference(options.max_length_difference_s)
     seed = secrets.randbits(32) if options.seed is None else options.seed
     wanted = options.utterances
     if wanted is None:
@@ -190,7 +199,13 @@ def _build(kind: Kind, material: Material, output: Path, options: Options, repea
         for utterances in (selection.training, selection.test):
             parts.append({})
             for utterance in utterances:
-                sounds = material.read(utterance, sample_rate, options.level, options.max_delay_ms)
+                sounds = material.read(
+                    utterance,
+                    sample_rate,
+                    options.level,
+                    options.max_delay_ms,
+                    options.max_length_difference_s,
+                )
                 notes += sounds.notes
                 if kind == "mushra":
                     conditions, more = _mushra_conditions(utterance, sounds, sample_rate)

@@ -40,6 +40,9 @@ LevelOption = Annotated[
 MaxDelay = Annotated[
     float, typer.Option(help="Constant delay that is removed at most; 0: take files as they are.")
 ]
+MaxLengthDifference = Annotated[
+    float, typer.Option(help="Seconds by which lengths may differ; all are cut to the shortest.")
+]
 Seed = Annotated[int | None, typer.Option(help="Of the choice and the names; default: drawn.")]
 Title = Annotated[str, typer.Option(help="Heading of the page.")]
 Instructions = Annotated[
@@ -57,6 +60,7 @@ def mushra(
     training: Training = 1,
     level: LevelOption = LevelName.loudness,
     max_delay_ms: MaxDelay = 50.0,
+    max_length_difference: MaxLengthDifference = 0.5,
     seed: Seed = None,
     title: Title = "Listening test",
     instructions: Instructions = None,
@@ -65,7 +69,9 @@ def mushra(
     """Grade systems against the recording (ITU-R BS.1534, hidden reference and anchors)."""
     from vocoder.evaluation.listening.build import build_mushra
 
-    options = _options(utterances, training, level, max_delay_ms, seed, title, instructions)
+    options = _options(
+        utterances, training, level, max_delay_ms, max_length_difference, seed, title, instructions
+    )
     key = build_mushra(reference, _systems(system), output, options)
     _report(output, key.test, len(key.trials), key.notes, as_json)
 
@@ -80,6 +86,7 @@ def abx(
     training: Training = 1,
     level: LevelOption = LevelName.loudness,
     max_delay_ms: MaxDelay = 50.0,
+    max_length_difference: MaxLengthDifference = 0.5,
     seed: Seed = None,
     title: Title = "Listening test",
     instructions: Instructions = None,
@@ -88,7 +95,9 @@ def abx(
     """Find out whether two systems can be told apart."""
     from vocoder.evaluation.listening.build import build_abx
 
-    options = _options(utterances, training, level, max_delay_ms, seed, title, instructions)
+    options = _options(
+        utterances, training, level, max_delay_ms, max_length_difference, seed, title, instructions
+    )
     key = build_abx(reference, _systems(system), output, options, repeats)
     _report(output, key.test, len(key.trials) * repeats, key.notes, as_json)
 
@@ -120,6 +129,7 @@ def _options(
     training: int,
     level: LevelName,
     max_delay_ms: float,
+    max_length_difference_s: float,
     seed: int | None,
     title: str,
     instructions: Path | None,
@@ -132,6 +142,7 @@ def _options(
         training=training,
         level=level.value,
         max_delay_ms=max_delay_ms,
+        max_length_difference_s=max_length_difference_s,
         seed=seed,
         title=title,
         instructions=_text(instructions),

@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from vocoder.data.audio import Audio, read_audio
 from vocoder.errors import AudioError, VocoderError
-from vocoder.evaluation.alignment import MAX_DURATION_DIFFERENCE_S, find_delay
+from vocoder.evaluation.alignment import find_delay
 from vocoder.evaluation.listening.loudness import loudness_lufs
 from vocoder.evaluation.pairs import files_by_utterance
 
@@ -24,7 +24,10 @@ LONGEST_S = 12.0
 """Seconds that a sound should not exceed: BS.1534-3, section 5.1."""
 
 LARGE_GAIN_DB = 6.0
-"""A level alignment by more than so much is said: something else than the level may be wrong."""
+"""A level alignment by more than so much is noted: something else than the level may be wrong."""
+
+LARGE_CUT_S = 0.05
+"""A difference in length of more than so much is noted: what is cut may be speech."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,14 @@ class Material:
         """The highest rate of these recordings, in Hz; the page plays everything at it."""
         return max(read_audio(self._recordings[name]).sample_rate for name in utterances)
 
-    def read(self, utterance: str, sample_rate: int, level: Level, max_delay_ms: float) -> Sounds:
+    def read(
+        self,
+        utterance: str,
+        sample_rate: int,
+        level: Level,
+        max_delay_ms: float,
+        max_length_difference_s: float,
+    ) -> Sounds:
         """Read an utterance at one rate, and align its versions to the recording.
 
         A constant delay is removed by shifting the whole version, silence coming in at one end:
@@ -116,11 +126,13 @@ class Material:
             sample_rate: Hz.
             level: "loudness" or "none".
             max_delay_ms: the longest delay that is removed; with 0 none is looked for.
+            max_length_difference_s: in seconds, by how much the lengths may differ, apart from
+                what the delay explains, as in `vocoder.evaluation.alignment.align`.
 
         Raises:
-            AudioError: a file cannot be read, differs from the recording by more than 50 ms in
-                duration or is delayed by more than `max_delay_ms`, or is silent and should be
-                aligned in level.
+            AudioError: a file cannot be read, is delayed by more than `max_delay_ms`, differs from
+                the recording by more than `max_length_difference_s` in length, or is silent and
+                should be aligned in level.
         """
         source = self._recordings[utterance]
         recording = read_audio(source, sample_rate)
@@ -131,7 +143,9 @@ class Material:
             path = files[utterance]
             audio = read_audio(path, sample_rate)
             notes += [f"{path}: {note}" for note in audio.notes]
-            versions[name], shifted = _shifted(recording, audio, path, max_delay_ms)
+            versions[name], shifted = _shifted(
+                recording, audio, path, max_delay_ms, max_length_difference_s
+            )
             notes += shifted
         shortest = min(len(reference), *(len(version) for version in versions.values()))
         reference = reference[:shortest]
@@ -189,32 +203,48 @@ def without_clipping(sounds: dict[str, Waveform]) -> tuple[dict[str, Waveform], 
 
 
 def _shifted(
-    recording: Audio, version: Audio, path: Path, max_delay_ms: float
+    recording: Audio,
+    version: Audio,
+    path: Path,
+    max_delay_ms: float,
+    max_length_difference_s: float,
 ) -> tuple[Waveform, list[str]]:
-    """A version as late as the recording, and a note where it was not before."""
-    difference_s = version.duration_s - recording.duration_s
-    if abs(difference_s) > MAX_DURATION_DIFFERENCE_S:
-        raise AudioError(
-            f"{path}: its duration differs by {difference_s:+.3f} s from the recording's, "
-            f"allowed {MAX_DURATION_DIFFERENCE_S:g} s; leave the utterance out"
-        )
-    waveform = version.waveform.double().numpy()
-    if max_delay_ms == 0.0:
-        return waveform, []
-    delay = find_delay(recording.waveform, version.waveform, recording.sample_rate)
-    delay_ms = 1000 * delay.samples / recording.sample_rate
-    if abs(delay_ms) > max_delay_ms:
-        raise AudioError(
-            f"{path}: {delay.text} ({abs(delay_ms):.1f} ms), allowed {max_delay_ms:g} ms "
-            "(--max-delay-ms; 0 takes the files as they are)"
-        )
-    if delay.samples == 0:
-        return waveform, []
-    silence = np.zeros(abs(delay.samples))
-    parts = [waveform[delay.samples :], silence] if delay.samples > 0 else [
-        silence, waveform[: delay.samples]
-    ]  # fmt: skip
-    return np.concatenate(parts), [f"{path}: {delay.text}, aligned"]
+    """A version as late as the recording, and notes of what was changed."""
+    waveform, rate = version.waveform.double().numpy(), version.sample_rate
+    longer = len(version.waveform) - len(recording.waveform)
+    # Beyond this no delay that may be removed would do: spare the search.
+    if abs(longer) / rate > max_length_difference_s + max_delay_ms / 1000:
+        raise _too_different(path, longer / rate, max_length_difference_s)
+    late, notes = 0, []
+    if max_delay_ms > 0.0:
+        delay = find_delay(recording.waveform, version.waveform, rate)
+        delay_ms = 1000 * delay.samples / rate
+        if abs(delay_ms) > max_delay_ms:
+            raise AudioError(
+                f"{path}: {delay.text} ({abs(delay_ms):.1f} ms), allowed {max_delay_ms:g} ms "
+                "(--max-delay-ms; 0 takes the files as they are)"
+            )
+        late = delay.samples
+        if late:
+            notes.append(f"{path}: {delay.text}, aligned")
+    # What the delay explains is no difference in length.
+    unexplained_s = min(longer, longer - late, key=abs) / rate
+    if abs(unexplained_s) > max_length_difference_s:
+        raise _too_different(path, unexplained_s, max_length_difference_s)
+    if abs(unexplained_s) > LARGE_CUT_S:
+        notes.append(f"{path}: its length differs by {unexplained_s:+.3f} s from the recording's; "
+                     "all versions are cropped to the shortest")  # fmt: skip
+    silence = np.zeros(abs(late))
+    if late > 0:
+        return np.concatenate([waveform[late:], silence]), notes
+    return np.concatenate([silence, waveform[: len(waveform) + late]]), notes
+
+
+def _too_different(path: Path, longer_s: float, max_length_difference_s: float) -> AudioError:
+    return AudioError(
+        f"{path}: its length differs by {longer_s:+.3f} s from the recording's, allowed "
+        f"{max_length_difference_s:g} s (--max-length-difference); or leave the utterance out"
+    )
 
 
 def _loudness_gain_db(

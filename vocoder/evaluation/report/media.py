@@ -13,7 +13,7 @@ from joblib import Parallel, delayed
 from vocoder.data.audio import Audio, read_audio, resample
 from vocoder.dsp.framing import fit_length
 from vocoder.errors import VocoderError
-from vocoder.evaluation.alignment import MAX_DURATION_DIFFERENCE_S, find_delay
+from vocoder.evaluation.alignment import find_delay
 from vocoder.evaluation.report.pictures import (
     difference_png,
     f0_range,
@@ -22,7 +22,8 @@ from vocoder.evaluation.report.pictures import (
     powers,
     spectrogram_png,
 )
-from vocoder.evaluation.report.results import Results
+from vocoder.evaluation.report.results import Preparation, Results
+from vocoder.metrics.level import level_difference_db
 
 _NAME_LENGTH = 80
 
@@ -96,7 +97,7 @@ def write_media(
     tasks = (
         delayed(_write_utterance)(
             [files.get(name) for files in results.files.values()],
-            [results.was_aligned(player, name) for player in results.players],
+            [results.preparation(player, name) for player in results.players],
             [place / stems[name] for place in places],
             folder,
         )
@@ -111,12 +112,12 @@ def write_media(
 
 
 def _write_utterance(
-    sources: list[Path | None], aligned: list[bool], stems: list[Path], folder: Path
+    sources: list[Path | None], prepared: list[Preparation], stems: list[Path], folder: Path
 ) -> UtteranceMedia:
     """Everything of one utterance; a file that cannot be read is said and leaves the others.
 
-    The pictures of a file that was aligned are drawn without its delay, as its scores were
-    measured; its sound stays what is on disk.
+    The pictures of a file are drawn as its scores were measured, without its delay and at the
+    recording's level where the evaluation did so; its sound stays what is on disk.
     """
     read = [_read(source) for source in sources]
     sounds = {index: audio for index, audio in enumerate(read) if isinstance(audio, Audio)}
@@ -127,9 +128,9 @@ def _write_utterance(
     leading = sounds.get(0) or max(sounds.values(), key=lambda audio: audio.duration_s)
     rate, samples = leading.sample_rate, len(leading.waveform)
     waves = {index: resample(audio, rate).waveform for index, audio in sounds.items()}
-    for index in waves:
-        if 0 in waves and aligned[index]:
-            waves[index] = _without_delay(waves[0], waves[index], rate)
+    if 0 in waves:
+        recording = waves[0]
+        waves = {i: _as_scored(recording, wave, rate, prepared[i]) for i, wave in waves.items()}
     tracks = {index: f0_track(wave, rate) for index, wave in waves.items()}
     spectrograms = {index: powers(fit_length(wave[None], samples)[0], rate)
                     for index, wave in waves.items()}  # fmt: skip
@@ -145,7 +146,7 @@ def _write_utterance(
         audio = put.copy(source)
         spectrogram = put(".png", spectrogram_png(spectrograms[index], loudest))
         difference, f0 = None, None
-        if index > 0 and 0 in sounds and _as_long(waves[index], samples, rate):
+        if index > 0 and 0 in sounds and prepared[index].compared:
             picture = difference_png(reference, spectrograms[index], loudest)
             difference = put(".difference.png", picture)
         if span_hz is not None:
@@ -187,14 +188,20 @@ def _read(source: Path | None) -> Audio | str:
         return str(error)
 
 
-def _without_delay(
-    recording: torch.Tensor, wave: torch.Tensor, sample_rate: int
-) -> Float[torch.Tensor, " samples"]:
-    """A waveform that begins with the recording: its lead cut away, or zeros put before it."""
-    delay = find_delay(recording, wave, sample_rate).samples
-    return wave[delay:] if delay > 0 else torch.nn.functional.pad(wave, (-delay, 0))
+def _as_scored(
+    recording: Float[torch.Tensor, " samples"],
+    wave: Float[torch.Tensor, " wave_samples"],
+    sample_rate: int,
+    prepared: Preparation,
+) -> Float[torch.Tensor, " prepared_samples"]:
+    """A waveform from the moment when the recording begins, and at its level, if it was scored so.
 
-
-def _as_long(wave: torch.Tensor, samples: int, sample_rate: int) -> bool:
-    """Whether an evaluation takes both for the same utterance."""
-    return abs(len(wave) - samples) <= MAX_DURATION_DIFFERENCE_S * sample_rate
+    A lead is cut away; zeros are put before what is ahead.
+    """
+    if prepared.aligned:
+        delay = find_delay(recording, wave, sample_rate).samples
+        wave = wave[delay:] if delay > 0 else torch.nn.functional.pad(wave, (-delay, 0))
+    if prepared.matched:
+        shorter = min(len(recording), len(wave))
+        wave = wave * 10 ** (-level_difference_db(recording[:shorter], wave[:shorter]) / 20)
+    return wave

@@ -11,17 +11,20 @@ from markupsafe import Markup
 
 from vocoder.evaluation.comparison import LEVEL, METHOD
 from vocoder.evaluation.cost import Cost
+from vocoder.evaluation.report.comparisons import ComparisonView, comparison_view
 from vocoder.evaluation.report.costs import COST_AXES, CostAxis
 from vocoder.evaluation.report.media import UtteranceMedia
+from vocoder.evaluation.report.paths import ShownPaths
 from vocoder.evaluation.report.pictures import CONVENTIONS
 from vocoder.evaluation.report.plots import Point, cost_svg, distribution_svg
 from vocoder.evaluation.report.ranking import Rank, rank
 from vocoder.evaluation.report.results import Results
+from vocoder.evaluation.report.tables import latex_table, means_csv, utterances_csv
 from vocoder.evaluation.summary import MetricNote, Score, mean_score
 
 _PACKAGE = "vocoder.evaluation.report"
 _STYLES = ("page.css", "utterances.css")
-_SCRIPTS = ("player.js", "panel.js", "utterances.js", "main.js")
+_SCRIPTS = ("player.js", "panel.js", "utterances.js", "exports.js", "main.js")
 _ARROWS = {"higher": "↑", "lower": "↓"}
 _MINUS = "−"
 
@@ -49,7 +52,7 @@ class MetricView:
     distribution: Markup
     costs: tuple[Markup, ...]
     speakers: dict[str, dict[str, ScoreCell]]
-    sentences: tuple[str, ...]
+    comparisons: ComparisonView
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,10 @@ def render_page(
         embedded: the media are data URIs: each utterance's stand in a block of their own, which
             is only parsed when the utterance is opened.
     """
-    metrics = [_metric_view(results, key, costs) for key in results.summary.metrics]
+    summary = results.summary
+    shown = ShownPaths(_known_folders(results))
+    ranks = {key: rank(summary, key, results.rivals, results.recordings) for key in summary.metrics}
+    metrics = [_metric_view(results, key, costs, ranks[key]) for key in summary.metrics]
     environment = Environment(
         loader=PackageLoader(_PACKAGE),
         autoescape=True,
@@ -97,9 +103,13 @@ def render_page(
         style=_asset_text(_STYLES),
         script=_asset_text(_SCRIPTS),
         metrics=metrics,
-        systems=_system_views(results, metrics, costs),
+        systems=_system_views(results, metrics, costs, shown),
         speakers=_speakers(results),
-        summary=results.summary,
+        has_ties=any("tied" in places.values() for places in ranks.values()),
+        summary=summary,
+        problems=[shown.text(problem) for problem in summary.problems],
+        reference=shown.path(summary.reference),
+        command=shown.command(summary.command),
         utterances=len(results.utterances),
         minutes=sum(durations) / 60,
         cost_labels=[axis.label for axis in COST_AXES] if costs else [],
@@ -108,9 +118,22 @@ def render_page(
         picture_conventions=CONVENTIONS,
         level=100 * LEVEL,
         comparison_method=METHOD,
-        data=_json(_data(results, media, embedded)),
+        tables=_json(
+            {
+                "means.tex": latex_table(results, ranks),
+                "means.csv": means_csv(results),
+                "utterances.csv": utterances_csv(results, shown),
+            }
+        ),
+        data=_json(_data(results, media, embedded, shown)),
         blocks=[_json(_media_data(media[name])) for name in results.utterances] if embedded else [],
     )
+
+
+def _known_folders(results: Results) -> list[str]:
+    """Folders that messages of the evaluation may name."""
+    systems = [system.folder for system in results.summary.systems.values()]
+    return [*systems, results.summary.reference, str(results.folder)]
 
 
 def _conventions(metrics: Sequence[MetricView]) -> dict[str, list[MetricView]]:
@@ -143,9 +166,10 @@ def _speakers(results: Results) -> list[str]:
     return sorted({name for name in results.speakers.values() if name})
 
 
-def _metric_view(results: Results, key: str, costs: Mapping[str, Cost]) -> MetricView:
+def _metric_view(
+    results: Results, key: str, costs: Mapping[str, Cost], ranks: Mapping[str, Rank]
+) -> MetricView:
     summary, note = results.summary, results.summary.metrics[key]
-    ranks = rank(summary, key, results.rivals)
     scores = {name: system.scores[key] for name, system in summary.systems.items()}
     trivial = {results.recording} if _is_identity(results, key) else set()
     distribution = distribution_svg(
@@ -164,8 +188,12 @@ def _metric_view(results: Results, key: str, costs: Mapping[str, Cost]) -> Metri
         if costs
         else (),
         speakers={name: _speaker_cells(results, key, note, name) for name in _speakers(results)},
-        sentences=tuple(c.sentence for c in summary.comparisons if c.metric == key),
+        comparisons=comparison_view(summary.comparisons, key, _best(ranks) or summary.best(key)),
     )
+
+
+def _best(ranks: Mapping[str, Rank]) -> str | None:
+    return next((name for name, place in ranks.items() if place == "best"), None)
 
 
 def _is_identity(results: Results, key: str) -> bool:
@@ -218,14 +246,17 @@ def _cost_plot(results: Results, key: str, axis: CostAxis, costs: Mapping[str, C
 
 
 def _system_views(
-    results: Results, metrics: Sequence[MetricView], costs: Mapping[str, Cost]
+    results: Results,
+    metrics: Sequence[MetricView],
+    costs: Mapping[str, Cost],
+    shown: ShownPaths,
 ) -> list[SystemView]:
     classes = _classes(results)
     views = []
     for name, system in results.summary.systems.items():
         cost = costs.get(name)
         values = [0.0 if cost is None else axis.value(cost) for axis in COST_AXES]
-        shown = (
+        amounts = (
             f"{value:.{axis.decimals}f}" if value > 0 else ""
             for axis, value in zip(COST_AXES, values, strict=True)
         )
@@ -233,18 +264,20 @@ def _system_views(
             SystemView(
                 name=name,
                 css_class=classes[name],
-                folder=system.folder,
+                folder=shown.path(system.folder),
                 utterances=system.utterances,
                 failed=system.failed,
                 best_on=sum(view.cells[name].rank == "best" for view in metrics),
-                costs=tuple(shown),
+                costs=tuple(amounts),
                 is_reference=name not in results.rivals,
             )
         )
     return views
 
 
-def _data(results: Results, media: Mapping[str, UtteranceMedia], embedded: bool) -> dict[str, Any]:
+def _data(
+    results: Results, media: Mapping[str, UtteranceMedia], embedded: bool, shown: ShownPaths
+) -> dict[str, Any]:
     """What the script needs: names, metrics, and per utterance scores, remarks and media."""
     metrics, players = results.summary.metrics, results.players
     utterances = []
@@ -260,10 +293,10 @@ def _data(results: Results, media: Mapping[str, UtteranceMedia], embedded: bool)
                     None if cell is None else [cell.scores[key] for key in metrics]
                     for cell in cells
                 ],
-                "errors": ["" if cell is None else cell.error for cell in cells],
-                "notes": ["" if cell is None else cell.note for cell in cells],
+                "errors": ["" if cell is None else shown.text(cell.error) for cell in cells],
+                "notes": ["" if cell is None else shown.text(cell.note) for cell in cells],
                 "has": [player.audio is not None for player in made.players],
-                "problems": [player.problem for player in made.players],
+                "problems": [shown.text(player.problem) for player in made.players],
                 "nyquist": made.nyquist_hz,
                 "f0": made.f0_span_hz and [round(edge) for edge in made.f0_span_hz],
                 **({} if embedded else {"media": _media_data(made)}),
@@ -271,6 +304,7 @@ def _data(results: Results, media: Mapping[str, UtteranceMedia], embedded: bool)
         )
     return {
         "players": list(players),
+        "rivals": [index for index, name in enumerate(players) if name in results.rivals],
         "metrics": [
             {"key": key, "label": note.label, "better": note.better, "decimals": note.decimals}
             for key, note in metrics.items()

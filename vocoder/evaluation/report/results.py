@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from vocoder.errors import AudioError, VocoderError
 from vocoder.evaluation.folders import SUMMARY_NAME, TABLE_NAME
-from vocoder.evaluation.pairs import files_by_utterance
+from vocoder.evaluation.naming import Naming
 from vocoder.evaluation.summary import Summary
 
 RECORDING = "recording"
@@ -18,6 +18,24 @@ RECORDING = "recording"
 
 _ALIGNED = "aligned"
 """How the note of a file ends that was scored without its delay, see `alignment.remove_delay`."""
+
+_MATCHED = "dB, matched"
+"""How the note of a file ends that was scored at the recording's level: `alignment.match_level`."""
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What the evaluation did to a file before it scored it.
+
+    Attributes:
+        compared: it was compared with the recording: neither too long nor too late nor missing.
+        aligned: its delay was removed.
+        matched: it was brought to the recording's level.
+    """
+
+    compared: bool
+    aligned: bool
+    matched: bool
 
 
 @dataclass(frozen=True)
@@ -71,10 +89,22 @@ class Results:
             if name != self.recording and not system.copy_of_reference
         )
 
-    def was_aligned(self, player: str, utterance: str) -> bool:
-        """Whether the evaluation found a delay in this file, and scored it without."""
+    @property
+    def recordings(self) -> tuple[str, ...]:
+        """The evaluated systems that are the recording itself or a copy of it."""
+        return tuple(name for name in self.summary.systems if name not in self.rivals)
+
+    def preparation(self, player: str, utterance: str) -> Preparation:
+        """What the evaluation did to one file, from its row in the table."""
         cell = self.cells.get((player, utterance))
-        return cell is not None and any(n.endswith(_ALIGNED) for n in cell.note.split("; "))
+        if cell is None:
+            return Preparation(False, False, False)
+        notes = cell.note.split("; ")
+        return Preparation(
+            compared=cell.duration_s is not None,
+            aligned=any(note.endswith(_ALIGNED) for note in notes),
+            matched=any(note.endswith(_MATCHED) for note in notes),
+        )
 
     def scores(self, system: str, metric: str) -> list[float]:
         """The scores there are, in the order of the utterances."""
@@ -95,8 +125,9 @@ def read_results(folder: Path) -> Results:
     cells = _read_table(folder / TABLE_NAME, summary)
     names = tuple(sorted({cell.utterance for cell in cells}))
     recording = _name_of_recording(summary)
-    folders = {recording: summary.reference}
-    folders |= {name: system.folder for name, system in summary.systems.items()}
+    files = {recording: _audio_of(recording, summary.reference, folder, summary.naming)}
+    for name, system in summary.systems.items():
+        files[name] = _audio_of(name, system.folder, folder, summary.naming, name)
     return Results(
         folder=folder,
         summary=summary,
@@ -104,7 +135,7 @@ def read_results(folder: Path) -> Results:
         utterances=names,
         speakers={cell.utterance: cell.speaker for cell in cells},
         recording=recording,
-        files={name: _audio_of(name, Path(place), folder) for name, place in folders.items()},
+        files=files,
     )
 
 
@@ -182,11 +213,14 @@ def _name_of_recording(summary: Summary) -> str:
     return RECORDING if RECORDING not in summary.systems else f"{RECORDING} (reference)"
 
 
-def _audio_of(name: str, folder: Path, results: Path) -> dict[str, Path]:
+def _audio_of(
+    name: str, folder: str, results: Path, naming: Naming, system: str | None = None
+) -> dict[str, Path]:
+    """Files by utterance; `system` is None for the recordings."""
     try:
-        return files_by_utterance(folder)
+        return naming.files(Path(folder), system)
     except AudioError as error:
-        where = "" if folder.is_absolute() else f" (looked for in {Path.cwd()})"
+        where = "" if Path(folder).is_absolute() else f" (looked for in {Path.cwd()})"
         raise VocoderError(
             f"{name}: {error}{where}; if it has moved since, evaluate again, and "
             f"write the scores into {results} anew"

@@ -38,6 +38,7 @@ function show(index, system = chosen) {
   const resume = player.playing;
   close();
   open = index;
+  table.reveal(index);
   const utterance = data.utterances[index];
   if (!utterance.has[system]) system = utterance.has.findIndex(Boolean);
   putPanel();
@@ -304,6 +305,7 @@ function onChoiceKey(event) {
 // -- start ---------------------------------------------------------------------------------------
 
 chipsOfSystems();
+setUpExports();
 for (const select of document.querySelectorAll(".metric-select")) {
   select.addEventListener("change", () => setMetric(select.value));
 }

@@ -1,6 +1,17 @@
 // The table of utterances: one row each, a button for each system. Filtering and sorting only
 // take rows out and put them in again; a row is made once.
 
+// The highest score that is not beyond the recording's; null where one beyond it is closer to it,
+// as in the summary. recording: null where it has no score.
+function best(scores, recording) {
+  if (recording === null || scores.length === 0) return Math.max(...scores);
+  const distance = (score) => Math.abs(score - recording);
+  const nearest = scores.reduce((a, b) => (distance(b) < distance(a) ? b : a));
+  return nearest > recording ? null : nearest;
+}
+
+const FIRST_ROWS = 40; // so that what comes below the table is not far away
+
 class Table {
   // actions: {open(index), hear(index, player)}
   constructor(data, actions) {
@@ -20,7 +31,10 @@ class Table {
     this.rows = data.utterances.map((utterance, index) => this.buildRow(utterance, index));
     this.haystacks = data.utterances.map((u) =>
       [u.name, u.speaker, ...u.errors, ...u.notes, ...u.problems].join("\n").toLowerCase());
-    this.visible = [];
+    this.visible = []; // all that match, in order, also those beyond the first rows
+    this.limit = FIRST_ROWS;
+    this.more = document.getElementById("more");
+    this.more.addEventListener("click", () => { this.limit = Infinity; this.render(); });
   }
 
   get shown() {
@@ -104,8 +118,9 @@ class Table {
     this.visible = this.rows.map((_, index) => index).filter((index) => this.matches(index));
     this.visible.sort((a, b) => this.compare(a, b));
     this.visible.forEach((index) => this.fill(index));
+    if (this.panel && this.visible.indexOf(this.panel.index) >= this.limit) this.limit = Infinity;
     const rows = [];
-    for (const index of this.visible) {
+    for (const index of this.visible.slice(0, this.limit)) {
       rows.push(this.rows[index].row);
       if (this.panel?.index === index) rows.push(this.panel.row);
     }
@@ -114,19 +129,30 @@ class Table {
     const all = this.rows.length;
     this.count.textContent = this.visible.length === all
       ? `${all} utterance${all === 1 ? "" : "s"}` : `${this.visible.length} of ${all} utterances`;
+    this.more.hidden = this.visible.length <= this.limit;
+    this.more.textContent = `Show all ${this.visible.length} utterances`;
     this.rendered?.();
+  }
+
+  // Makes sure that the row of an utterance that matches is in the table.
+  reveal(index) {
+    if (this.visible.indexOf(index) < this.limit) return;
+    this.limit = Infinity;
+    this.render();
   }
 
   fill(index) {
     const { decimals, label, better } = this.data.metrics[this.metric];
     const values = this.data.players.map((_, player) => this.score(index, player));
-    const rivals = values.slice(1).filter((value) => value !== null);
-    const top = better === "higher" ? Math.max(...rivals) : Math.min(...rivals);
+    const sign = better === "higher" ? 1 : -1;
+    const scored = this.data.rivals.filter((player) => values[player] !== null);
+    const top = best(scored.map((player) => sign * values[player]), values[0] && sign * values[0]);
     this.rows[index].buttons.forEach((button, player) => {
       const value = values[player];
       const text = value === null ? (player === 0 ? "" : "–") : number(value, decimals);
       button.firstChild.textContent = text;
-      button.classList.toggle("top-score", player > 0 && value === top && rivals.length > 1);
+      button.classList.toggle("top-score",
+        scored.length > 1 && scored.includes(player) && sign * value === top);
       button.setAttribute("aria-label", `${this.data.players[player]}, `
         + `${this.data.utterances[index].name}${text ? `, ${label} ${text}` : ""}`);
       button.parentElement.hidden = this.hidden.has(player);

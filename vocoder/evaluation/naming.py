@@ -1,0 +1,179 @@
+"""Which utterance a file is, where systems name their files otherwise than the recordings."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from vocoder.config import Config
+from vocoder.data.audio import AUDIO_SUFFIXES
+from vocoder.errors import AudioError, VocoderError
+from vocoder.evaluation.pairs import files_by_utterance
+
+EVERY_SYSTEM = "*"
+"""Stands for all systems in a map."""
+
+_HEADER = ("system", "file", "utterance")
+
+
+class MapLine(Config):
+    """One line of a map: this file of this system is that utterance.
+
+    Fields:
+        where: file and line number, for errors.
+        system: name of a system, or `EVERY_SYSTEM`.
+        file: path in the system's folder, with or without its suffix.
+        utterance: name of the recording, its path in its folder without suffix.
+    """
+
+    where: str
+    system: str
+    file: str
+    utterance: str
+
+
+class Naming(Config):
+    """How files get the names by which they are matched.
+
+    Fields:
+        strip_suffixes: ends of names that do not count, of recordings and of systems' files; of
+            several that fit, the longest is removed, once.
+        lines: files of systems that are named one by one; they come before `strip_suffixes`.
+    """
+
+    strip_suffixes: tuple[str, ...] = ()
+    lines: tuple[MapLine, ...] = ()
+
+    def files(self, folder: Path, system: str | None = None) -> dict[str, Path]:
+        """Audio files of a folder by utterance.
+
+        Args:
+            folder: searched to any depth.
+            system: whose folder it is; None for the recordings, which no line of a map names.
+
+        Raises:
+            AudioError: as `files_by_utterance`, or two files become one utterance.
+        """
+        files = files_by_utterance(folder)
+        mapped: dict[str, str] = {}
+        for line in self._lines_of(system):
+            name = _name_in(files, line.file)
+            # A line for every system need not fit each; `check` finds one that fits none.
+            if name is not None:
+                mapped[name] = self._stripped(_without_audio_suffix(line.utterance))
+        found: dict[str, Path] = {}
+        for name, path in files.items():
+            utterance = mapped.get(name) or self._stripped(name)
+            if utterance in found:
+                raise AudioError(
+                    f"{path}: {found[utterance]} becomes the utterance {utterance!r} too; name "
+                    "them apart, or leave out the --strip-suffix or the line of --map"
+                )
+            found[utterance] = path
+        return found
+
+    def check(self, reference: Path, systems: Mapping[str, Path]) -> None:
+        """Refuse what is probably a slip, before anything is scored.
+
+        Raises:
+            VocoderError: a suffix that no file's name has, or a line of the map that names an
+                unknown system, a file that is not there, an utterance without a recording, or a
+                file that another line has named already.
+        """
+        if not (self.strip_suffixes or self.lines):
+            return
+        recordings = files_by_utterance(reference)
+        by_system = {name: files_by_utterance(folder) for name, folder in systems.items()}
+        every_name = [*recordings, *(name for files in by_system.values() for name in files)]
+        for suffix in self.strip_suffixes:
+            if not suffix or not any(name.endswith(suffix) for name in every_name):
+                raise VocoderError(
+                    f"--strip-suffix {suffix!r}: no file's name ends like that (before .wav or "
+                    f"another ending); there is {every_name[-1]!r}, for example"
+                )
+        utterances = {self._stripped(name) for name in recordings}
+        named: dict[tuple[str, str], str] = {}
+        for line in self.lines:
+            own = by_system if line.system == EVERY_SYSTEM else {
+                line.system: by_system.get(line.system)
+            }  # fmt: skip
+            if None in own.values():
+                raise VocoderError(
+                    f"{line.where}: system: there is no {line.system!r}; there are "
+                    f"{', '.join(systems)}, and {EVERY_SYSTEM} for all of them"
+                )
+            found = {
+                system: name
+                for system, files in own.items()
+                if (name := _name_in(files or {}, line.file)) is not None
+            }
+            if not found:
+                folders = " or ".join(str(systems[system]) for system in own)
+                raise VocoderError(f"{line.where}: file: no {line.file!r} in {folders}")
+            utterance = self._stripped(_without_audio_suffix(line.utterance))
+            if utterance not in utterances:
+                raise VocoderError(
+                    f"{line.where}: utterance: no recording {line.utterance!r} in {reference}"
+                )
+            for key in found.items():
+                if key in named:
+                    raise VocoderError(
+                        f"{line.where}: file: {line.file!r} stands in {named[key]} already"
+                    )
+                named[key] = line.where
+
+    def _lines_of(self, system: str | None) -> list[MapLine]:
+        return [line for line in self.lines if system and line.system in (system, EVERY_SYSTEM)]
+
+    def _stripped(self, name: str) -> str:
+        stem = PurePosixPath(name).name
+        # What is nothing but the suffix keeps it: an utterance needs a name.
+        fitting = [end for end in self.strip_suffixes if stem.endswith(end) and end != stem]
+        return name.removesuffix(max(fitting, key=len, default=""))
+
+
+def read_map(file: Path) -> tuple[MapLine, ...]:
+    """Read a CSV with the columns `system`, `file` and `utterance`.
+
+    Raises:
+        VocoderError: the file cannot be read, lacks a column, or a line lacks one of the three;
+            the message begins with the file and the number of the line.
+    """
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as text:
+            reader = csv.DictReader(text)
+            if missing := sorted(set(_HEADER) - set(reader.fieldnames or ())):
+                raise VocoderError(
+                    f"{file}: no column {missing[0]!r}; the first line must be {','.join(_HEADER)}"
+                )
+            rows = [(reader.line_num, row) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise VocoderError(f"{file}: cannot be read as CSV ({error})") from error
+    lines = []
+    for number, row in rows:
+        for column in _HEADER:
+            if not row[column]:
+                raise VocoderError(f"{file}:{number}: {column}: nothing stands there")
+        lines.append(
+            MapLine(where=f"{file}:{number}", **{column: row[column] for column in _HEADER})
+        )
+    return tuple(lines)
+
+
+def naming_of(strip_suffixes: Sequence[str] = (), map_file: Path | None = None) -> Naming:
+    """The naming that two options of the command line ask for; see `read_map` for errors."""
+    return Naming(
+        strip_suffixes=tuple(strip_suffixes), lines=read_map(map_file) if map_file else ()
+    )
+
+
+def _name_in(files: Mapping[str, Path], file: str) -> str | None:
+    """The name that a file goes by, given with or without its suffix; None where it is not."""
+    if file in files:
+        return file
+    name = _without_audio_suffix(file)
+    return name if name in files and files[name].name == PurePosixPath(file).name else None
+
+
+def _without_audio_suffix(name: str) -> str:
+    path = PurePosixPath(name)
+    return path.with_suffix("").as_posix() if path.suffix.lower() in AUDIO_SUFFIXES else name

@@ -1,0 +1,82 @@
+"""The sample rate that everything is scored at, chosen from the headers of the files."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import soundfile
+
+from vocoder.errors import VocoderError
+from vocoder.evaluation.pairs import Pair
+
+SampleRate = int | Literal["auto", "reference"]
+"""What an evaluation can be asked for: hertz, the lowest rate there is, or each recording's."""
+
+LOWEST_HZ = 4000
+HIGHEST_HZ = 384_000
+
+
+def check_sample_rate(sample_rate: SampleRate) -> None:
+    """Raise a VocoderError unless it is "auto", "reference" or a rate of audio in Hz."""
+    if sample_rate in ("auto", "reference"):
+        return
+    if not (isinstance(sample_rate, int) and LOWEST_HZ <= sample_rate <= HIGHEST_HZ):
+        raise VocoderError(
+            f"sample_rate: {sample_rate} is neither a rate from {LOWEST_HZ} to {HIGHEST_HZ} Hz "
+            "nor auto nor reference"
+        )
+
+
+def scoring_rate(pairs: Sequence[Pair], sample_rate: SampleRate = "auto") -> tuple[int | None, str]:
+    """The rate in Hz that both files of every pair are brought to, and a sentence about it.
+
+    A system of 16 kHz beside others of 24 kHz would be scored for the upper band that it was
+    never meant to have, so that by default the lowest rate of any file decides.
+
+    Args:
+        pairs: what is to be scored. Only headers are read; files whose header cannot be read, and
+            those without a counterpart, do not count.
+        sample_rate: "auto" for the lowest rate of any file, "reference" for that of each
+            recording, or a rate in Hz.
+
+    Returns:
+        The rate, or None where each recording's own is used and they differ or are unknown.
+    """
+    complete = [pair for pair in pairs if pair.reference and pair.estimate]
+    recordings = _rates(pair.reference for pair in complete)
+    systems: dict[str, set[int]] = {}
+    for name in dict.fromkeys(pair.system for pair in complete):
+        systems[name] = _rates(pair.estimate for pair in complete if pair.system == name)
+    found = recordings.union(*systems.values())
+    if isinstance(sample_rate, int):
+        return sample_rate, f"scored at {sample_rate} Hz, as asked for"
+    if not found or not recordings:
+        return None, ""
+    if sample_rate == "reference":
+        rate = min(recordings) if len(recordings) == 1 else None
+        said = _hertz(recordings)
+        return rate, f"scored at the rate of each recording, {said}"
+    lowest = min(found)
+    if len(found) == 1:
+        return lowest, f"scored at {lowest} Hz, the rate of all files"
+    described = [f"recordings {_hertz(recordings)}"]
+    described += [f"{name} {_hertz(rates)}" for name, rates in systems.items() if rates]
+    return lowest, (
+        f"scored at {lowest} Hz, the lowest rate among recordings and systems: "
+        f"{', '.join(described)}"
+    )
+
+
+def _rates(paths: Iterable[Path | None]) -> set[int]:
+    rates = set()
+    for path in dict.fromkeys(paths):
+        try:
+            rates.add(int(soundfile.info(str(path)).samplerate))
+        # What is wrong with the file is reported in its row, by the reader.
+        except (soundfile.SoundFileError, RuntimeError, OSError):
+            continue
+    return rates
+
+
+def _hertz(rates: Iterable[int]) -> str:
+    return f"{' and '.join(map(str, sorted(rates)))} Hz"
