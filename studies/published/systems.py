@@ -1,0 +1,69 @@
+"""The vocoders that every recording goes through: our weights, Griffin-Lim, WORLD."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from studies.published.pages import Page
+from vocoder.evaluation.cost import macs_per_second
+from vocoder.features.mel import PRESETS
+from vocoder.models.base import Vocoder
+from vocoder.models.classical import GriffinLim
+from vocoder.models.world import WorldVocoder
+from vocoder.pretrained import SHIPPED, load
+from vocoder.resynthesis import AnyVocoder
+
+GRIFFIN_LIM, WORLD = "griffin_lim", "world"
+TRIAL = "trial"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One set of our own weights.
+
+    Attributes:
+        name: of shipped weights, or of a trial.
+        folder: of the checkpoint.
+        trial: whether it does not ship.
+    """
+
+    name: str
+    folder: Path
+    trial: bool = False
+
+    @property
+    def label(self) -> str:
+        """What tables call it."""
+        return f"ours, {self.name}{' (a trial)' if self.trial else ''}"
+
+    def load(self) -> Vocoder:
+        """The vocoder."""
+        return load(self.folder)
+
+
+def own_weights(trials: Mapping[str, Path]) -> list[Weights]:
+    """Every set that ships, then the trials."""
+    shipped = [Weights(name, folder) for name, folder in SHIPPED.items()]
+    return shipped + [Weights(name, folder, trial=True) for name, folder in trials.items()]
+
+
+def classical(page: Page, presets: list[str]) -> dict[str, tuple[str, Callable[[], AnyVocoder]]]:
+    """Label and constructor of vocoders without training, by name.
+
+    Griffin-Lim starts from the mel of the page's vocoders and from each of `presets`, 32
+    iterations; WORLD works at the page's rate.
+    """
+    found: dict[str, tuple[str, Callable[[], AnyVocoder]]] = {}
+    for preset in dict.fromkeys([page.mel_preset, *presets]):
+        spec = PRESETS[preset]
+        found[f"{GRIFFIN_LIM}_{preset}"] = (
+            f"Griffin-Lim, {preset}",
+            lambda spec=spec: GriffinLim(spec).eval(),
+        )
+    found[WORLD] = ("WORLD", lambda: WorldVocoder(page.sample_rate))
+    return found
+
+
+def gmac_per_second(vocoder: Vocoder) -> float:
+    """10⁹ multiply-accumulates for a second of audio."""
+    return macs_per_second(vocoder) / 1e9
