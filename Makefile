@@ -33,7 +33,7 @@ report: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[bench]"
 	$(BIN)/vocoder bench
-	$(BIN)/python bench/baselines.py
+	$(BIN)/python -m bench.baselines
 	$(BIN)/python bench/peers.py
 	$(BIN)/python bench/memory.py
 	$(BIN)/python -m bench.dsp --write docs/dsp.md
@@ -47,7 +47,7 @@ clean:
 $(STAMP): pyproject.toml constraints.txt
 	@$(MAKE) --no-print-directory check-system
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev,evaluate,studies]'
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $(STAMP)
 
 # One line for each thing that is missing; ffmpeg is only noted.

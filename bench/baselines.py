@@ -1,6 +1,6 @@
 """What every vocoder costs, at its paper's size and at that of the common budget, in one run.
 
-    python bench/baselines.py [--json] [NAME …]
+    python -m bench.baselines [--json] [NAME …]
 
 One thread, random weights: costs do not depend on them. Times are the thread's CPU time, on an idle
 machine the same as what goes by, so that other work does not count.
@@ -36,17 +36,18 @@ from torch import Tensor
 
 from vocoder.errors import VocoderError
 from vocoder.evaluation.cost import Cost, count_macs, measure_memory
+from vocoder.evaluation.resynthesis import resynthesise
+from vocoder.loading import UNTRAINED, load
 from vocoder.models.base import Vocoder
-from vocoder.pretrained import GRIFFIN_LIM, load
-from vocoder.recipes import load_recipe
-from vocoder.resynthesis import WAVE_VOCODERS, AnyVocoder, resynthesise
+from vocoder.models.waveform import WaveVocoder
+from vocoder.training.recipe import load_recipe
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 INCLUDED = {"ljspeech", "common"}
 """Files beside the recipes that are no recipes."""
 OURS = "source_filter"
-FULL, BUDGET, NOTHING_LEARNT = "paper", "budget", "classical"
-CLASSICAL = (*WAVE_VOCODERS, GRIFFIN_LIM)
+PAPER, BUDGET, CLASSICAL = "paper", "budget", "classical"
+"""Sizes: of the paper, of the comparison under one budget, and of what is not trained."""
 CALL_S = 1.0
 LEAST_FRAMES = 2
 WAVE_HOP = 4096
@@ -93,8 +94,7 @@ class Classical:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        wave = WAVE_VOCODERS.get(name)
-        self.vocoder: AnyVocoder = load(name) if wave is None else wave()
+        self.vocoder: Vocoder | WaveVocoder = load(name)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Classical, (self.name,)
@@ -108,19 +108,19 @@ class Classical:
 def entries() -> list[Entry]:
     """All systems: ours, the recipes by name, the classical ones."""
     found = [
-        Entry(OURS, FULL, str(RECIPES / OURS / "multispeaker.yaml")),
+        Entry(OURS, PAPER, str(RECIPES / OURS / "multispeaker.yaml")),
         Entry(OURS, BUDGET, str(RECIPES / OURS / "budget.yaml")),
     ]
     baselines = RECIPES / "baselines"
-    for folder, size in ((baselines, FULL), (baselines / "budget", BUDGET)):
+    for folder, size in ((baselines, PAPER), (baselines / "budget", BUDGET)):
         paths = [path for path in sorted(folder.glob("*.yaml")) if path.stem not in INCLUDED]
         found += [Entry(path.stem, size, str(path)) for path in paths]
-    return found + [Entry(name, NOTHING_LEARNT, name) for name in CLASSICAL]
+    return found + [Entry(name, CLASSICAL, name) for name in UNTRAINED]
 
 
-def measure(entry: Entry, longest_s: float, repeats: int) -> Row:
+def measure(entry: Entry, longest_s: float = 5.0, repeats: int = 3) -> Row:
     """All costs of one system."""
-    made = Classical(entry.source) if entry.size == NOTHING_LEARNT else FromRecipe(entry.source)
+    made = Classical(entry.source) if entry.size == CLASSICAL else FromRecipe(entry.source)
     vocoder = made.vocoder
     hop = vocoder.spec.hop_length if isinstance(vocoder, Vocoder) else WAVE_HOP
     rate = vocoder.sample_rate
@@ -155,7 +155,7 @@ def measure(entry: Entry, longest_s: float, repeats: int) -> Row:
     return Row(entry.name, entry.size, rate, latency_s, cost)
 
 
-def signal_for(vocoder: AnyVocoder, frames: int) -> Tensor:
+def signal_for(vocoder: Vocoder | WaveVocoder, frames: int) -> Tensor:
     """Mel of white noise for so many frames; the noise where a vocoder starts from the waveform."""
     generator = torch.Generator().manual_seed(0)
     if not isinstance(vocoder, Vocoder):

@@ -22,34 +22,24 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from egs.scripts import replace_blocks, run, table
+from studies.scripts import replace_blocks, run, table
 from vocoder.data.files import write_text
-from vocoder.dsp import (
+from vocoder.dsp import companding, framing
+from vocoder.dsp.analysis import cepstrum, enhancement, homomorphic, inverse_stft, prediction
+from vocoder.dsp.filters import (
     adaptive,
     allpole,
     biquad,
-    cepstrum,
-    companding,
     emphasis,
-    enhancement,
     fir,
-    framing,
-    glottal,
-    homomorphic,
-    inverse_stft,
     lattice,
-    noise,
-    oscillators,
     pole_mixing,
-    prediction,
-    reverb,
-    shoebox,
-    sinusoids,
     spectral_filter,
     state_variable,
     tap_shapes,
-    wavetable,
 )
+from vocoder.dsp.rooms import reverb, shoebox
+from vocoder.dsp.sources import glottal, noise, oscillators, sinusoids, wavetable
 
 RATE, HOP, BATCH = 16000, 80, 8
 FRAMES = RATE // HOP

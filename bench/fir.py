@@ -16,7 +16,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from vocoder.dsp.fir import fast_length, filter_frames
+from vocoder.dsp.filters.fir import fast_length, filter_frames
 
 BATCH, SAMPLES = 8, 16000
 SIZES = [(80, 80), (80, 160), (80, 257), (128, 128), (160, 80), (160, 257), (200, 257), (250, 257)]

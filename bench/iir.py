@@ -18,16 +18,16 @@ from rich.table import Table
 from torch import Tensor
 from torchlpc import sample_wise_lpc
 
-from vocoder.dsp.allpole import (
+from vocoder.dsp.filters.allpole import (
     all_pole,
     all_pole_overlapped,
     all_pole_samples,
     interpolated_predictor,
 )
-from vocoder.dsp.biquad import biquad_cascade, design_biquad
-from vocoder.dsp.lattice import all_pole_lattice
-from vocoder.dsp.pole_mixing import MIXES, four_pole
-from vocoder.dsp.state_variable import state_variable_filter
+from vocoder.dsp.filters.biquad import biquad_cascade, design_biquad
+from vocoder.dsp.filters.lattice import all_pole_lattice
+from vocoder.dsp.filters.pole_mixing import MIXES, four_pole
+from vocoder.dsp.filters.state_variable import state_variable_filter
 
 RATE, ORDER, HOP, SECTIONS, LATTICE_ORDER = 16000, 22, 80, 4, 8
 

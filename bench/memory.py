@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from vocoder.evaluation.cost import measure_memory
-from vocoder.pretrained import load
+from vocoder.loading import load
 
 
 def resident_mb() -> float:

@@ -19,7 +19,7 @@ from vocos.heads import ISTFTHead
 from vocos.models import VocosBackbone
 
 from vocoder.evaluation.cost import count_macs
-from vocoder.pretrained import load
+from vocoder.loading import load
 
 
 class Vocos24k(nn.Module):

@@ -22,7 +22,7 @@ from playwright.sync_api import sync_playwright
 from vocoder.data.audio import read_audio, write_audio
 from vocoder.data.manifest import read_manifest
 from vocoder.evaluation.folders import evaluate_folders
-from vocoder.evaluation.report.build import build_report
+from vocoder.report.build import build_report
 
 TINY = Path(__file__).parents[1] / "egs" / "tiny"
 RATE = 16000

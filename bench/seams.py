@@ -18,9 +18,9 @@ from pathlib import Path
 import torch
 
 from vocoder.data.audio import read_audio
-from vocoder.dsp.crossfade import seam_roughness_db
-from vocoder.models.recurrent import FoldConfig, RecurrentVocoder
-from vocoder.pretrained import load
+from vocoder.dsp.seams import seam_roughness_db
+from vocoder.loading import load
+from vocoder.models.blocks.recurrent import FoldConfig, RecurrentVocoder
 
 TEST = Path(__file__).parents[1] / "egs" / "tiny" / "wavs" / "test"
 

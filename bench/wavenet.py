@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vocoder.features.mel import PRESETS
-from vocoder.models.padding import pad_silence
+from vocoder.models.blocks.padding import pad_silence
 from vocoder.models.wavenet import WaveNet, WaveNetConfig
 
 RECOMPUTED = 8

@@ -18,20 +18,20 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from vocoder.data.audio import read_audio
-from vocoder.dsp.allpole import all_pole, autocorrelation, levinson_durbin
-from vocoder.dsp.biquad import biquad_cascade, design_biquad
-from vocoder.dsp.framing import boundary_values, interpolate_linear
-from vocoder.dsp.glottal import lf_power, lf_source
-from vocoder.dsp.noise import white_noise
-from vocoder.dsp.oscillators import boundary_phase, pulse_train, sample_phase
-from vocoder.dsp.reverb import decaying_noise, split_bands
-from vocoder.dsp.shoebox import room_response
-from vocoder.dsp.tap_shapes import (
+from vocoder.dsp.filters.allpole import all_pole, autocorrelation, levinson_durbin
+from vocoder.dsp.filters.biquad import biquad_cascade, design_biquad
+from vocoder.dsp.filters.tap_shapes import (
     dct_log_gain,
     grid_log_gain,
     mel_cepstrum_from_log_gain,
     mel_cepstrum_log_gain,
 )
+from vocoder.dsp.framing import boundary_values, interpolate_linear
+from vocoder.dsp.rooms.reverb import decaying_noise, split_bands
+from vocoder.dsp.rooms.shoebox import room_response
+from vocoder.dsp.sources.glottal import lf_power, lf_source
+from vocoder.dsp.sources.noise import white_noise
+from vocoder.dsp.sources.oscillators import boundary_phase, pulse_train, sample_phase
 from vocoder.features.pitch import extract_pitch
 
 matplotlib.use("Agg")

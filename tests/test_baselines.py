@@ -7,15 +7,15 @@ import torch
 from accelerate.state import AcceleratorState
 
 from tests.training.tiny import MANIFEST, ROOT, quiet
-from vocoder.architectures import ARCHITECTURES
 from vocoder.data.audio import read_audio
 from vocoder.errors import RecipeError
+from vocoder.evaluation.resynthesis import resynthesise
 from vocoder.features.mel import PRESETS
+from vocoder.loading import load
 from vocoder.models.base import Vocoder
-from vocoder.pretrained import load
-from vocoder.recipes import dump_recipe, load_recipe
-from vocoder.resynthesis import resynthesise
-from vocoder.runs import train
+from vocoder.models.registry import MODELS
+from vocoder.training.recipe import dump_recipe, load_recipe
+from vocoder.training.run import train
 
 pytest_plugins = ["tests.training.fixtures"]
 
@@ -42,10 +42,10 @@ def by_stem(paths: list[Path]):
     return pytest.mark.parametrize("path", paths, ids=lambda path: path.stem)
 
 
-@pytest.mark.parametrize("name", sorted(set(ARCHITECTURES) - {"source_filter"}))
+@pytest.mark.parametrize("name", sorted(set(MODELS) - {"source_filter"}))
 def test_defaults_are_the_paper_s(name: str):
     recipe = load_recipe(RECIPES / f"{FIRST.get(name, name)}.yaml")
-    row = ARCHITECTURES[name]
+    row = MODELS[name]
     assert recipe.model == row.config()
     assert recipe.mel == PRESETS[row.mel]
 

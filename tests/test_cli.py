@@ -18,7 +18,7 @@ from tests.training.tiny import MANIFEST, ROOT, SMALL, TINY_RECIPE, UNINTERRUPTE
 from vocoder.cli import app
 from vocoder.data.audio import read_audio
 from vocoder.features.pitch import extract_pitch
-from vocoder.recipes import dump_recipe, load_recipe
+from vocoder.training.recipe import dump_recipe, load_recipe
 
 pytest_plugins = ["tests.training.fixtures"]
 
@@ -403,7 +403,7 @@ def test_evaluate_refuses_what_it_cannot_do(
 
 def test_info_lists_what_there_is():
     listing = json.loads(vocoder("info", "--json").stdout)
-    assert listing["models"] == ["source_filter_16k", "griffin_lim"]
+    assert listing["models"] == ["source_filter_16k", "griffin_lim", "world", "lpc"]
     assert len(listing["mel_presets"]["vocos_24k"]) == 12
     said = vocoder("info").stdout
     assert "source_filter_16k" in said
@@ -418,6 +418,17 @@ def test_info_describes_a_model(trained_run: Path):
     assert described["latency_seconds"] > 0
     assert json.loads(vocoder("info", trained_run).stdout) == described
     assert json.loads(vocoder("info", "griffin_lim", "--json").stdout)["parameters"] == 0
+
+
+@pytest.mark.parametrize("model", ["world", "lpc"])
+def test_vocoders_without_a_mel_are_described_but_not_measured(model: str, tmp_path: Path):
+    described = json.loads(vocoder("info", model, "--json").stdout)
+    assert described["mel"] is None
+    assert described["sample_rate"] == 16000
+    assert f"{model}: takes a waveform, not a mel" in refusal("bench", "--model", model)
+    output = ("--output", tmp_path / "out")
+    assert f"{model}: takes a waveform, not a mel" in refusal("demo", "--model", model, *output)
+    assert not (tmp_path / "out").exists()
 
 
 def test_bench_measures(trained_run: Path):
@@ -499,8 +510,31 @@ def test_train_refuses_in_one_line(tmp_path: Path):
 def test_publish_copies_a_checkpoint(trained_run: Path, tmp_path: Path):
     result = vocoder("publish", trained_run, "--output", tmp_path / "p")
     assert result.exit_code == 0
-    assert files(tmp_path / "p") == ["metadata.json", "model.safetensors", "recipe.yaml"]
+    assert files(tmp_path / "p") == [
+        "metadata.json",
+        "model.safetensors",
+        "model.yaml",
+        "recipe.yaml",
+    ]
     assert "step-00000030" in result.stdout
+
+
+def test_convert_describes_the_models_of_older_checkpoints(trained_run: Path, tmp_path: Path):
+    (checkpoint,) = (trained_run / "checkpoints").glob("step-*30")
+    older = [tmp_path / "a", tmp_path / "b"]
+    for folder in older:
+        shutil.copytree(checkpoint, folder)
+        (folder / "model.yaml").unlink()
+    result = vocoder("convert", *older)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines() == [str(folder / "model.yaml") for folder in older]
+    for folder in older:
+        described = json.loads(vocoder("info", folder, "--json").stdout)
+        assert described == json.loads(vocoder("info", checkpoint, "--json").stdout)
+
+
+def test_convert_refuses_what_is_no_checkpoint(tmp_path: Path):
+    assert str(tmp_path) in refusal("convert", tmp_path)
 
 
 @pytest.mark.parametrize("command", ["resynth", "bench", "info", "publish"])
@@ -513,7 +547,7 @@ def test_an_unknown_model_is_one_line(command: str, tmp_path: Path):
         "publish": ("nobody", *output),
     }[command]
     message = refusal(command, *arguments)
-    assert "nobody: neither a model's name (default, source_filter_16k, griffin_lim)" in message
+    assert "nobody: neither a model's name (default, source_filter_16k, griffin_lim, " in message
     assert not (tmp_path / "out").exists()
 
 
@@ -543,5 +577,9 @@ def test_help_is_quick_and_names_every_command():
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    for command in ("prepare", "train", "resynth", "evaluate", "bench", "info"):
-        assert command in done.stdout
+    commands = (
+        "prepare", "train", "resynth", "evaluate", "report", "bench", "info", "publish", "convert",
+        "demo", "listening-test",
+    )  # fmt: skip
+    for command in commands:
+        assert f"│ {command} " in done.stdout

@@ -13,8 +13,8 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +36,8 @@ def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     return result
 
 
-def commands() -> list[str]:
-    lines = [line for block in blocks("bash") for line in block.splitlines()]
+def commands(text: str = README) -> list[str]:
+    lines = [line for block in blocks("bash", text) for line in block.splitlines()]
     return [line for line in lines if line.startswith("vocoder ")]
 
 
@@ -71,3 +71,15 @@ def test_the_demo_runs(workplace: Path) -> None:
 def test_files_named_in_the_readme_exist() -> None:
     for name in re.findall(r"`((?:egs|recipes|docs|bench|vocoder)/[\w/.]+)`", README):
         assert (ROOT / name).exists(), name
+
+
+def test_the_commands_of_the_training_guide_run(workplace: Path) -> None:
+    """From WAVs of one's own to speech, scores and weights to publish."""
+    guide = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    lines = commands(guide)
+    assert len(lines) >= 8
+    for command in lines:
+        run(["bash", "-c", command], workplace)
+    assert len(list((workplace / "out/spoken").glob("*.wav"))) == 3
+    assert (workplace / "out/another/checkpoints/step-00000004").is_dir()
+    assert (workplace / "out/weights/model.yaml").is_file()

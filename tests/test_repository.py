@@ -18,8 +18,10 @@ from vocoder.data.manifest import read_manifest
 LARGEST_BYTES = 5_000_000
 # Shell words that a run.sh may use beside the program itself.
 SHELL_WORDS = {"set", "cd", "for", "do", "done", "vocoder"}
-# Folders of egs/ that are no corpora: they score what is there, or train in steps of their own.
-OWN_STEPS = {"comparison", "report", "validation"}
+# The folder of egs/ that is no corpus: it scores what is there.
+NO_CORPUS = {"report"}
+# Studies whose results are tables of many systems, not the answer to one question.
+OVERVIEWS = {"comparison", "published", "validation"}
 # The report lays files out, and makes Opus, which no part of the program does.
 REPORT_WORDS = {"if", "echo", "exit", "fi", "mkdir", "cp", "ffmpeg"}
 REPORT_REDIRECTIONS = r' >(/dev/null|&2|"\$RUN/\w+\.json")'
@@ -76,6 +78,7 @@ def test_every_pin_satisfies_its_declared_range(repository: Path, project: dict)
 def test_every_import_of_the_package_is_declared(repository: Path, project: dict):
     modules = {
         "yaml": "pyyaml",
+        "PIL": "pillow",
         "parselmouth": "praat-parselmouth",
         "visqol": "visqol-python",
     }
@@ -153,43 +156,52 @@ def test_the_tiny_corpus_carries_the_notices_of_its_files(tiny_corpus: Path):
     assert "Nickolay V. Shmyrev  Copyright (c) 2005" in festvox
 
 
-def run_scripts(pattern: str = "*/run.sh") -> list[str]:
-    egs = Path(__file__).parents[1] / "egs"
-    return sorted(str(path.parent.relative_to(egs)) for path in egs.glob(pattern))
+ROOT = Path(__file__).parents[1]
+CORPORA_SCRIPTS = sorted((ROOT / "egs").glob("*/run.sh"))
+STUDIES = sorted(path.parent for path in (ROOT / "studies").glob("*/run.sh"))
 
 
 def test_every_corpus_has_a_readme_and_a_run_script(repository: Path):
     folders = {path.name for path in (repository / "egs").iterdir() if path.is_dir()}
-    assert {*run_scripts(), "studies"} == folders
+    assert {path.parent.name for path in CORPORA_SCRIPTS} == folders
     assert {"festvox_ru", "multispeaker", "ljspeech", "vctk", "libritts", "tiny"} <= folders
     for folder in folders:
         assert (repository / "egs" / folder / "README.md").is_file()
+        assert not list((repository / "egs" / folder).rglob("*.py")), "egs calls the command line"
 
 
 def test_every_study_has_a_run_script_and_its_results(repository: Path):
-    overview = (repository / "egs" / "studies" / "README.md").read_text(encoding="utf-8")
-    folders = {path.name for path in (repository / "egs/studies").iterdir() if path.is_dir()}
-    assert set(run_scripts("studies/*/run.sh")) == {f"studies/{name}" for name in folders}
-    for name in folders:
-        assert f"({name}/RESULTS.md)" in overview
-        results = (repository / "egs/studies" / name / "RESULTS.md").read_text(encoding="utf-8")
-        assert re.search(r"^\| --- \|", results, re.MULTILINE), f"{name}: no table"
-        assert "\n## Answer\n" in results
-        assert f"egs/studies/{name}/run.sh" in results
+    overview = (repository / "studies" / "README.md").read_text(encoding="utf-8")
+    folders = {
+        path.name
+        for path in (repository / "studies").iterdir()
+        if path.is_dir() and list(path.glob("*.py"))
+    }
+    assert {path.name for path in STUDIES} == folders
+    for folder in STUDIES:
+        assert f"({folder.name}/RESULTS.md)" in overview
+        results = (folder / "RESULTS.md").read_text(encoding="utf-8")
+        assert f"studies/{folder.name}/run.sh" in results
+        if folder.name not in OVERVIEWS:
+            assert re.search(r"^\| --- \|", results, re.MULTILINE), f"{folder}: no table"
+            assert "\n## Answer\n" in results
         for picture in re.findall(r"!\[.*?\]\((\S+)\)", results):
-            assert (repository / "egs/studies" / name / picture).is_file()
+            assert (folder / picture).is_file()
 
 
-@pytest.mark.parametrize("name", [*run_scripts(), *run_scripts("studies/*/run.sh")])
-def test_run_scripts_are_bash_and_call_the_command_line_only(repository: Path, name: str):
-    path = repository / "egs" / name / "run.sh"
+@pytest.mark.parametrize("path", [*CORPORA_SCRIPTS, *(s / "run.sh" for s in STUDIES)], ids=str)
+def test_run_scripts_are_bash_that_stops_at_the_first_error(path: Path):
     subprocess.run(["bash", "-n", path], check=True)
     assert path.stat().st_mode & 0o111, "not executable"
+    assert "\nset -euo pipefail\n" in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", CORPORA_SCRIPTS, ids=str)
+def test_run_scripts_of_corpora_call_the_command_line_only(path: Path):
     text = path.read_text(encoding="utf-8")
-    assert "\nset -euo pipefail\n" in text
     commands = re.sub(r"^#.*\n|; do$", "", text, flags=re.MULTILINE).replace("\\\n", " ")
     words = SHELL_WORDS
-    if name == "report":
+    if path.parent.name in NO_CORPUS:
         words = SHELL_WORDS | REPORT_WORDS
         commands = re.sub(rf"{REPORT_REDIRECTIONS}|; then$", "", commands, flags=re.MULTILINE)
     for line in filter(None, commands.splitlines()):
@@ -197,14 +209,10 @@ def test_run_scripts_are_bash_and_call_the_command_line_only(repository: Path, n
         assert not re.search(r"[`|;&<>]", line), line
         assert "$(" not in line.replace('"$(dirname "$0")', ""), line
         assignment = re.match(r"\s*\w+=", line)
-        # A study has steps of its own beside its script.
-        module = f"egs.{name.replace('/', '.')}."
-        own_steps = name in OWN_STEPS or name.startswith("studies/")
-        own_step = own_steps and line.startswith(f"python -m {module}")
-        assert assignment or own_step or line.split()[0] in words, line
+        assert assignment or line.split()[0] in words, line
 
 
-@pytest.mark.parametrize("name", sorted({*run_scripts()} - OWN_STEPS))
+@pytest.mark.parametrize("name", sorted({path.parent.name for path in CORPORA_SCRIPTS} - NO_CORPUS))
 def test_run_scripts_name_recipes_and_corpora_that_exist(repository: Path, name: str):
     text = (repository / "egs" / name / "run.sh").read_text()
     recipes = re.findall(r"vocoder train (\S+)", text)

@@ -13,13 +13,13 @@ __all__ = ["MelSpec", "__version__", "load"]
 
 if TYPE_CHECKING:
     from vocoder.features.mel import MelSpec
-    from vocoder.pretrained import load
+    from vocoder.loading import load
 
 
 def __getattr__(name: str) -> Any:
     # Importing the package must not cost what importing torch costs.
     if name == "load":
-        from vocoder.pretrained import load
+        from vocoder.loading import load
 
         return load
     if name == "MelSpec":

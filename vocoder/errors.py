@@ -1,5 +1,8 @@
 """Errors that a user can mend. Their message is one line: what is wrong, where, and a way out."""
 
+import difflib
+from collections.abc import Sequence
+
 
 class VocoderError(Exception):
     """Base class; the command line prints the message of these without a traceback."""
@@ -31,3 +34,15 @@ class CorpusError(VocoderError):
 
 class TrainingError(VocoderError):
     """A training run that must not go on, such as one whose loss is not a number."""
+
+
+def suggestion(name: str, valid: Sequence[str]) -> str:
+    """The end of a message about an unknown name: the nearest valid one, or all of them.
+
+    >>> suggestion("pesk", ["pesq", "stoi"])
+    '; did you mean pesq?'
+    """
+    near = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
+    if near:
+        return f"; did you mean {near[0]}?"
+    return f"; valid are {', '.join(valid)}" if valid else ""

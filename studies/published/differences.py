@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from studies.scores import Scores
-from vocoder.evaluation.bootstrap import bootstrap_interval
-from vocoder.evaluation.comparison import sign_flip_p_value
 from vocoder.evaluation.registry import METRICS
+from vocoder.evaluation.statistics import bootstrap_interval, sign_flip_p_value
 
 LEVEL = 0.05
 TOO_FEW = "too few"

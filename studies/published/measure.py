@@ -6,23 +6,23 @@ same name on a later day, is one more file, so that the tables show the progress
 """
 
 import hashlib
-import shutil
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 from studies.published.pages import RECORDING, Page
 from studies.published.systems import Weights, classical, gmac_per_second
+from studies.resynthesis import resynthesise_folder
 from studies.scores import Scores, read_evaluation, read_model, write_model
 from vocoder.config import Config
 from vocoder.data.audio import find_audio
-from vocoder.errors import VocoderError
 from vocoder.evaluation.cache import default_cache
 from vocoder.evaluation.folders import evaluate_folders
 from vocoder.features.mel import PRESETS, MelSpec
+from vocoder.loading import MODEL
 from vocoder.models.base import Vocoder
-from vocoder.resynthesis import AnyVocoder, output_paths, resynthesise_files
-from vocoder.training.checkpoint import MODEL, provenance
+from vocoder.models.waveform import WaveVocoder
+from vocoder.training.checkpoint import provenance
 
 SCORES = Path(__file__).parent / "scores"
 COMMON_RATE = 16_000
@@ -155,18 +155,12 @@ def measure_weights(
     )
 
 
-def _speak(build: Callable[[], AnyVocoder], recording: Path, folder: Path) -> int:
+def _speak(build: Callable[[], Vocoder | WaveVocoder], recording: Path, folder: Path) -> int:
     """Resynthesise the recordings into a folder that appears whole or not at all; its rate."""
     vocoder = build()
     if not folder.exists():
         print(f"{folder}", flush=True)
-        partial = folder.with_name(f".{folder.name}.part")
-        shutil.rmtree(partial, ignore_errors=True)
-        targets, failed = output_paths([recording], partial)
-        done = [*failed, *resynthesise_files(vocoder, targets)]
-        if problems := [result for result in done if result.error]:
-            raise VocoderError(f"{problems[0].source}: {problems[0].error}")
-        partial.rename(folder)
+        resynthesise_folder(vocoder, recording, folder)
     return vocoder.sample_rate
 
 

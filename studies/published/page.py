@@ -15,7 +15,7 @@ from vocoder.data.files import write_text
 from vocoder.errors import VocoderError
 from vocoder.evaluation.cache import default_cache
 from vocoder.evaluation.folders import evaluate_folders
-from vocoder.evaluation.report.build import build_report
+from vocoder.report.build import build_report
 
 METRICS = ("pesq", "mstft", "voicing_error", "dnsmos", "distillmos")
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 
-from egs.scripts import run
 from studies.published.measure import (
     SCORES,
     measure_page,
@@ -25,6 +24,7 @@ from studies.published.pages import Page, read_pages
 from studies.published.sources import check_source, download, write_checksums
 from studies.published.systems import own_weights
 from studies.published.tables import Study, write_results
+from studies.scripts import run
 from vocoder.errors import VocoderError
 
 HERE = Path(__file__).parent

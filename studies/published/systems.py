@@ -7,11 +7,11 @@ from pathlib import Path
 from studies.published.pages import Page
 from vocoder.evaluation.cost import macs_per_second
 from vocoder.features.mel import PRESETS
+from vocoder.loading import SHIPPED, load
 from vocoder.models.base import Vocoder
 from vocoder.models.classical import GriffinLim
+from vocoder.models.waveform import WaveVocoder
 from vocoder.models.world import WorldVocoder
-from vocoder.pretrained import SHIPPED, load
-from vocoder.resynthesis import AnyVocoder
 
 GRIFFIN_LIM, WORLD = "griffin_lim", "world"
 TRIAL = "trial"
@@ -47,13 +47,15 @@ def own_weights(trials: Mapping[str, Path]) -> list[Weights]:
     return shipped + [Weights(name, folder, trial=True) for name, folder in trials.items()]
 
 
-def classical(page: Page, presets: list[str]) -> dict[str, tuple[str, Callable[[], AnyVocoder]]]:
+def classical(
+    page: Page, presets: list[str]
+) -> dict[str, tuple[str, Callable[[], Vocoder | WaveVocoder]]]:
     """Label and constructor of vocoders without training, by name.
 
     Griffin-Lim starts from the mel of the page's vocoders and from each of `presets`, 32
     iterations; WORLD works at the page's rate.
     """
-    found: dict[str, tuple[str, Callable[[], AnyVocoder]]] = {}
+    found: dict[str, tuple[str, Callable[[], Vocoder | WaveVocoder]]] = {}
     for preset in dict.fromkeys([page.mel_preset, *presets]):
         spec = PRESETS[preset]
         found[f"{GRIFFIN_LIM}_{preset}"] = (

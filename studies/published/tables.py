@@ -5,16 +5,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from egs.scripts import replace_blocks, table
 from studies.published.differences import LEVEL, TOO_FEW, Difference, advantages, summarised
 from studies.published.figures import Dot, draw_quality
 from studies.published.measure import OwnScores, PageScores, latest
 from studies.published.pages import RECORDING, Page, Published
 from studies.scores import Scores
+from studies.scripts import replace_blocks, table
 from vocoder.data.files import write_text
 from vocoder.errors import VocoderError
-from vocoder.evaluation.comparison import holm
 from vocoder.evaluation.registry import METRICS
+from vocoder.evaluation.statistics import holm
 
 ARROWS = {"higher": "↑", "lower": "↓"}
 SHORT = {

@@ -268,6 +268,40 @@ def test_libritts_from_a_local_copy(tmp_path: Path):
     ]
 
 
+def test_librispeech_from_a_local_copy(tmp_path: Path):
+    source = tmp_path / "in"
+    for subset in ("train-clean-100", "dev-clean", "test-other"):
+        write(source / subset / "19" / "198" / "19-198-0000.flac", 0.3, 16000)
+    utterances = prepare("librispeech", tmp_path / "out", source, progress=False)
+    check(tmp_path / "out", utterances, 16000)
+    assert {u.split: u.path.parts[2] for u in utterances} == {
+        "train": "train-clean-100", "valid": "dev-clean", "test": "test-other"
+    }  # fmt: skip
+
+
+def test_speechocean762_from_a_local_copy(tmp_path: Path):
+    """Its own lists decide, and a tenth of the trained speakers are held out whole."""
+    source = tmp_path / "in"
+    speakers = {"train": [f"{i:04}" for i in range(1, 21)], "test": ["0101", "0102"]}
+    for split, names in speakers.items():
+        (source / split).mkdir(parents=True)
+        lines = [f"{name} {name}0 {name}1" for name in names]
+        (source / split / "spk2utt").write_text("\n".join(lines) + "\n")
+        for name in names:
+            write(source / "WAVE" / f"SPEAKER{name}" / f"0{name}0010.WAV", 0.3, 16000)
+    utterances = prepare("speechocean762", tmp_path / "out", source, progress=False)
+    check(tmp_path / "out", utterances, 16000)
+    by_speaker = {u.speaker: u.split for u in utterances}
+    assert {s for s, split in by_speaker.items() if split == "test"} == set(speakers["test"])
+    assert {s for s, split in by_speaker.items() if split == "valid"} == {"0019", "0020"}
+    write(source / "WAVE" / "SPEAKER0999" / "099900010.WAV", 0.3, 16000)
+    with pytest.raises(CorpusError, match="speaker 0999 is in neither"):
+        prepare("speechocean762", tmp_path / "other", source, progress=False)
+    (source / "test" / "spk2utt").unlink()
+    with pytest.raises(CorpusError, match="spk2utt: cannot be read"):
+        prepare("speechocean762", tmp_path / "third", source, progress=False)
+
+
 def test_tiny_is_laid_out_from_the_repository(tiny_corpus: Path, tmp_path: Path):
     utterances = prepare("tiny", tmp_path / "out", tiny_corpus, progress=False)
     check(tmp_path / "out", utterances, 16000)
@@ -298,8 +332,10 @@ def test_a_wrong_source_says_what_was_expected(corpus: str, expected: str, tmp_p
 
 
 def test_an_unknown_corpus_is_answered_with_the_known():
-    with pytest.raises(CorpusError, match="festvox_ru, asterisk, ljspeech, vctk, libritts, tiny"):
-        prepare("librispeech", "out")
+    with pytest.raises(
+        CorpusError, match="festvox_ru, asterisk, ljspeech, vctk, libritts, librispeech"
+    ):
+        prepare("timit", "out")
     assert not Path("out").exists()
 
 

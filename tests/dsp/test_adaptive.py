@@ -10,7 +10,7 @@ from scipy.signal import lfilter
 from torch.autograd import gradcheck, gradgradcheck
 
 from tests.oracles import adaptive as oracle
-from vocoder.dsp.adaptive import affine_projection, lms, macs_per_sample, nlms, rls
+from vocoder.dsp.filters.adaptive import affine_projection, lms, macs_per_sample, nlms, rls
 
 TAPS = 5
 FILTERS = {

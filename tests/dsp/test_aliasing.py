@@ -8,7 +8,7 @@ from scipy.signal.windows import tukey
 
 from tests.oracles import dsp as oracle
 from vocoder.dsp.framing import interpolate_linear
-from vocoder.dsp.oscillators import boundary_phase, harmonic_bank, pulse_train, sample_phase
+from vocoder.dsp.sources.oscillators import boundary_phase, harmonic_bank, pulse_train, sample_phase
 
 RATE, HOP, FRAMES, UP = 16000, 256, 80, 8
 SAMPLES = FRAMES * HOP

@@ -9,8 +9,9 @@ from torch.autograd import gradcheck, gradgradcheck
 
 from tests.oracles import dsp as oracle
 from tests.oracles import iir
-from vocoder.dsp import allpole
-from vocoder.dsp.allpole import (
+from vocoder.dsp.analysis.prediction import reflection_from_predictor
+from vocoder.dsp.filters import allpole
+from vocoder.dsp.filters.allpole import (
     all_pole,
     all_pole_overlapped,
     all_pole_samples,
@@ -18,7 +19,6 @@ from vocoder.dsp.allpole import (
     interpolated_predictor,
     levinson_durbin,
 )
-from vocoder.dsp.prediction import reflection_from_predictor
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -7,7 +7,7 @@ from scipy.signal import butter, freqz, iirnotch, iirpeak, lfilter, sosfilt
 from torch.autograd import gradcheck, gradgradcheck
 
 from tests.oracles import iir as oracle
-from vocoder.dsp.biquad import biquad_cascade, design_biquad, state_variable_section
+from vocoder.dsp.filters.biquad import biquad_cascade, design_biquad, state_variable_section
 
 RATE = 16000
 FORMS = ["direct", "state_variable"]

@@ -6,7 +6,7 @@ import torch
 from scipy.signal import freqz
 from torch.autograd import gradcheck
 
-from vocoder.dsp.cepstrum import (
+from vocoder.dsp.analysis.cepstrum import (
     minimum_phase,
     minimum_phase_response,
     mixed_phase_response,

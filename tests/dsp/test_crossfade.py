@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from vocoder.dsp.crossfade import crossfade, fold_overlapping, seam_roughness_db
+from vocoder.dsp.seams import crossfade, fold_overlapping, seam_roughness_db
 
 SIZES = pytest.mark.parametrize(("length", "overlap"), [(8, 2), (8, 4), (9, 1), (8, 0), (6, 3)])
 

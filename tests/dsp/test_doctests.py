@@ -9,12 +9,16 @@ import pytest
 
 import vocoder.dsp
 
-MODULES = [module.name for module in pkgutil.iter_modules(vocoder.dsp.__path__)]
+MODULES = [
+    module.name
+    for module in pkgutil.walk_packages(vocoder.dsp.__path__, "vocoder.dsp.")
+    if not module.ispkg
+]
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples(name):
-    module = importlib.import_module(f"vocoder.dsp.{name}")
+    module = importlib.import_module(name)
     results = doctest.testmod(module)
     assert results.attempted > 0
     assert results.failed == 0
@@ -22,7 +26,7 @@ def test_examples(name):
 
 @pytest.mark.parametrize("name", MODULES)
 def test_every_public_function_has_an_example(name):
-    module = importlib.import_module(f"vocoder.dsp.{name}")
+    module = importlib.import_module(name)
     functions = [
         function
         for function_name, function in inspect.getmembers(module, inspect.isfunction)

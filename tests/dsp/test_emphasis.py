@@ -6,7 +6,7 @@ import torch
 from scipy.signal import lfilter
 from torch.autograd import gradcheck, gradgradcheck
 
-from vocoder.dsp.emphasis import de_emphasis, pre_emphasis
+from vocoder.dsp.filters.emphasis import de_emphasis, pre_emphasis
 
 COEFFICIENTS = [0.0, 0.5, 0.97, 0.999]
 

@@ -8,7 +8,7 @@ import soundfile
 import torch
 from torch.autograd import gradcheck, gradgradcheck
 
-from vocoder.dsp.enhancement import (
+from vocoder.dsp.analysis.enhancement import (
     minimum_statistics,
     noise_power,
     oversubtraction,
@@ -17,7 +17,7 @@ from vocoder.dsp.enhancement import (
     wiener_filter,
     wiener_gain,
 )
-from vocoder.dsp.spectral_filter import short_time_spectrum
+from vocoder.dsp.filters.spectral_filter import short_time_spectrum
 
 N_FFT, HOP = 512, 128
 

@@ -8,8 +8,8 @@ from torch.autograd import gradcheck, gradgradcheck
 
 from tests.oracles import dsp as oracle
 from tests.oracles import fir as fir_oracle
-from vocoder.dsp import fir
-from vocoder.dsp.fir import (
+from vocoder.dsp.filters import fir
+from vocoder.dsp.filters.fir import (
     fast_length,
     filter_frames,
     filter_frames_causal,

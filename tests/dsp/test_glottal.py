@@ -18,8 +18,8 @@ from tests.dsp.test_aliasing import (
 from tests.oracles import dsp as oracle
 from tests.oracles import sources
 from vocoder.dsp.framing import interpolate_linear
-from vocoder.dsp.glottal import lf_harmonics, lf_power, lf_shape, lf_source
-from vocoder.dsp.oscillators import boundary_phase, sample_phase
+from vocoder.dsp.sources.glottal import lf_harmonics, lf_power, lf_shape, lf_source
+from vocoder.dsp.sources.oscillators import boundary_phase, sample_phase
 
 RDS = [0.3, 0.5, 0.8, 1.0, 1.7, 2.4, 2.7]
 

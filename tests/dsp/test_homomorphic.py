@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch.autograd import gradcheck, gradgradcheck
 
 from tests.oracles import homomorphic as oracle
-from vocoder.dsp.homomorphic import (
+from vocoder.dsp.analysis.homomorphic import (
     complex_cepstrum,
     deconvolve,
     find_echo,

@@ -9,12 +9,12 @@ import pytest
 import torch
 from scipy.linalg import solve_continuous_are, solve_continuous_lyapunov
 
-from vocoder.dsp.allpole import all_pole, all_pole_samples
-from vocoder.dsp.biquad import biquad_cascade
-from vocoder.dsp.lattice import all_pole_lattice
-from vocoder.dsp.pole_mixing import four_pole
-from vocoder.dsp.prediction import reflection_from_predictor
-from vocoder.dsp.state_variable import trapezoidal, warp
+from vocoder.dsp.analysis.prediction import reflection_from_predictor
+from vocoder.dsp.filters.allpole import all_pole, all_pole_samples
+from vocoder.dsp.filters.biquad import biquad_cascade
+from vocoder.dsp.filters.lattice import all_pole_lattice
+from vocoder.dsp.filters.pole_mixing import four_pole
+from vocoder.dsp.filters.state_variable import trapezoidal, warp
 
 COUNT, SAMPLES, RATE = 10_000, 48, 16000
 SLACK = 1 + 1e-9

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from vocoder.dsp.inverse_stft import check_overlap, inverse_stft, reach
+from vocoder.dsp.analysis.inverse_stft import check_overlap, inverse_stft, reach
 
 SIZES = pytest.mark.parametrize(
     ("n_fft", "hop"), [(16, 4), (1024, 256), (1024, 300), (64, 20)], ids=str

@@ -7,8 +7,8 @@ from scipy.signal import lfilter
 from torch.autograd import gradcheck, gradgradcheck
 
 from tests.oracles import iir as oracle
-from vocoder.dsp.lattice import all_pole_lattice
-from vocoder.dsp.prediction import predictor_from_reflection
+from vocoder.dsp.analysis.prediction import predictor_from_reflection
+from vocoder.dsp.filters.lattice import all_pole_lattice
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:

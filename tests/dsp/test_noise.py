@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from vocoder.dsp.noise import extend_noise, pulse_modulation, white_noise
+from vocoder.dsp.sources.noise import extend_noise, pulse_modulation, white_noise
 
 
 def seeded(seed: int = 0) -> torch.Generator:

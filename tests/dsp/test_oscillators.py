@@ -9,9 +9,9 @@ import torch
 from torch.autograd import gradcheck
 
 from tests.oracles import dsp as oracle
-from vocoder.dsp import oscillators
 from vocoder.dsp.framing import interpolate_linear
-from vocoder.dsp.oscillators import (
+from vocoder.dsp.sources import oscillators
+from vocoder.dsp.sources.oscillators import (
     boundary_phase,
     harmonic_bank,
     pulse_train,

@@ -6,8 +6,8 @@ import torch
 from torch.autograd import gradcheck, gradgradcheck
 
 from tests.oracles import iir as oracle
-from vocoder.dsp.pole_mixing import MIXES, four_pole
-from vocoder.dsp.state_variable import warp
+from vocoder.dsp.filters.pole_mixing import MIXES, four_pole
+from vocoder.dsp.filters.state_variable import warp
 
 RATE = 16000
 

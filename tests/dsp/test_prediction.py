@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from scipy.signal import freqz, lfilter
 from torch.autograd import gradcheck, gradgradcheck
 
-from vocoder.dsp.allpole import levinson_durbin
-from vocoder.dsp.prediction import (
+from vocoder.dsp.analysis.prediction import (
     autocorrelation_from_reflection,
     cepstrum_from_predictor,
     expand_bandwidth,
@@ -20,6 +19,7 @@ from vocoder.dsp.prediction import (
     predictor_from_reflection,
     reflection_from_predictor,
 )
+from vocoder.dsp.filters.allpole import levinson_durbin
 
 # More and larger ones would cost all digits: a step down divides errors by 1 - k² each time.
 coefficient = st.floats(-0.8, 0.8)

@@ -8,7 +8,7 @@ import torch
 from torch.autograd import gradcheck, gradgradcheck
 
 from tests.oracles import iir as oracle
-from vocoder.dsp.recursion import all_pole_recursion, linear_recursion, states_before
+from vocoder.dsp.filters.recursion import all_pole_recursion, linear_recursion, states_before
 
 BACKENDS = ["philtorch", "torch"]
 

@@ -7,8 +7,7 @@ import torch
 from scipy.signal import butter, sosfiltfilt
 from torch.autograd import gradcheck, gradgradcheck
 
-from vocoder.dsp.noise import white_noise
-from vocoder.dsp.reverb import (
+from vocoder.dsp.rooms.reverb import (
     add_reverb,
     convolve_partitions,
     decaying_noise,
@@ -16,6 +15,7 @@ from vocoder.dsp.reverb import (
     partition_response,
     split_bands,
 )
+from vocoder.dsp.sources.noise import white_noise
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -7,8 +7,8 @@ import torch
 from torch.autograd import gradcheck
 
 from tests.oracles import sources as oracle
-from vocoder.dsp import shoebox
-from vocoder.dsp.shoebox import room_response
+from vocoder.dsp.rooms import shoebox
+from vocoder.dsp.rooms.shoebox import room_response
 
 RATE = 16000
 ROOM = torch.tensor([[5.2, 4.1, 2.9]], dtype=torch.float64)

@@ -7,10 +7,10 @@ from torch.autograd import gradcheck, gradgradcheck
 
 from tests.oracles import dsp as dsp_oracle
 from tests.oracles import sources as oracle
-from vocoder.dsp import sinusoids as module
 from vocoder.dsp.framing import interpolate_linear
-from vocoder.dsp.oscillators import boundary_phase, harmonic_bank, sample_phase
-from vocoder.dsp.sinusoids import sinusoids
+from vocoder.dsp.sources import sinusoids as module
+from vocoder.dsp.sources.oscillators import boundary_phase, harmonic_bank, sample_phase
+from vocoder.dsp.sources.sinusoids import sinusoids
 
 RATE = 16000
 

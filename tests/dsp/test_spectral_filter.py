@@ -8,7 +8,7 @@ import torch
 from torch.autograd import gradcheck
 
 from tests.oracles import dsp as oracle
-from vocoder.dsp.spectral_filter import (
+from vocoder.dsp.filters.spectral_filter import (
     from_short_time_spectrum,
     short_time_spectrum,
     time_varying_filter,

@@ -7,7 +7,7 @@ from scipy.signal import butter, lfilter
 from torch.autograd import gradcheck, gradgradcheck
 
 from tests.oracles import iir as oracle
-from vocoder.dsp.state_variable import state_variable_filter, trapezoidal, warp
+from vocoder.dsp.filters.state_variable import state_variable_filter, trapezoidal, warp
 
 RATE = 16000
 RESPONSES = ["low", "band", "high", "notch", "peak", "all_pass"]

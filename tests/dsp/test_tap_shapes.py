@@ -10,8 +10,8 @@ from scipy.signal import freqz
 from torch.autograd import gradcheck, gradgradcheck
 
 from tests.oracles import fir as oracle
-from vocoder.dsp.fir import frequency_sampled_fir
-from vocoder.dsp.tap_shapes import (
+from vocoder.dsp.filters.fir import frequency_sampled_fir
+from vocoder.dsp.filters.tap_shapes import (
     dct_log_gain,
     grid_log_gain,
     linear_phase_taps,

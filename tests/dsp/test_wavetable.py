@@ -9,8 +9,8 @@ from tests.dsp.test_aliasing import GLIDES, HOP, RATE, at_high_rate, decibels_of
 from tests.oracles import dsp as dsp_oracle
 from tests.oracles import sources as oracle
 from vocoder.dsp.framing import interpolate_linear
-from vocoder.dsp.oscillators import boundary_phase, sample_phase
-from vocoder.dsp.wavetable import wavetable, wavetable_levels
+from vocoder.dsp.sources.oscillators import boundary_phase, sample_phase
+from vocoder.dsp.sources.wavetable import wavetable, wavetable_levels
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:

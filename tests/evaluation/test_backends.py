@@ -13,7 +13,6 @@ from vocoder.evaluation import backends
 from vocoder.evaluation.backends import check_backend, run_unordered
 from vocoder.evaluation.cache import ScoreCache
 from vocoder.evaluation.folders import evaluate_folders
-from vocoder.metrics.pesq import pesq_wb
 
 RATE = 16000
 METRICS = ("pesq", "mstft", "f0_rmse_cents", "voicing_error", "stoi", "mcd_mcep", "own_peak")
@@ -108,7 +107,7 @@ def _in_process(folder: Path, threads: int = 1, workers: int = 1) -> LocalCluste
 def dask(cluster: LocalCluster) -> list[int]:
     tasks = [(n,) for n in range(3)]
     address = cluster.scheduler_address
-    return list(run_unordered(_pid, tasks, backend="dask", scheduler=address, code=[pesq_wb]))
+    return list(run_unordered(_pid, tasks, backend="dask", scheduler=address, packages=["pesq"]))
 
 
 def test_workers_with_threads_or_without_any_are_refused(tmp_path):
@@ -127,8 +126,8 @@ def test_workers_with_threads_or_without_any_are_refused(tmp_path):
 def test_workers_with_other_versions_are_refused(monkeypatch, tmp_path):
     calls = []
 
-    def environment(code):
-        calls.append(code)
+    def environment(packages, plugins):
+        calls.append(packages)
         return {"pesq": "0.0.4", "torch": "2" if len(calls) == 1 else "3"}
 
     with _in_process(tmp_path) as cluster:

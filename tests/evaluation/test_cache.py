@@ -1,4 +1,4 @@
-"""Remembered scores: what is measured again and what is not, damage, many writers, kill -9."""
+"""Remembered scores: what is measured again and what is not, damage, many writers, SIGKILL."""
 
 import csv
 import dataclasses
@@ -20,6 +20,7 @@ import torch
 
 from vocoder.data.audio import read_audio, write_audio
 from vocoder.errors import AudioError, VocoderError
+from vocoder.evaluation import cache as cache_module
 from vocoder.evaluation import folders as folders_module
 from vocoder.evaluation.cache import CorruptEntryError, Entry, ScoreCache, StoredScore
 from vocoder.evaluation.folders import evaluate_folders
@@ -49,7 +50,7 @@ def cache(tmp_path: Path) -> ScoreCache:
 
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the metrics that ran, one an utterance."""
+    """Names of the metrics that ran, one entry per utterance."""
     calls: list[str] = []
 
     def counting(name: str, value: Callable[..., float]) -> Callable[..., float]:
@@ -127,6 +128,21 @@ def test_a_new_version_of_one_metric_is_measured_again(material, cache, measured
     assert measured == ["first"] * 3
 
 
+def test_another_version_of_a_package_voids_the_scores_of_its_metrics_alone(
+    material, cache, measured, monkeypatch
+):
+    monkeypatch.setitem(METRICS, "first", dataclasses.replace(METRICS["first"], packages=("pesq",)))
+    run(material, cache, "first", "second")
+    del measured[:]
+    real = cache_module.package_version
+    monkeypatch.setattr(
+        cache_module, "package_version", lambda name: "9.9" if name == "pesq" else real(name)
+    )
+    for _ in range(2):
+        run(material, cache, "first", "second")
+        assert measured == ["first"] * 3
+
+
 def test_what_counts_is_the_content_of_both_files(material, cache, measured):
     reference, system = material
     run(material, cache, "first")
@@ -193,7 +209,7 @@ def test_the_roles_of_the_files_matter(material, cache, measured):
 # -- failures ------------------------------------------------------------------------------------
 
 
-def test_a_lasting_failure_is_remembered_and_a_passing_one_is_not(material, cache, monkeypatch):
+def test_a_lasting_failure_is_remembered_and_a_transient_one_is_not(material, cache, monkeypatch):
     trouble: list[Exception] = [AudioError("no speech in it")]
     calls = []
 
@@ -308,7 +324,7 @@ def _hammer(folder: Path, number: int) -> int:
     for turn in range(150):
         key = f"{turn % 3:040}"
         found += cache.read(key) is not None
-        score = StoredScore(value=float(number), error=None, made_by="x" * (1000 * number))
+        score = StoredScore(value=float(number), error=None, fingerprint="x" * (1000 * number))
         cache.write(key, Entry(duration_s=1.0, notes=(), scores={"first": score}))
     return found
 

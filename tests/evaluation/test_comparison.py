@@ -1,25 +1,19 @@
-"""Paired comparisons: against SciPy, exact enumeration and data without a difference; in words."""
+"""Paired comparisons of systems: numbers, families of comparisons and sentences."""
 
-import itertools
 import math
-from fractions import Fraction
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, kstest, permutation_test
 
-from vocoder.errors import VocoderError
-from vocoder.evaluation.bootstrap import bootstrap_interval
-from vocoder.evaluation.comparison import (
+from vocoder.evaluation.comparison import compare_systems
+from vocoder.evaluation.registry import METRICS, Column, resolve_columns
+from vocoder.evaluation.statistics import (
     FLIPS,
-    LARGEST_EXACT,
-    compare_systems,
-    holm,
+    bootstrap_interval,
     sign_flip_p_value,
     smallest_p_value,
     utterances_needed,
 )
-from vocoder.evaluation.registry import METRICS, Column, resolve_columns
 
 COLUMNS = resolve_columns(["pesq", "f0_rmse_cents"])
 PESQ, F0 = ([column] for column in COLUMNS)
@@ -31,106 +25,6 @@ def paired(a, b, metric: str = "pesq") -> dict:
         name: {f"u{index:03}": {metric: value} for index, value in enumerate(values)}
         for name, values in (("A", a), ("B", b))
     }
-
-
-def enumerated(numerators: list[int]) -> Fraction:
-    """The p-value in exact arithmetic, over every assignment of signs."""
-    observed = abs(sum(numerators))
-    sums = [
-        abs(sum(sign * value for sign, value in zip(signs, numerators, strict=True)))
-        for signs in itertools.product((1, -1), repeat=len(numerators))
-    ]
-    return Fraction(sum(total >= observed for total in sums), len(sums))
-
-
-# -- the test ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("n", [2, 5, 9, LARGEST_EXACT])
-def test_small_samples_are_scipys_exact_test(n):
-    for seed in range(3):
-        differences = np.random.default_rng(seed).normal(0.5, 1.0, n)
-        expected = permutation_test(
-            (differences, np.zeros(n)),
-            lambda x, y, axis: np.mean(x - y, axis=axis),
-            permutation_type="samples",
-            n_resamples=np.inf,
-            vectorized=True,
-        )
-        assert sign_flip_p_value(differences) == pytest.approx(expected.pvalue, abs=1e-12)
-
-
-@pytest.mark.parametrize("n", [1, 3, 8, 11])
-def test_ties_count_although_sums_are_rounded(n):
-    # Sevenths and tenths have no exact binary form: the same sum comes out in several roundings.
-    for seed, divisor in itertools.product(range(5), (7, 10)):
-        numerators = np.random.default_rng(seed).integers(-3, 5, n)
-        expected = enumerated([int(value) for value in numerators])
-        assert sign_flip_p_value(numerators / divisor) == float(expected)
-
-
-@pytest.mark.parametrize("shift", [0.0, 0.2, 0.45])
-def test_large_samples_come_close_to_scipys_test(shift):
-    differences = np.random.default_rng(4).normal(shift, 1.0, 40)
-    expected = permutation_test(
-        (differences, np.zeros(40)),
-        lambda x, y, axis: np.mean(x - y, axis=axis),
-        permutation_type="samples",
-        n_resamples=20000,
-        vectorized=True,
-        rng=np.random.default_rng(0),
-    ).pvalue
-    found = sign_flip_p_value(differences)
-    assert found == pytest.approx(expected, abs=4 * math.sqrt(expected / FLIPS) + 2e-4)
-
-
-def test_drawn_flips_agree_with_all_of_them():
-    # 14 differences have 16,384 assignments: too many for the exact branch, few enough for a loop.
-    numerators = [3, 1, 4, -1, 5, 9, -2, 6, 5, -3, 5, 8, -9, 7]
-    exact = float(enumerated(numerators))
-    drawn = sign_flip_p_value(np.array(numerators) / 10, flips=200_000)
-    assert drawn == pytest.approx(exact, abs=5 * math.sqrt(exact * (1 - exact) / 200_000))
-
-
-def test_the_smallest_p_value_counts_the_observed_signs():
-    assert sign_flip_p_value(np.full(40, 0.1)) == 1 / (1 + FLIPS)
-    assert sign_flip_p_value([0.1] * 5) == 2 / 32
-    assert sign_flip_p_value([0.0] * 20) == sign_flip_p_value([0.0] * 4) == 1.0
-
-
-def test_neither_side_nor_unit_nor_order_matters():
-    differences = np.random.default_rng(2).normal(0.3, 1.0, 10)
-    p_value = sign_flip_p_value(differences)
-    assert sign_flip_p_value(-differences) == sign_flip_p_value(1e6 * differences) == p_value
-    assert sign_flip_p_value(differences[::-1]) == p_value
-
-
-def test_the_seed_decides_and_blocks_do_not():
-    differences = np.random.default_rng(1).normal(0.15, 1.0, 60)
-    assert sign_flip_p_value(differences, seed=1) == sign_flip_p_value(differences, seed=1)
-    assert sign_flip_p_value(differences, seed=1) != sign_flip_p_value(differences, seed=2)
-    many = np.random.default_rng(1).normal(0.15, 1.0, 3000)
-    assert 0.0 < sign_flip_p_value(many, flips=1000) <= 1.0
-
-
-@pytest.mark.parametrize("n", [10, 25])
-def test_p_values_are_uniform_where_nothing_differs(n):
-    # Two systems that err alike: skewed errors of their own on utterances that both share.
-    draw = np.random.default_rng(n)
-    p_values = []
-    for _ in range(400):
-        difficulty = draw.normal(size=n)
-        a, b = (difficulty + draw.exponential(size=n) for _ in range(2))
-        p_values.append(sign_flip_p_value(a - b, flips=999, seed=int(draw.integers(2**31))))
-    assert kstest(p_values, "uniform").pvalue > 0.01
-    false_alarms = sum(p <= 0.05 for p in p_values)
-    assert binomtest(false_alarms, 400, 0.05).pvalue > 0.01
-
-
-@pytest.mark.parametrize("differences", [[], [float("nan")], [[1.0]]])
-def test_nothing_to_flip_is_refused(differences):
-    with pytest.raises(VocoderError, match="at least one finite difference"):
-        sign_flip_p_value(differences)
 
 
 # -- the interval --------------------------------------------------------------------------------
@@ -213,12 +107,6 @@ def test_a_copy_of_the_reference_is_compared_without_a_reference_only():
 
 
 # -- many comparisons ----------------------------------------------------------------------------
-
-
-def test_holm_by_hand():
-    assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
-    assert holm([0.5, None, 0.9]) == [1.0, None, 1.0]
-    assert holm([]) == []
 
 
 def test_a_difference_among_many_comparisons_has_to_be_clearer():
@@ -338,12 +226,6 @@ def test_too_few_is_where_the_clearest_difference_is_not_shown(systems):
         said = ["too few to show a difference" in c.sentence for c in found]
         assert all(said) if n < needed else not any(said)
     assert needed == {1: 6, 3: 7, 10: 9}[family]
-
-
-def test_the_smallest_p_value_is_what_the_test_can_reach():
-    for n in (1, 2, 5, LARGEST_EXACT, LARGEST_EXACT + 1, 40):
-        assert sign_flip_p_value(np.full(n, 0.1)) == pytest.approx(smallest_p_value(n), abs=5e-4)
-        assert sign_flip_p_value(np.full(n, 0.1)) >= smallest_p_value(n)
 
 
 def test_a_comparison_with_few_shared_utterances_is_too_few_beside_others_that_are_not():

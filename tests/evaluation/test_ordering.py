@@ -1,7 +1,7 @@
 """Metrics order known degradations of real speech as they claim, and say how large they are.
 
 Short ladders on two of the shipped recordings, in memory. The whole study, with all metrics, more
-recordings and finer ladders, is egs/validation; the claims are declared there.
+recordings and finer ladders, is studies/validation; the claims are declared there.
 """
 
 import dataclasses
@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from egs.validation import checks, ladders, score, tables
-from egs.validation.claims import CLAIMS, FAILING, LEAST_TAU, Claim, judge
-from egs.validation.ladders import LADDERS, Source
-from egs.validation.scores import Scores, read_scores
+from studies.validation import checks, ladders, score, tables
+from studies.validation.claims import CLAIMS, FAILING, LEAST_TAU, Claim, judge
+from studies.validation.ladders import LADDERS, Source
+from studies.validation.scores import Scores, read_scores
 from vocoder.data.audio import read_audio
 from vocoder.errors import AudioError, VocoderError
 from vocoder.evaluation.registry import METRICS, resolve_columns
@@ -83,7 +83,7 @@ def scores_on(sources: list[Source]) -> Callable[[str], dict[str, list[list[floa
 
 def test_every_metric_declares_what_it_claims():
     missing = METRICS.keys() - CLAIMS.keys()
-    assert not missing, f"declare them in egs/validation/claims.py: {sorted(missing)}"
+    assert not missing, f"declare them in studies/validation/claims.py: {sorted(missing)}"
     assert CLAIMS.keys() <= METRICS.keys()
     assert all(claims.by_ladder.keys() == LADDERS.keys() for claims in CLAIMS.values())
     for metric, ladder in FAILING:
@@ -256,7 +256,7 @@ def test_unusable_input_of_the_study_is_refused(tiny_corpus: Path, tmp_path: Pat
     manifest = tiny_corpus / "manifest.jsonl"
     with pytest.raises(VocoderError, match=r"carlo has 1 test utterances of 3 to 6\.5 s"):
         ladders.choose([manifest], 2)
-    with pytest.raises(VocoderError, match=r"no scores; run egs/validation/score\.py"):
+    with pytest.raises(VocoderError, match=r"no scores; run studies/validation/score\.py"):
         read_scores(tmp_path)
     silent = tmp_path / "silent.wav"
     ladders.write_audio(silent, torch.zeros(RATE), RATE)

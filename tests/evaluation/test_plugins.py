@@ -16,7 +16,13 @@ from vocoder.data.audio import read_audio, write_audio
 from vocoder.errors import VocoderError
 from vocoder.evaluation.cache import ScoreCache
 from vocoder.evaluation.folders import evaluate_folders
-from vocoder.evaluation.plugins import PluginMeasure, absolute_spec, load_metrics, load_plugins
+from vocoder.evaluation.plugins import (
+    PluginMeasure,
+    absolute_spec,
+    load_metrics,
+    load_plugins,
+    source_digest,
+)
 from vocoder.evaluation.registry import METRICS, resolve_columns
 
 PLUGIN = """
@@ -148,9 +154,9 @@ def test_a_module_on_the_path_is_found_by_its_name(plugin, monkeypatch):
     (plugin.parent / "installed_peaks.py").write_text(PLUGIN)
     monkeypatch.syspath_prepend(plugin.parent)
     metrics = load_metrics("installed_peaks:METRICS")
-    assert metrics["peak_ratio"].measure == PluginMeasure(
-        "installed_peaks:METRICS", "peak_difference"
-    )
+    spec = "installed_peaks:METRICS"
+    digest = source_digest(f"{plugin}:METRICS")
+    assert metrics["peak_ratio"].measure == PluginMeasure(spec, "peak_difference", digest)
     assert metrics["peak_ratio"].measure(np.ones(9), np.ones(9) / 2, RATE).ratio == 0.5
 
 

@@ -18,7 +18,7 @@ from vocoder.losses.likelihood import (
     logistic_nll,
     regularised_gaussian_kl,
 )
-from vocoder.models.sampling import (
+from vocoder.models.blocks.sampling import (
     sample_categorical,
     sample_gaussian,
     sample_logistic,

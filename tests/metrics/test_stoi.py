@@ -8,7 +8,7 @@ from tests.golden.networks import recording
 from tests.metrics.golden import RATE, speech_like, with_noise
 from vocoder.errors import AudioError
 from vocoder.metrics.stoi import RATE as STOI_RATE
-from vocoder.metrics.stoi import stoi, third_octave_bands
+from vocoder.metrics.stoi import stoi
 
 SPEECH = recording("test/ru_followme_sorry")
 
@@ -43,18 +43,12 @@ def test_another_resampler_moves_little():
     assert stoi(SPEECH, noisy, RATE) == pytest.approx(theirs, abs=0.005)
 
 
-def test_bands_are_third_octaves():
-    bands = third_octave_bands().numpy().astype(bool)
-    assert bands.shape == (15, 257)
-    assert np.all(bands.sum(0) <= 1)
-    for j, band in enumerate(bands):
-        bins_hz = np.flatnonzero(band) * STOI_RATE / 512
-        assert bins_hz[0] == pytest.approx(150 * 2 ** ((2 * j - 1) / 6), abs=10)
-        assert bins_hz[-1] + STOI_RATE / 512 == pytest.approx(150 * 2 ** ((2 * j + 1) / 6), abs=10)
+@pytest.mark.parametrize("name", ["test/ru_followme_sorry", "test/ru_0806"])
+def test_a_recording_with_itself_scores_one_exactly(name):
+    assert stoi(recording(name), recording(name), RATE) == (1.0, 1.0)
 
 
-def test_a_recording_with_itself_scores_one_exactly_whatever_its_level():
-    assert stoi(SPEECH, SPEECH, RATE) == (1.0, 1.0)
+def test_the_level_does_not_matter():
     assert stoi(SPEECH, 0.25 * SPEECH, RATE) == pytest.approx((1.0, 1.0), abs=1e-12)
 
 
@@ -71,6 +65,18 @@ def test_noise_of_its_own_is_as_good_as_uncorrelated():
     assert abs(scores.stoi) < 0.35
     assert abs(scores.estoi) < 0.1
     assert stoi(SPEECH, 0 * SPEECH, RATE) == (0.0, 0.0)
+
+
+def test_a_dropout_gives_the_same_score_every_time_and_leaves_numpys_generator_alone():
+    # pystoi adds noise from numpy's global generator, which decides the segments of the dropout.
+    estimate = with_noise(SPEECH, 10.0)
+    estimate[8000:24000] = 0.0
+    np.random.seed(1)
+    first = stoi(SPEECH, estimate, RATE)
+    drawn = np.random.standard_normal()
+    np.random.seed(1)
+    assert np.random.standard_normal() == drawn
+    assert stoi(SPEECH, estimate, RATE) == first
 
 
 def test_pauses_do_not_count():
@@ -95,9 +101,8 @@ def test_other_rates_are_resampled():
 
 def test_too_little_speech_is_a_clear_error():
     word = speech_like()[4000:9000]
-    with pytest.raises(AudioError, match=r"30 frames \(0\.41 s\) of speech .* found"):
-        stoi(np.pad(word, (0, 30000)), np.pad(word, (0, 30000)), RATE)
-    with pytest.raises(AudioError, match="found 0"):
-        stoi(word[:100], word[:100], RATE)
+    for signal in (np.pad(word, (0, 30000)), word[:100], word[:6500]):
+        with pytest.raises(AudioError, match=r"30 frames \(0\.41 s\) of speech"):
+            stoi(signal, signal, RATE)
     with pytest.raises(AudioError, match="silent reference"):
         stoi(0 * SPEECH, SPEECH, RATE)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from vocoder.features.mel import PRESETS, MelSpec
-from vocoder.models.pitch_predictor import PitchPredictorConfig
+from vocoder.models.blocks.pitch_predictor import PitchPredictorConfig
 from vocoder.models.source_filter import SourceFilter, SourceFilterConfig
 
 SMALL = SourceFilterConfig(channels=24, blocks=2, pitch=PitchPredictorConfig(channels=16, layers=2))

@@ -18,8 +18,8 @@ from tests.models.speech import (
 )
 from tests.oracles import dsp as oracle
 from vocoder.errors import MelError, PitchError
+from vocoder.models.blocks.pitch_predictor import PitchPredictorConfig
 from vocoder.models.ddsp import DDSP, DDSPConfig, exp_sigmoid
-from vocoder.models.pitch_predictor import PitchPredictorConfig
 
 PITCH = PitchPredictorConfig(channels=16, layers=2)
 SMALL = DDSPConfig(

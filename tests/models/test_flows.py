@@ -10,7 +10,7 @@ from tests.models.speech import floor_mel, seeded, speech, speech_mel
 from vocoder.errors import MelError
 from vocoder.features.mel import PRESETS, MelSpec
 from vocoder.losses.flow import flow_nll
-from vocoder.models.padding import pad_silence
+from vocoder.models.blocks.padding import pad_silence
 from vocoder.models.waveflow import Flow, WaveFlow, WaveFlowConfig
 from vocoder.models.waveglow import InvertibleConvolution, WaveGlow, WaveGlowConfig
 

@@ -17,7 +17,7 @@ from vocoder.models.base import Vocoder
 from vocoder.models.hifigan import HiFiGAN, HiFiGANConfig
 from vocoder.models.istftnet import ISTFTNet, ISTFTNetConfig
 from vocoder.models.vocos import Vocos, VocosConfig
-from vocoder.recipes import load_recipe
+from vocoder.training.recipe import load_recipe
 
 EVERY_MODEL = pytest.mark.parametrize("name", NAMES)
 EVERY_SPEC = pytest.mark.parametrize("spec", SPECS)

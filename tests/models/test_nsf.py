@@ -10,8 +10,8 @@ from torch import Tensor
 
 from tests.models.speech import SPECS, relative_error, seeded, speech_mel
 from vocoder.errors import MelError, PitchError
+from vocoder.models.blocks.pitch_predictor import PitchPredictorConfig
 from vocoder.models.nsf import NSF, NSFConfig, _FilterBlock
-from vocoder.models.pitch_predictor import PitchPredictorConfig
 
 PITCH = PitchPredictorConfig(channels=16, layers=2)
 SMALL = NSFConfig(channels=8, blocks=2, layers=4, noise_layers=3, condition_channels=8, pitch=PITCH)

@@ -9,7 +9,7 @@ from torch.distributions import Normal
 from tests.models.speech import seeded, speech
 from vocoder.errors import MelError
 from vocoder.features.mel import PRESETS, MelSpec
-from vocoder.models.padding import pad_silence
+from vocoder.models.blocks.padding import pad_silence
 from vocoder.models.parallel_wavenet import ParallelWaveNet, ParallelWaveNetConfig
 
 # A short hop and few bands, so that a Jacobian is small.

@@ -8,7 +8,7 @@ import torch
 
 from tests.models.speech import seeded
 from vocoder.losses.pitch import f0_classification_loss, f0_error_cents, voicing_loss
-from vocoder.models.pitch_predictor import PitchPredictor, PitchPredictorConfig
+from vocoder.models.blocks.pitch_predictor import PitchPredictor, PitchPredictorConfig
 
 DEFAULT = PitchPredictorConfig()
 

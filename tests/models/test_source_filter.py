@@ -18,7 +18,7 @@ from tests.models.speech import (
     speech_mel,
 )
 from vocoder.errors import AudioError, MelError, PitchError
-from vocoder.models.pitch_predictor import PitchPredictorConfig
+from vocoder.models.blocks.pitch_predictor import PitchPredictorConfig
 from vocoder.models.source_filter import SourceFilterConfig
 
 EVERY_SPEC = pytest.mark.parametrize("spec", SPECS)

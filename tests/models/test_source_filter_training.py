@@ -18,9 +18,9 @@ from tests.models.speech import (
 )
 from vocoder.data.segments import Batch
 from vocoder.losses.spectral import SpectralLossConfig
-from vocoder.models.pitch_predictor import PitchPredictorConfig
+from vocoder.models.blocks.pitch_predictor import PitchPredictorConfig
 from vocoder.models.source_filter import SourceFilter, SourceFilterConfig
-from vocoder.training.objectives.source_filter import LossConfig, SourceFilterObjective
+from vocoder.training.objectives.source_filter import SourceFilterLossConfig, SourceFilterObjective
 
 SPECTRAL = SpectralLossConfig(n_ffts=(1024, 256, 64), n_mels=(40, 20, 0))
 
@@ -48,7 +48,7 @@ def gradient_size(module: torch.nn.Module) -> float:
 def test_the_waveform_does_not_teach_the_pitch_predictor():
     model = new_model(SPECS["speecht5_16k"])
     batch = batch_of(model, "speecht5_16k")
-    objective = SourceFilterObjective(model, LossConfig(spectral=SPECTRAL))
+    objective = SourceFilterObjective(model, SourceFilterLossConfig(spectral=SPECTRAL))
     output = objective(batch, noise_for(batch), torch.tensor([True, False]))
     (output.losses["stft"] + output.losses["mel"]).backward()
     assert gradient_size(model.pitch_predictor) == 0
@@ -65,7 +65,7 @@ def test_the_waveform_does_not_teach_the_pitch_predictor():
 def test_every_parameter_is_trained(spec):
     model = new_model(SPECS[spec])
     batch = batch_of(model, spec)
-    objective = SourceFilterObjective(model, LossConfig(spectral=SPECTRAL))
+    objective = SourceFilterObjective(model, SourceFilterLossConfig(spectral=SPECTRAL))
     output = objective(batch, noise_for(batch), torch.tensor([True, False]))
     torch.stack(list(output.losses.values())).sum().backward()
     for name, parameter in model.named_parameters():
@@ -88,7 +88,7 @@ def test_one_batch_is_learnt_by_heart(spec, corrected, stft, mel):
     )
     model = new_model(SPECS[spec], config)
     batch = batch_of(model, spec)
-    objective = SourceFilterObjective(model, LossConfig(spectral=SPECTRAL))
+    objective = SourceFilterObjective(model, SourceFilterLossConfig(spectral=SPECTRAL))
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     history = []
     for step in range(60):
@@ -112,7 +112,7 @@ def test_silent_segments_have_finite_gradients():
     batch = spoken._replace(
         waveform=torch.zeros_like(spoken.waveform), mel=torch.full_like(spoken.mel, floor)
     )
-    objective = SourceFilterObjective(model, LossConfig(spectral=SPECTRAL))
+    objective = SourceFilterObjective(model, SourceFilterLossConfig(spectral=SPECTRAL))
     output = objective(batch, noise_for(batch), torch.tensor([True, False]))
     torch.stack(list(output.losses.values())).sum().backward()
     for name, parameter in model.named_parameters():

@@ -11,10 +11,10 @@ from vocoder.dsp.companding import mu_law_decode, mu_law_encode
 from vocoder.errors import MelError
 from vocoder.features.mel import PRESETS, MelSpec
 from vocoder.losses.likelihood import LN_2, categorical_nll
-from vocoder.models import cached_stack
-from vocoder.models.cached_stack import CachedStack
-from vocoder.models.gated_convolutions import GatedStack
-from vocoder.models.padding import pad_silence
+from vocoder.models.blocks import cached_stack
+from vocoder.models.blocks.cached_stack import CachedStack
+from vocoder.models.blocks.gated_convolutions import GatedStack
+from vocoder.models.blocks.padding import pad_silence
 from vocoder.models.wavenet import WaveNet, WaveNetConfig
 from vocoder.training.objectives.likelihood import LikelihoodConfig, LikelihoodObjective
 

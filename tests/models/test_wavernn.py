@@ -10,10 +10,10 @@ from tests.models.speech import seeded
 from vocoder.dsp.companding import mu_law_encode, uniform_decode
 from vocoder.errors import MelError
 from vocoder.features.mel import PRESETS
-from vocoder.models.gru import GatedRecurrentLayer, gated_update
-from vocoder.models.padding import pad_silence
-from vocoder.models.recurrent import ConditioningConfig, ConditioningNetwork, FoldConfig
-from vocoder.models.sampling import sample_categorical, sample_logistic_mixture
+from vocoder.models.blocks.gru import GatedRecurrentLayer, gated_update
+from vocoder.models.blocks.padding import pad_silence
+from vocoder.models.blocks.recurrent import ConditioningConfig, ConditioningNetwork, FoldConfig
+from vocoder.models.blocks.sampling import sample_categorical, sample_logistic_mixture
 from vocoder.models.wavernn import WaveRNN, WaveRNNConfig
 from vocoder.models.wavernn_dual import DualWaveRNN, DualWaveRNNConfig
 

@@ -5,8 +5,8 @@ import torchaudio
 from torch import nn
 
 from tests.models.speech import SPECS, speech, speech_mel
-from vocoder.models.padding import pad_silence
-from vocoder.models.recurrent import ConditioningConfig, delay
+from vocoder.models.blocks.padding import pad_silence
+from vocoder.models.blocks.recurrent import ConditioningConfig, delay
 from vocoder.models.wavernn import WaveRNN, WaveRNNConfig
 
 FRAMES = 6

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from egs.studies.denoising import learned, noises, study, systems, tables
+from studies.denoising import learned, noises, study, systems, tables
 from vocoder.data.audio import read_audio
 from vocoder.errors import VocoderError
 from vocoder.features.mel import PRESETS
-from vocoder.pretrained import load
+from vocoder.loading import load
 
 SPEC = PRESETS["speecht5_16k"]
 SPEECH = Path(__file__).parents[2] / "egs/tiny/wavs/test/ru_0806.wav"

@@ -8,17 +8,17 @@ from torch import Tensor
 
 pytest.importorskip("nara_wpe")
 
-from egs.studies.dereverberation import classical, model
-from egs.studies.dereverberation.contest import shipped
-from egs.studies.dereverberation.measures import STEP_S, energy_response
-from egs.studies.dereverberation.rooms import (
+from studies.dereverberation import classical, model
+from studies.dereverberation.contest import shipped
+from studies.dereverberation.measures import STEP_S, energy_response
+from studies.dereverberation.rooms import (
     RATE,
     Room,
     early_to_late_db,
     response,
     reverberation_time,
 )
-from vocoder.dsp.reverb import fft_convolve
+from vocoder.dsp.rooms.reverb import fft_convolve
 from vocoder.errors import VocoderError
 
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from egs.studies.feature_discovery import known
-from egs.studies.feature_discovery.layers import TAPS, log_powers, peaks
-from vocoder.dsp.fir import sinc_low_pass
+from studies.feature_discovery import known
+from studies.feature_discovery.layers import TAPS, log_powers, peaks
+from vocoder.dsp.filters.fir import sinc_low_pass
 
 
 def test_peaks_of_a_rectangular_band():

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from egs.studies.filter_order import contest, signals
-from egs.studies.filter_order.learned import Network
-from egs.studies.filter_order.signals import FRAMES, LONGEST, SAMPLES, Record, causal, tract
-from vocoder.dsp.adaptive import nlms
+from studies.filter_order import contest, signals
+from studies.filter_order.learned import Network
+from studies.filter_order.signals import FRAMES, LONGEST, SAMPLES, Record, causal, tract
+from vocoder.dsp.filters.adaptive import nlms
 
 
 @pytest.fixture(scope="module")

@@ -5,14 +5,14 @@ import math
 import pytest
 import torch
 
-from egs.studies.iir_or_fir import departure, fitting
-from egs.studies.iir_or_fir.all_pole import AllPole
-from egs.studies.iir_or_fir.families import FAMILIES
-from egs.studies.iir_or_fir.family import HOP, Family
-from egs.studies.iir_or_fir.finite import LinearPhase
-from egs.studies.iir_or_fir.tables import fits_table, targets_table
-from vocoder.dsp.allpole import all_pole
-from vocoder.dsp.noise import white_noise
+from studies.iir_or_fir import departure, fitting
+from studies.iir_or_fir.all_pole import AllPole
+from studies.iir_or_fir.families import FAMILIES
+from studies.iir_or_fir.family import HOP, Family
+from studies.iir_or_fir.finite import LinearPhase
+from studies.iir_or_fir.tables import fits_table, targets_table
+from vocoder.dsp.filters.allpole import all_pole
+from vocoder.dsp.sources.noise import white_noise
 
 MEMBERS = [family(family.sizes[1]) for family in FAMILIES]
 

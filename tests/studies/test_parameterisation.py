@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from egs.studies.parameterisation.fit import adam, conditions, lbfgs, steps_to
-from egs.studies.parameterisation.shapes import ALPHA, BINS, SHAPES
+from studies.parameterisation.fit import adam, conditions, lbfgs, steps_to
+from studies.parameterisation.shapes import ALPHA, BINS, SHAPES
 
 
 def envelope(seed: int = 0) -> torch.Tensor:

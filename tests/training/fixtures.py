@@ -11,8 +11,8 @@ from accelerate.state import AcceleratorState
 
 from tests.training.tiny import SMALL, TINY_RECIPE, UNINTERRUPTED, quiet, trainer_of
 from vocoder.data.segments import Recording, load_recordings
-from vocoder.recipes import load_recipe
-from vocoder.runs import train
+from vocoder.training.recipe import load_recipe
+from vocoder.training.run import train
 from vocoder.training.trainer import Trainer
 
 

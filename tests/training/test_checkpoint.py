@@ -11,17 +11,19 @@ from safetensors.torch import save_file
 from torch import nn
 
 from vocoder.errors import CheckpointError
-from vocoder.training.checkpoint import (
+from vocoder.loading import (
     METADATA,
     MODEL,
-    RECIPE,
-    TRAINING,
     latest_checkpoint,
     load_weights,
-    optimizer_tensors,
-    prune_checkpoints,
     read_metadata,
     read_tensors,
+)
+from vocoder.training.checkpoint import (
+    RECIPE,
+    TRAINING,
+    optimizer_tensors,
+    prune_checkpoints,
     restore_optimizer,
     save_checkpoint,
 )
@@ -38,7 +40,7 @@ def model() -> nn.Module:
 def saved(tmp_path: Path) -> Path:
     folder = tmp_path / "checkpoints" / "step-00000005"
     save_checkpoint(
-        folder, model().state_dict(), "mel: x\n", METADATA_OF_TESTS, {"a": torch.ones(1)}
+        folder, model().state_dict(), {RECIPE: "mel: x\n"}, METADATA_OF_TESTS, {"a": torch.ones(1)}
     )
     return folder
 
@@ -55,14 +57,16 @@ def test_what_is_saved_is_what_is_loaded(saved: Path):
 
 def test_saving_again_replaces_the_whole_folder(saved: Path):
     (saved / "stale").touch()
-    save_checkpoint(saved, {"b": torch.zeros(2)}, "", METADATA_OF_TESTS)
+    save_checkpoint(saved, {"b": torch.zeros(2)}, {RECIPE: ""}, METADATA_OF_TESTS)
     assert {path.name for path in saved.iterdir()} == {MODEL, RECIPE, METADATA}
     assert [path.name for path in saved.parent.iterdir()] == [saved.name]
 
 
 def test_weights_that_share_memory_or_are_views_are_saved(tmp_path: Path):
     whole = torch.arange(6.0).reshape(2, 3)
-    save_checkpoint(tmp_path / "c", {"t": whole.T, "row": whole[0]}, "", METADATA_OF_TESTS)
+    save_checkpoint(
+        tmp_path / "c", {"t": whole.T, "row": whole[0]}, {RECIPE: ""}, METADATA_OF_TESTS
+    )
     loaded = read_tensors(tmp_path / "c" / MODEL)
     assert torch.equal(loaded["t"], whole.T)
     assert torch.equal(loaded["row"], whole[0])
@@ -161,7 +165,7 @@ def test_metadata_that_cannot_be_used_is_named(saved: Path, text: str):
 
 def test_metadata_is_json_that_every_reader_takes(tmp_path: Path):
     with pytest.raises(ValueError, match="JSON"):
-        save_checkpoint(tmp_path / "c", {}, "", {"step": 1, "scores": {"pesq": float("nan")}})
+        save_checkpoint(tmp_path / "c", {}, {}, {"step": 1, "scores": {"pesq": float("nan")}})
     assert not (tmp_path / "c").exists()
 
 

@@ -12,7 +12,7 @@ from vocoder.errors import RecipeError
 from vocoder.features.mel import MelSpec
 from vocoder.losses.likelihood import gaussian_nll, logistic_mixture_density_nll
 from vocoder.losses.power import magnitude_loss
-from vocoder.models.padding import pad_silence
+from vocoder.models.blocks.padding import pad_silence
 from vocoder.models.parallel_wavenet import ParallelWaveNet, ParallelWaveNetConfig
 from vocoder.models.wavenet import WaveNet, WaveNetConfig
 from vocoder.training.objectives.distillation import DistillationConfig, DistillationObjective

@@ -8,7 +8,7 @@ import torch
 from vocoder.data.audio import read_audio
 from vocoder.data.segments import Batch
 from vocoder.features.mel import PRESETS
-from vocoder.models.recurrent import ConditioningConfig
+from vocoder.models.blocks.recurrent import ConditioningConfig
 from vocoder.models.waveflow import WaveFlow, WaveFlowConfig
 from vocoder.models.waveglow import WaveGlow, WaveGlowConfig
 from vocoder.models.wavernn import WaveRNN, WaveRNNConfig

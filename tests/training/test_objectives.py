@@ -17,7 +17,7 @@ from vocoder.training.objectives.adversarial import (
 )
 from vocoder.training.objectives.source_filter import (
     EDGE_FRAMES,
-    LossConfig,
+    SourceFilterLossConfig,
     SourceFilterObjective,
 )
 from vocoder.training.trainer import Trainer
@@ -31,7 +31,7 @@ def trainer(make_trainer: Callable[..., Trainer]) -> Trainer:
 
 
 def objective(trainer: Trainer, **weights: float) -> SourceFilterObjective:
-    return SourceFilterObjective(trainer.model, LossConfig(**weights))
+    return SourceFilterObjective(trainer.model, SourceFilterLossConfig(**weights))
 
 
 def noise(batch: Batch) -> Tensor:
@@ -151,4 +151,4 @@ def test_settings_that_cannot_work_are_refused():
     with pytest.raises(ValidationError, match="write adversarial: null instead"):
         AdversarialConfig(start_step=0, spectrogram=None, period=None)
     with pytest.raises(ValidationError, match="2 n_ffts and 1 n_mels"):
-        LossConfig(spectral=SpectralLossConfig(n_ffts=(512, 256), n_mels=(40,)))
+        SourceFilterLossConfig(spectral=SpectralLossConfig(n_ffts=(512, 256), n_mels=(40,)))

@@ -8,10 +8,10 @@ from tests.models.speech import SPECS, relative_error, seeded, speech, speech_f0
 from vocoder.data.segments import Batch
 from vocoder.errors import TrainingError
 from vocoder.losses.spectral import LogPowerLossConfig, MultiScaleLossConfig
+from vocoder.models.blocks.padding import pad_silence
+from vocoder.models.blocks.pitch_predictor import PitchPredictorConfig
 from vocoder.models.ddsp import DDSP, DDSPConfig
 from vocoder.models.nsf import NSF, NSFConfig
-from vocoder.models.padding import pad_silence
-from vocoder.models.pitch_predictor import PitchPredictorConfig
 from vocoder.training.objectives.source_models import (
     DDSPLossConfig,
     DDSPObjective,

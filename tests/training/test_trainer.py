@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,8 @@ import torch
 from torch import Tensor
 
 from vocoder.errors import CheckpointError, TrainingError
-from vocoder.training.checkpoint import METADATA, MODEL, TRAINING, read_tensors
+from vocoder.loading import METADATA, MODEL, read_tensors
+from vocoder.training.checkpoint import TRAINING
 from vocoder.training.losslog import LossLog, StepReport
 from vocoder.training.schedule import Clock, TrainingConfig, learning_rate
 from vocoder.training.trainer import Trainer
@@ -346,12 +348,15 @@ def test_a_half_written_checkpoint_does_no_harm(
     trainer.train_step()
     trainer.save({})
     trainer.train_step()
-    # Killed between the last file and the move to its place.
-    monkeypatch.setattr("vocoder.training.checkpoint.os.replace", _interrupt)
+    # Stopped between the last file and the move to its place: nothing is left of it.
+    monkeypatch.setattr("pathlib.Path.rename", _interrupt)
     with pytest.raises(KeyboardInterrupt):
         trainer.save({})
     monkeypatch.undo()
-    partial = trainer.checkpoints / ".step-00000002.partial"
+    (whole,) = trainer.checkpoints.iterdir()
+    # Killed at that moment: a hidden folder stays, here with a truncated file in it.
+    partial = trainer.checkpoints / ".step-00000002.0123abcd.part"
+    shutil.copytree(whole, partial)
     (partial / MODEL).write_bytes((partial / MODEL).read_bytes()[:1000])
     again = make_trainer("training.steps=3", "training.save_every=1", "adversarial=null")
     assert again.resume()

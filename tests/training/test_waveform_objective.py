@@ -16,7 +16,6 @@ from vocoder.discriminators.scale import ScaleDiscriminatorConfig
 from vocoder.discriminators.spectrogram import SpectrogramDiscriminatorConfig
 from vocoder.features.mel import PRESETS
 from vocoder.losses.spectral import SpectralLossConfig
-from vocoder.recipes import load_recipe
 from vocoder.training.objectives.adversarial import (
     AdversarialConfig,
     Discriminators,
@@ -24,6 +23,7 @@ from vocoder.training.objectives.adversarial import (
     discriminator_objective,
 )
 from vocoder.training.objectives.waveform import WaveformConfig, WaveformObjective
+from vocoder.training.recipe import load_recipe
 
 pytest_plugins = ["tests.training.fixtures"]
 

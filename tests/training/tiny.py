@@ -7,8 +7,8 @@ from accelerate import Accelerator
 from rich.console import Console
 
 from vocoder.data.segments import Recording
-from vocoder.recipes import Recipe
-from vocoder.runs import build_trainer
+from vocoder.training.recipe import Recipe
+from vocoder.training.run import build_trainer
 from vocoder.training.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,7 +46,7 @@ def quiet() -> Console:
 
 
 def trainer_of(recipe: Recipe, recordings: list[Recording], folder: Path) -> Trainer:
-    """What `vocoder.runs.train` builds, without its display."""
+    """What `vocoder.training.run.train` builds, without its display."""
     torch.manual_seed(recipe.training.seed)
     objective = recipe.build_objective(recipe.build_model())
     return build_trainer(recipe, objective, recordings, folder, Accelerator(cpu=True))

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vocoder.data.debian import cache_folder
+from vocoder.data.folder import BY_FOLDER, common_rate, folder_corpus, own_rates
 from vocoder.data.layout import MANIFEST, Recording, claim, is_complete, lay_out
-from vocoder.data.local import libritts, ljspeech, tiny, vctk
+from vocoder.data.local import librispeech, libritts, ljspeech, speechocean762, tiny, vctk
 from vocoder.data.manifest import Utterance, read_manifest
 from vocoder.data.packaged import asterisk, festvox_ru
 from vocoder.errors import CorpusError
@@ -26,12 +27,16 @@ class Corpus:
     downloads: bool = False
 
 
+FOLDER = "folder"
+"""Recordings of one's own, see `vocoder.data.folder`."""
 CORPORA = {
     "festvox_ru": Corpus(16000, festvox_ru, downloads=True),
     "asterisk": Corpus(16000, asterisk, downloads=True),
     "ljspeech": Corpus(22050, ljspeech),
     "vctk": Corpus(24000, vctk),
     "libritts": Corpus(24000, libritts),
+    "librispeech": Corpus(16000, librispeech),
+    "speechocean762": Corpus(16000, speechocean762),
     "tiny": Corpus(16000, tiny),
 }
 
@@ -43,26 +48,37 @@ def prepare(
     sample_rate: int | None = None,
     progress: bool = True,
     jobs: int = -1,
+    speakers: str = BY_FOLDER,
+    licence: str = "not stated",
+    note: Callable[[str], None] = print,
 ) -> list[Utterance]:
     """Lay a corpus out in `output` and give the utterances of its manifest.
 
     Written are `wavs/SPLIT/….wav` (mono, 16-bit), `manifest.jsonl` and the licence notices. Run
     again, it does what is missing and leaves the rest.
 
-    corpus: a key of `CORPORA`.
+    corpus: a key of `CORPORA`, or "folder" for recordings of one's own.
     source: for a corpus out of Debian packages, the folder of the .deb files (default: `downloads`
         in `$VOCODER_CACHE` or ~/.cache/vocoder; missing ones are downloaded there). For the
         others, the folder of the local copy.
     sample_rate: Hz; the corpus's own default if None.
     progress: show a progress bar.
     jobs: threads that decode and write (-1: one a core).
+    speakers, licence: of "folder", see `vocoder.data.folder.folder_corpus`.
+    note: takes what the user should know, such as files below the rate that is written.
 
     Raises CorpusError where the corpus is unknown, cannot be fetched or verified, is not laid out
     as expected, or holds files that cannot be read.
     """
-    if corpus not in CORPORA:
-        raise CorpusError(f"unknown corpus {corpus!r}; there are {', '.join(CORPORA)}")
-    how, output = CORPORA[corpus], Path(output)
+    output = Path(output)
+    if corpus == FOLDER:
+        if source is None:
+            raise CorpusError("folder: name the folder of your recordings by --source")
+        how = _own_folder(Path(source), sample_rate, speakers, licence, note)
+    elif corpus in CORPORA:
+        how = CORPORA[corpus]
+    else:
+        raise CorpusError(f"unknown corpus {corpus!r}; there are {', '.join([*CORPORA, FOLDER])}")
     rate = sample_rate or how.sample_rate
     if source is None and not how.downloads:
         raise CorpusError(f"{corpus}: name the folder of your local copy by --source")
@@ -75,3 +91,23 @@ def prepare(
     folder = Path(source) if source is not None else cache_folder() / "downloads"
     recordings = how.list_recordings(folder, output)
     return lay_out(recordings, output, rate, jobs=jobs, progress=progress)
+
+
+def _own_folder(
+    source: Path, sample_rate: int | None, speakers: str, licence: str, note: Callable[[str], None]
+) -> Corpus:
+    """A folder as a corpus, at the rate of most of its files; a note about lower ones."""
+    if not source.is_dir():
+        raise CorpusError(f"{source}: no such folder; name your recordings by --source")
+    rate = sample_rate or common_rate(source)
+    if lower := {path: own for path, own in own_rates(source).items() if own < rate}:
+        first, own = min(lower.items())
+        note(
+            f"{len(lower)} files have a lower rate than {rate} Hz ({first}: {own} Hz): above "
+            f"{min(lower.values()) / 2:g} Hz they hold nothing, which a model would learn"
+        )
+
+    def list_recordings(folder: Path, output: Path) -> list[Recording]:
+        return folder_corpus(folder, output, speakers, licence)
+
+    return Corpus(rate, list_recordings)

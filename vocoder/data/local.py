@@ -18,7 +18,7 @@ VCTK_MICROPHONE = "mic2"
 VCTK_TEST_SPEAKERS = frozenset({"p360", "p361", "p362", "p363", "p364", "p374", "p376", "s5"})
 VCTK_VALID_PER_SPEAKER = 10
 
-LIBRITTS_SPLITS = {
+LIBRI_SPLITS = {
     "train-clean-100": "train",
     "train-clean-360": "train",
     "train-other-500": "train",
@@ -109,17 +109,68 @@ def libritts(source: Path, output: Path) -> list[Recording]:
     Its own subsets are the splits: train-* "train", dev-* "valid", test-* "test". Those that are
     not there are left out, except that some of train-* must be.
     """
+    return _subsets(
+        source, output, "LibriTTS", ".wav", "train-clean-100/19/198/19_198_000000_000000.wav"
+    )
+
+
+def _subsets(source: Path, output: Path, name: str, suffix: str, example: str) -> list[Recording]:
+    """SUBSET/SPEAKER/CHAPTER/*, as LibriSpeech and what was made of it are published."""
     recordings = []
-    for subset, split in LIBRITTS_SPLITS.items():
-        for path in source.glob(f"{subset}/*/*/*.wav"):
+    for subset, split in LIBRI_SPLITS.items():
+        for path in source.glob(f"{subset}/*/*/*{suffix}"):
             speaker = path.parent.parent.name
             sound = _Sound(path.stem, speaker, path)
-            name = f"{subset}/{speaker}/{sound.name}"
-            recordings.append(_recording(sound, name, split, "CC BY 4.0"))
+            file = f"{subset}/{speaker}/{sound.name}"
+            recordings.append(_recording(sound, file, split, "CC BY 4.0"))
     training = [recording for recording in recordings if recording.split == "train"]
-    _require(training, source, "LibriTTS: train-clean-100/19/198/19_198_000000_000000.wav …")
-    _write_notice(output, "LibriTTS: CC BY 4.0", source, "LICENSE.txt")
+    _require(training, source, f"{name}: {example} …")
+    _write_notice(output, f"{name}: CC BY 4.0", source, "LICENSE.txt")
     return recordings
+
+
+def librispeech(source: Path, output: Path) -> list[Recording]:
+    """Recordings of LibriSpeech (Panayotov et al., 2015), `source`/SUBSET/SPEAKER/CHAPTER/*.flac.
+
+    Its own subsets are the splits: train-* "train", dev-* "valid", test-* "test". Those that are
+    not there are left out, except that some of train-* must be.
+    """
+    return _subsets(
+        source, output, "LibriSpeech", ".flac", "train-clean-100/19/198/19-198-0000.flac"
+    )
+
+
+def speechocean762(source: Path, output: Path) -> list[Recording]:
+    """Recordings of speechocean762 (Zhang et al., 2021) from `source`/WAVE/SPEAKERnnnn/*.WAV.
+
+    The lists of the corpus decide: the speakers of test/spk2utt are "test"; of those of
+    train/spk2utt the last tenth by name are "valid", whole speakers, and the others "train".
+    """
+    splits: dict[str, str] = {}
+    for split in ("train", "test"):
+        path = source / split / "spk2utt"
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except OSError as error:
+            raise CorpusError(
+                f"{path}: cannot be read ({error.strerror}); name the folder of speechocean762 "
+                "that holds WAVE, train and test"
+            ) from error
+        splits |= dict.fromkeys((line.split()[0] for line in lines if line.strip()), split)
+    trained = sorted(speaker for speaker, split in splits.items() if split == "train")
+    splits |= dict.fromkeys(trained[-max(1, len(trained) // 10) :], "valid")
+    sounds = [
+        _Sound(path.stem, path.parent.name.removeprefix("SPEAKER"), path)
+        for path in source.glob("WAVE/SPEAKER*/*.WAV")
+    ]
+    _require(sounds, source, "speechocean762: WAVE/SPEAKER0001/000010011.WAV …")
+    _write_notice(output, "speechocean762: CC BY 4.0", source, "README.md")
+    if unlisted := sorted({sound.speaker for sound in sounds} - splits.keys()):
+        raise CorpusError(f"{source}: speaker {unlisted[0]} is in neither train nor test/spk2utt")
+    return [
+        _recording(sound, f"{sound.speaker}/{sound.name}", splits[sound.speaker], "CC BY 4.0")
+        for sound in sounds
+    ]
 
 
 def tiny(source: Path, output: Path) -> list[Recording]:

@@ -83,6 +83,16 @@ class Batch(NamedTuple):
     voicing: Tensor
 
 
+def recording_paths(manifests: Sequence[str], split: str) -> dict[Path, Utterance]:
+    """The utterances of one split by the paths of their files, in the manifests' order."""
+    return {
+        Path(manifest).parent / utterance.path: utterance
+        for manifest in manifests
+        for utterance in read_manifest(manifest)
+        if utterance.split == split
+    }
+
+
 def load_recordings(
     manifests: Sequence[str],
     split: str,
@@ -104,12 +114,7 @@ def load_recordings(
     Raises:
         CorpusError: no utterance of that split in any manifest.
     """
-    wanted = [
-        (Path(manifest).parent / utterance.path, utterance)
-        for manifest in manifests
-        for utterance in read_manifest(manifest)
-        if utterance.split == split
-    ]
+    wanted = list(recording_paths(manifests, split).items())
     if not wanted:
         raise CorpusError(f"no {split!r} utterances in {', '.join(manifests)}")
     if limit is not None and limit < len(wanted):

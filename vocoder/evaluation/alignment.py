@@ -1,4 +1,4 @@
-"""A recording and its resynthesis brought to one beginning, one length and, if asked, one level."""
+"""Align a recording and its resynthesis in time, length and, if asked for, level."""
 
 import itertools
 import math
@@ -14,19 +14,23 @@ from vocoder.errors import AudioError, VocoderError
 from vocoder.metrics.level import level_difference_db
 
 DEFAULT_MAX_LENGTH_DIFFERENCE_S = 0.5
-"""Two files of one utterance may differ by so much after their delay was removed, and are then cut
-to the shorter one. More than that is another recording, or a system that lost something."""
+"""Largest difference in length that is cropped, after the delay is removed. A larger one means
+another recording, or a system that lost a part."""
 
 DEFAULT_MAX_DELAY_MS = 50.0
+
+ALIGNMENT_VERSION = 1
+"""Raised whenever reading or aligning the same files would give other waveforms; remembered scores
+of another version are measured again."""
 
 LEAST_LEVEL_DB = 0.05
 """Level differences below this are not noted."""
 
 LONGEST_SEARCH_MS = 250.0
-"""Delays are looked for within ± this, or half the shorter signal if that is less."""
+"""Delays are searched within ± this, or half the shorter signal if that is less."""
 
 UNTELLABLE_MS = 4.0
-"""Where phases are not kept, an estimate within ± this cannot be told from no delay."""
+"""Where phases are not kept, a delay within ± this cannot be distinguished from none."""
 
 COHERENT = 0.35
 COHERENT_IF_SHORT = 0.5
@@ -79,11 +83,11 @@ def align(
     max_delay_ms: float = DEFAULT_MAX_DELAY_MS,
     max_length_difference_s: float = DEFAULT_MAX_LENGTH_DIFFERENCE_S,
 ) -> tuple[Audio, Audio, tuple[str, ...]]:
-    """Both from the same moment on and equally long, and notes of what was cut away.
+    """Both signals, starting together and equally long, and notes of what was cut.
 
-    First the delay is removed, then what is longer is cut at its end. What the delay explains is
-    no difference in length: neither silence put before the speech, nor the end that a delay pushes
-    out of a file of the recording's length.
+    First the delay is removed, then the longer signal is cut at its end. A difference in length
+    that the delay explains does not count: neither silence put before the speech, nor the end that
+    a delay pushes out of a file of the recording's length.
 
     Args:
         reference: the recording.
@@ -97,13 +101,13 @@ def align(
             `max_length_difference_s` without it.
     """
     rate, a, b = reference.sample_rate, len(reference.waveform), len(estimate.waveform)
-    # Beyond this no delay that may be removed would do: spare the search.
+    # No allowed delay can explain a larger difference: skip the search.
     if abs(b - a) / rate > max_length_difference_s + max_delay_ms / 1000:
         raise _too_different(a, b, rate, max_length_difference_s)
     first, second, notes = remove_delay(reference, estimate, max_delay_ms)
     c, d = len(first.waveform), len(second.waveform)
     shorter = min(c, d)
-    # Of opposite signs with and without the delay: the delay explains it all.
+    # Opposite signs with and without the delay: the delay explains the whole difference.
     cut = min(abs(b - a), abs(d - c)) if (b > a) == (d > c) else 0
     if cut / rate > max_length_difference_s:
         lengths = (a, b) if cut == abs(b - a) else (c, d)
@@ -121,10 +125,10 @@ def align(
 
 
 def match_level(reference: Audio, estimate: Audio) -> tuple[Audio, tuple[str, ...]]:
-    """The estimate times the one gain that gives it the reference's RMS, and a note of it.
+    """The estimate scaled to the reference's RMS, and a note of the gain.
 
-    The note says by how many dB the estimate was louder, from 0.05 dB on. Peaks may come to lie
-    beyond full scale; nothing is clipped or rounded. Silence is left as it is.
+    The note says by how many dB the estimate was louder, from 0.05 dB on. Peaks may exceed full
+    scale; nothing is clipped or rounded. Silence is left as it is.
 
     Args:
         reference: the recording.
@@ -217,10 +221,10 @@ def find_delay(
     estimate: Float[Tensor, " estimate_samples"],
     sample_rate: int,
 ) -> Delay:
-    """The constant delay of an estimate; 0 where there is none, or none that can be told.
+    """The constant delay of an estimate; 0 where there is none or it cannot be determined.
 
-    In two steps, since a vocoder need not keep the phases of the recording and its waveform then
-    correlates with it at any lag but the right one:
+    The search has two steps, since a vocoder need not keep the phases of the recording, and the
+    waveforms then correlate at any lag but the right one:
 
     1. The log energies of seven bands from 100 Hz to 7 kHz, in 10 ms windows every millisecond,
        are correlated. Their peak says where the utterance is, to about 1 ms.
@@ -293,7 +297,7 @@ def _envelopes(
         power[(hertz >= low) & (hertz < high)].sum(0)
         for low, high in itertools.pairwise(edges)
     ]).double()  # fmt: skip
-    # Pauses count as the level of the floor: what is in them is not the utterance.
+    # Pauses count as the level of the floor: they are not part of the utterance.
     floor = _FLOOR * bands.mean(1, keepdim=True) + torch.finfo(torch.float64).tiny
     levels = (bands + floor).log()
     return levels - levels.mean(1, keepdim=True)
@@ -305,7 +309,7 @@ def _waveform_peak(reference: Tensor, estimate: Tensor, centre: int, reach: int)
     first, second = (torch.fft.rfft(x.double(), size) for x in (reference, estimate))
     cross = second * first.conj()
     magnitude = cross.abs()
-    # The transform of real signals lacks the negative frequencies; at 0 Hz is only an offset.
+    # rfft has no negative frequencies, hence the factor 2; 0 Hz is only an offset.
     cross[0], magnitude[0] = 0.0, 0.0
     total = 2 * magnitude.pow(1 - _WHITENING).sum() / size
     if float(total) == 0.0:

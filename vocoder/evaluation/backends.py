@@ -1,4 +1,4 @@
-"""Where the work is done: processes of this machine, or the workers of a Dask cluster."""
+"""Run tasks in processes of this machine, or on the workers of a Dask cluster."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -8,8 +8,8 @@ from joblib import Parallel, delayed
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from vocoder.errors import VocoderError
-from vocoder.evaluation.alignment import align
-from vocoder.evaluation.provenance import provenance
+from vocoder.evaluation.plugins import source_digest
+from vocoder.evaluation.versions import ABSENT, package_versions
 from vocoder.metrics.extras import require_packages
 
 Backend = Literal["loky", "dask"]
@@ -44,29 +44,32 @@ def run_unordered(
     jobs: int = 2,
     backend: Backend = "loky",
     scheduler: str | None = None,
-    code: Sequence[Callable[..., Any]] = (),
+    packages: Sequence[str] = (),
+    plugins: Sequence[str] = (),
 ) -> Iterator[_T]:
-    """Yield `function(*task)` of every task as it is finished.
+    """Yield `function(*task)` for every task, in the order in which they finish.
 
     Args:
         function: of a module's top level, so that it can be sent to other processes.
         tasks: its arguments; what they hold is copied.
-        jobs: processes of this machine, -1 for one a core; 1 works in this process. Within a
-            `joblib.parallel_config` of another backend, "loky" goes there.
+        jobs: processes of this machine, -1 for one per core; 1 works in this process. Within a
+            `joblib.parallel_config` of another backend, "loky" uses that backend.
         backend: "loky", through joblib, or "dask", on all workers of a cluster.
         scheduler: address of the Dask scheduler.
-        code: functions whose code and packages every worker of a cluster must have as they are
+        packages: distributions of which every worker of a cluster must have the version installed
             here, besides those that read and align files.
+        plugins: the user's metrics, see `vocoder.evaluation.plugins.load_metrics`; their files
+            must have the same content on every worker.
 
     Raises:
-        VocoderError: no scheduler answers, the cluster has no workers, workers with several
+        VocoderError: no scheduler answers, the cluster has no workers, its workers have several
             threads or other versions, or a worker process died.
     """
     check_backend(backend, scheduler, jobs)
     if backend == "dask":
-        yield from _on_cluster(function, tasks, str(scheduler), [align, *code])
+        yield from _on_cluster(function, tasks, str(scheduler), packages, plugins)
         return
-    # One task at a time, so that a result is here as soon as it exists.
+    # One task per batch, so that each result arrives as soon as it exists.
     parallel = Parallel(n_jobs=jobs, batch_size=1, return_as="generator_unordered")
     try:
         yield from parallel(delayed(function)(*task) for task in tasks)
@@ -81,16 +84,17 @@ def _on_cluster(
     function: Callable[..., _T],
     tasks: Sequence[tuple[Any, ...]],
     scheduler: str,
-    code: Sequence[Callable[..., Any]],
+    packages: Sequence[str],
+    plugins: Sequence[str],
 ) -> Iterator[_T]:
-    """As `run_unordered`, by Dask itself: joblib's Dask backend waits for ever for the result of a
+    """As `run_unordered`, by Dask itself: joblib's Dask backend waits forever for the result of a
     task whose worker died.
     """
     from distributed import KilledWorker, as_completed
 
     with _connected(scheduler) as client:
-        _check_workers(client, code)
-        # Not pure: the same arguments score what is on disk now.
+        _check_workers(client, packages, plugins)
+        # Not pure: the files may have changed since the same arguments were scored.
         futures = client.map(function, *zip(*tasks, strict=True), pure=False)
         finished = as_completed(futures, loop=client.loop)
         try:
@@ -102,7 +106,7 @@ def _on_cluster(
 
 @contextlib.contextmanager
 def _connected(scheduler: str) -> Iterator[Any]:
-    """A client of the cluster, closed at the end; the cluster itself stays."""
+    """A client of the cluster, closed at the end; the cluster keeps running."""
     from distributed import Client
 
     try:
@@ -116,8 +120,8 @@ def _connected(scheduler: str) -> Iterator[Any]:
         yield client
 
 
-def _check_workers(client: Any, code: Sequence[Callable[..., Any]]) -> None:
-    """Refuse a cluster that cannot give the numbers that one process gives."""
+def _check_workers(client: Any, packages: Sequence[str], plugins: Sequence[str]) -> None:
+    """Raise a VocoderError for a cluster whose scores could differ from those of this process."""
     threads = client.nthreads()
     if not threads:
         raise VocoderError(
@@ -128,9 +132,9 @@ def _check_workers(client: Any, code: Sequence[Callable[..., Any]]) -> None:
             f"the Dask worker {several[0]} has {threads[several[0]]} threads: C code of the "
             "metrics keeps its state in global variables; start the workers with --nthreads 1"
         )
-    here = _environment(code)
+    here = _environment(packages, plugins)
     try:
-        found = client.run(_environment, code)
+        found = client.run(_environment, packages, plugins)
     except ImportError as error:
         raise VocoderError(
             f"a Dask worker lacks a module ({error}): install this package and its extras, in the "
@@ -141,17 +145,11 @@ def _check_workers(client: Any, code: Sequence[Callable[..., Any]]) -> None:
         if differing:
             name = differing[0]
             raise VocoderError(
-                f"the Dask worker {worker} has {name} {there.get(name, 'absent')}, and here it is "
+                f"the Dask worker {worker} has {name} {there.get(name, ABSENT)}, and here it is "
                 f"{here[name]}: the scores would not compare; install the same in both places"
             )
 
 
-def _environment(code: Sequence[Callable[..., Any]]) -> dict[str, str]:
-    """Versions of the packages under these functions, and the digest of their source."""
-    found: dict[str, str] = {}
-    for number, function in enumerate(code):
-        made = provenance(function)
-        found |= dict(made.versions)
-        name = getattr(function, "__qualname__", type(function).__qualname__)
-        found[f"source {number} ({name})"] = made.digest
-    return found
+def _environment(packages: Sequence[str], plugins: Sequence[str]) -> dict[str, str]:
+    """Versions of the packages that decide scores, and digests of the users' own metrics."""
+    return package_versions(packages) | {spec: source_digest(spec) for spec in plugins}

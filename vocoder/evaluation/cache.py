@@ -1,4 +1,4 @@
-"""Scores remembered by what they were measured on: a small JSON file a pair of audio files."""
+"""Remembered scores: one small JSON file per pair of audio files, named by their contents."""
 
 import hashlib
 import json
@@ -12,12 +12,12 @@ from vocoder.config import Config
 from vocoder.data.debian import cache_folder
 from vocoder.data.files import write_text
 from vocoder.errors import VocoderError
-from vocoder.evaluation.alignment import align
-from vocoder.evaluation.provenance import provenance
+from vocoder.evaluation.alignment import ALIGNMENT_VERSION
+from vocoder.evaluation.plugins import PluginMeasure
 from vocoder.evaluation.registry import Column
-from vocoder.metrics.signals import lowpass_7k
+from vocoder.evaluation.versions import package_version, package_versions
 
-_FORMAT = 2
+_FORMAT = 3
 
 
 class StoredScore(Config):
@@ -26,16 +26,17 @@ class StoredScore(Config):
     Fields:
         value: the score, finite, or None.
         error: the reason where `value` is None, as the table says it.
-        made_by: what measured it, see `made_by`; any difference makes the score void.
+        fingerprint: of the metric that measured it, see `metric_fingerprint`; a score with
+            another one is measured again.
     """
 
     value: float | None = Field(allow_inf_nan=False)
     error: str | None
-    made_by: str
+    fingerprint: str
 
 
 class Entry(Config):
-    """What is known of a pair of files.
+    """Scores of a pair of files, and how the two were read and aligned.
 
     Fields:
         duration_s: length of what was compared, in seconds.
@@ -59,29 +60,29 @@ class CorruptEntryError(Exception):
 class ScoreCache:
     """A folder of entries that any number of processes may read and write at once.
 
-    An entry is written whole or not at all, after its pair; of two processes that write the
-    same one the later wins, and both wrote what is true. Nothing is ever removed: delete the
-    folder to start anew.
+    An entry is written atomically, after its pair was scored; where two processes write the same
+    entry, both have the same scores and the later one stays. Nothing is ever removed: delete the
+    folder to start over.
     """
 
     folder: Path
 
     def key(self, reference: Path, estimate: Path, settings: Sequence[float | None]) -> str:
-        """Name of the entry: a digest of both contents and of how they are read and aligned.
+        """Name of the entry: a digest of both contents and of all that every score depends on.
 
-        Names, places and dates of the files do not matter.
+        That is `settings`, the version of the alignment, and the versions of this package and of
+        those that read audio. Names, places and dates of the files do not matter.
 
         Args:
             reference: file of the recording.
             estimate: file of the resynthesis.
-            settings: all that decides what becomes of the two files before they are measured, see
-                `vocoder.evaluation.pairs.Scoring.settings`.
+            settings: of the alignment, see `vocoder.evaluation.pairs.Scoring.settings`.
 
         Raises:
             OSError: a file cannot be read.
         """
-        parts: list[object] = [_FORMAT, *map(_digest, (reference, estimate)), *settings]
-        parts.append(provenance(align).text)
+        digests = map(_digest, (reference, estimate))
+        parts = [_FORMAT, *digests, *settings, ALIGNMENT_VERSION, package_versions()]
         return hashlib.blake2b(json.dumps(parts).encode(), digest_size=20).hexdigest()
 
     def read(self, key: str) -> Entry | None:
@@ -112,7 +113,7 @@ class ScoreCache:
             ) from error
 
     def _path(self, key: str) -> Path:
-        # Folders of some hundred entries each, whatever the size of the evaluations.
+        # 256 folders, so that none becomes too large for the file system.
         return self.folder / key[:2] / f"{key[2:]}.json"
 
 
@@ -121,24 +122,31 @@ def default_cache() -> ScoreCache:
     return ScoreCache(cache_folder() / "scores")
 
 
-def made_by(column: Column) -> str:
-    """The version of a column's metric, its code and the packages under it, as one line."""
-    parts = [f"version {column.metric.version}", provenance(column.metric.measure).text]
-    if column.metric.field is not None:
-        parts.insert(0, column.metric.field)
-    if column.to_7k:
-        parts.append(f"low-pass {provenance(lowpass_7k).text}")
+def metric_fingerprint(column: Column) -> str:
+    """One line that differs whenever a column's metric would give other scores.
+
+    It holds the field and version of the metric, the versions of the packages that it declares
+    and, for a user's own metric, the digest of its file.
+    """
+    metric = column.metric
+    parts = [f"version {metric.version}"]
+    if metric.field is not None:
+        parts.insert(0, metric.field)
+    if isinstance(metric.measure, PluginMeasure):
+        parts.append(f"file {metric.measure.digest}")
+    parts += [f"{name}={package_version(name)}" for name in sorted(metric.packages)]
     return " ".join(parts)
 
 
 def fresh_scores(entry: Entry | None, columns: Sequence[Column]) -> dict[str, StoredScore]:
-    """The scores of an entry that these columns' metrics, as they are now, would give again."""
+    """The scores of an entry whose metrics have the same fingerprint now."""
     if entry is None:
         return {}
     return {
         column.name: score
         for column in columns
-        if (score := entry.scores.get(column.name)) is not None and score.made_by == made_by(column)
+        if (score := entry.scores.get(column.name)) is not None
+        and score.fingerprint == metric_fingerprint(column)
     }
 
 

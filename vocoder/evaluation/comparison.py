@@ -1,24 +1,22 @@
-"""Paired comparison of systems on the same utterances: how much better, and is it chance."""
+"""Paired comparison of systems on the same utterances: size and significance."""
 
 import itertools
-import math
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float, Integer
+from jaxtyping import Float
 
 from vocoder.config import Config
-from vocoder.errors import VocoderError
-from vocoder.evaluation.bootstrap import bootstrap_interval
 from vocoder.evaluation.registry import Column
-
-LEVEL = 0.95
-LARGEST_EXACT = 12
-"""Up to so many utterances every assignment of signs is looked at."""
-
-FLIPS = 10_000
-_FLIPS_PER_COMPARISON = 100
-_BLOCK = 1_000_000
+from vocoder.evaluation.statistics import (
+    LARGEST_EXACT,
+    LEVEL,
+    bootstrap_interval,
+    drawn_flips,
+    holm,
+    sign_flip_p_value,
+    smallest_p_value,
+)
 
 METHOD = (
     f"{100 * LEVEL:g} % percentile bootstrap interval of the mean paired difference; two-sided p "
@@ -71,15 +69,15 @@ def compare_systems(
     seed: int = 0,
     copies: Collection[str] = (),
 ) -> tuple[Comparison, ...]:
-    """Every pair of systems on every metric, each once: metric by metric, systems as given.
+    """Every pair of systems on every metric once, by metric, systems in the order given.
 
     A copy of the reference, such as the recordings given as a system, has the best score on every
-    intrusive metric by definition. A test of that finds nothing out and makes all others less
-    sensitive, so `copies` are compared on metrics without a reference only.
+    intrusive metric by definition. Testing that is uninformative and makes all other tests less
+    sensitive, so `copies` are compared only on metrics without a reference.
 
-    A family of many tests finds differences by chance, so `p_holm` is adjusted over all of them,
-    and only a difference with `p_holm` below 0.05 is called one. So that this stays possible,
-    the sign flips drawn grow with the family beyond a hundred comparisons.
+    Among many tests some are significant by chance, so `p_holm` is adjusted over all of them, and
+    only a difference with `p_holm` below 0.05 is reported as one. Beyond a hundred comparisons the
+    number of sign flips grows with the family, so that this stays possible.
 
     Args:
         scores: by system, utterance and column; None where a score failed.
@@ -95,13 +93,13 @@ def compare_systems(
         if not (column.metric.intrusive and {a, b}.intersection(copies))
     ]
     tested = sum(len(differences) > 0 for _, _, _, differences in triples)
-    flips = _flips(tested)
+    flips = drawn_flips(tested)
     p_values = [
         sign_flip_p_value(differences, flips, seed) if len(differences) else None
         for _, _, _, differences in triples
     ]
     adjusted = holm(p_values)
-    # Holm's values never grow when others become smaller: this is the best case of each.
+    # Holm's values never grow when others become smaller: this is the best case for each.
     best = holm([
         smallest_p_value(len(differences), flips) if len(differences) else None
         for _, _, _, differences in triples
@@ -110,106 +108,6 @@ def compare_systems(
         _comparison(*triple, p_value, p_holm, smallest, tested, resamples, seed)
         for triple, p_value, p_holm, smallest in zip(triples, p_values, adjusted, best, strict=True)
     )
-
-
-def smallest_p_value(n: int, flips: int = FLIPS) -> float:
-    """The smallest p-value that `sign_flip_p_value` can give for n differences.
-
-    2 / 2^n where all assignments of signs are looked at (the observed one and its mirror image are
-    always as extreme), 1 / (1 + flips) beyond.
-
-    >>> smallest_p_value(5)
-    0.0625
-    """
-    return 2 / 2**n if n <= LARGEST_EXACT else 1 / (1 + flips)
-
-
-def utterances_needed(comparisons: int) -> int:
-    """How many utterances a run of so many comparisons needs to show any difference.
-
-    >>> utterances_needed(1), utterances_needed(60)
-    (6, 12)
-    """
-    n = 1
-    while comparisons * smallest_p_value(n, _flips(comparisons)) >= 1 - LEVEL:
-        n += 1
-    return n
-
-
-def _flips(comparisons: int) -> int:
-    """How many assignments are drawn beyond `LARGEST_EXACT` differences."""
-    return max(FLIPS, _FLIPS_PER_COMPARISON * comparisons)
-
-
-def sign_flip_p_value(
-    differences: Sequence[float] | Float[np.ndarray, " n"], flips: int = FLIPS, seed: int = 0
-) -> float:
-    """Two-sided p-value of paired differences: is their mean zero?
-
-    If the two systems did not differ, each difference could as well have had the other sign. The
-    p-value is the share of sign assignments whose mean is at least as far from zero as the one
-    observed. All 2^n are looked at up to n = 12; beyond, `flips` are drawn and
-
-        p = (1 + number as far from zero) / (1 + flips),
-
-    which counts the observed one and is never 0.
-
-    Args:
-        differences: one an utterance, at least one, finite.
-        flips: how many assignments are drawn.
-        seed: of the drawing.
-
-    Raises:
-        VocoderError: no differences, or one that is not finite.
-
-    Source: Fisher, "The Design of Experiments", 1935, section 21; the +1: Phipson, Smyth,
-    "Permutation p-values should never be zero", Stat. Appl. Genet. Mol. Biol. 9(1), 2010.
-    """
-    values = np.asarray(differences, dtype=np.float64)
-    if values.ndim != 1 or len(values) == 0 or not np.isfinite(values).all():
-        raise VocoderError("a sign-flip test needs at least one finite difference")
-    n = len(values)
-    if n <= LARGEST_EXACT:
-        every = np.arange(2**n)[:, None] >> np.arange(n) & 1
-        return _count_extreme(values, every) / 2**n
-    draw = np.random.default_rng(seed)
-    block = max(1, _BLOCK // n)
-    extreme = 0
-    for start in range(0, flips, block):
-        count = min(block, flips - start)
-        drawn = np.frombuffer(draw.bytes(count * math.ceil(n / 8)), dtype=np.uint8)
-        extreme += _count_extreme(values, np.unpackbits(drawn.reshape(count, -1), 1, n))
-    return (1 + extreme) / (1 + flips)
-
-
-def _count_extreme(
-    values: Float[np.ndarray, " n"], kept: Integer[np.ndarray, "assignments n"]
-) -> int:
-    """How many assignments of signs (1 kept, 0 turned) have a sum as far from 0 as `values`."""
-    sums = 2 * (kept @ values) - values.sum()
-    # Equal sums come out unequal by rounding; scores in steps, such as error rates, have many.
-    return int((np.abs(sums) >= abs(values.sum()) - 1e-12 * np.abs(values).sum()).sum())
-
-
-def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Holm's adjustment: the chance of one false finding in the family stays below p.
-
-    The k-th smallest of m values becomes the largest of (m - j + 1) p_j over j = 1 … k, at most
-    1, whatever the dependence between the tests. None stays None and does not count.
-
-    >>> holm([0.01, None, 0.04, 0.03])
-    [0.03, None, 0.06, 0.06]
-
-    Source: Holm, "A simple sequentially rejective multiple test procedure", Scand. J. Statist. 6,
-    1979.
-    """
-    order = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
-    adjusted: list[float | None] = [None] * len(p_values)
-    largest = 0.0
-    for rank, (p, index) in enumerate(order):
-        largest = max(largest, min(1.0, (len(order) - rank) * p))
-        adjusted[index] = largest
-    return adjusted
 
 
 def _differences(
@@ -239,7 +137,7 @@ def _comparison(
     if n > 1:
         low, high = bootstrap_interval(list(differences), LEVEL, resamples, seed)
         deviation = float(differences.std(ddof=1))
-        # Equal differences leave a deviation of rounding errors, and an effect without meaning.
+        # Of equal differences the deviation is rounding error, and d_z would be meaningless.
         if deviation > 1e-9 * float(np.abs(differences).max()):
             effect_size = float(differences.mean()) / deviation
     comparison = Comparison(
@@ -260,7 +158,7 @@ def _comparison(
 
 
 def _sentence(comparison: Comparison, column: Column, family: int) -> str:
-    """The comparison in words; where it is a finding, the better system comes first.
+    """The comparison in words; of a significant one, the better system comes first.
 
     "above" where higher is better, "better than" where lower is; the amount is then positive.
     """
@@ -297,7 +195,7 @@ def _sentence(comparison: Comparison, column: Column, family: int) -> str:
 
 
 def _p_text(p_value: float, p_holm: float, family: int) -> str:
-    """As in "p = 0.012 (0.06)"; the bracket only where there is more than one comparison."""
+    """As in "p = 0.012 (0.06)"; the bracket is left out in a family of one comparison."""
 
     def written(p: float) -> str:
         return "< 0.0001" if p < 1e-4 else f"= {p:.2g}"

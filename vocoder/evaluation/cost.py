@@ -150,10 +150,10 @@ def count_operations(work: Callable[[], object]) -> float:
 
 
 def macs_per_second(vocoder: Vocoder) -> float:
-    """Multiply-accumulates for a second of audio, without what a call costs however short it is.
+    """Multiply-accumulates per second of audio, excluding fixed per-call cost.
 
-    Two lengths are counted and the difference taken: short ones for models that loop over samples,
-    whose operations are many.
+    The difference between two lengths is taken; they are short, since models that loop over
+    samples have many operations.
     """
     spec = vocoder.spec
     shorter, longer = (1, 2) if vocoder.batched else (4, 8)
@@ -201,10 +201,10 @@ def measure_memory(
         ) from error
     # Spawned, not forked: a fork would begin with all that this process holds.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(_run_and_look, task, threads).result()
+        return pool.submit(_measured_run, task, threads).result()
 
 
-def _run_and_look(task: bytes, threads: int) -> Memory:
+def _measured_run(task: bytes, threads: int) -> Memory:
     torch.set_num_threads(threads)
     synthesise, mel = pickle.loads(task)
     before = _peak_resident()

@@ -39,7 +39,7 @@ def spectrogram_figure(
     Raises:
         VocoderError: no signals, an invalid one, or a track for a title that is not there.
     """
-    # Slow to import, and only wanted where a picture is.
+    # Imported here, since matplotlib is slow to import.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -69,32 +69,32 @@ def evaluate_folders(
         systems: folder of each system, by the name it has in the tables. To know what metrics
             without a reference give the recordings, name their folder here as well.
         output: folder for `utterances.csv`, `summary.json` and, where systems were compared,
-            `comparisons.txt`, each written whole or not at all.
+            `comparisons.txt`, each written atomically.
         metrics: names from `vocoder.evaluation.registry.METRICS`, and of `plugins`.
         lowpass_7k: report those that have it to 7 kHz as well, in columns that end in `_7k`
             (see `vocoder.metrics.signals.lowpass_7k`).
         utterances: score only these (path in the folder without suffix); all by default.
-        jobs: worker processes of joblib, -1 for one a core. Within a `joblib.parallel_config`
+        jobs: worker processes of joblib, -1 for one per core. Within a `joblib.parallel_config`
             of another backend the pairs go there.
         resamples: of the bootstrap.
         seed: of the bootstrap and of the paired tests.
         command: what the user typed, kept in the summary.
         progress: show a bar on standard error.
-        speakers: manifest or CSV that says who speaks, see
-            `vocoder.evaluation.speakers.speakers_of`; by default the folders say it.
+        speakers: manifest or CSV with the speakers, see
+            `vocoder.evaluation.speakers.speakers_of`; by default they follow from the folders.
         max_delay_ms: the most constant delay that is removed; 0 looks for none, see
             `vocoder.evaluation.alignment`.
-        cache: where scores are remembered, and taken from if both files, the settings and the
-            metric are the same; None measures everything. Every pair is in it as soon as it is
-            scored, so that a run that was stopped goes on.
+        cache: of scores, which are reused if both files, the settings and the metric are the
+            same; None measures everything. Every pair is stored as soon as it is scored, so that a
+            stopped run can be resumed.
         backend: "loky", processes of this machine, or "dask", a cluster whose workers see the
             same folders, the cache's too.
         scheduler: address of the Dask scheduler.
-        plugins: files or modules with metrics of your own, see
+        plugins: files or modules with user-defined metrics, see
             `vocoder.evaluation.plugins.load_metrics`; the workers of a cluster must see them under
             the same path.
-        max_length_difference_s: in seconds; what is longer is cut by this at most, after the delay
-            was removed, see `vocoder.evaluation.alignment.align`.
+        max_length_difference_s: the most that is cut off the longer file, in seconds, after the
+            delay is removed, see `vocoder.evaluation.alignment.align`.
         match_level: bring each estimate to its recording's RMS before it is measured, see
             `vocoder.evaluation.alignment.match_level`.
         strip_suffixes: ends of names, such as "_gen", that do not count, see
@@ -180,7 +180,7 @@ def _score_all(
     scheduler: str | None,
     progress: bool,
 ) -> Iterator[Row]:
-    """The row of every pair: first those that are remembered, then the others as they come."""
+    """The row of every pair: first the remembered ones, then the others as they finish."""
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -201,13 +201,15 @@ def _score_all(
                 yield row
         if not waiting:
             return
-        # Metrics may keep what they computed of a recording for the next system.
+        # Sorted by utterance, since some metrics reuse what they computed of a recording.
         waiting.sort(key=lambda pair: pair.utterance)
         remembered = len(pairs) - len(waiting)
         bar.update(task, description=f"scoring ({remembered} remembered)" if remembered else None)
         tasks = [(pair, scoring) for pair in waiting]
-        code = [column.metric.measure for column in columns]
-        for row in run_unordered(score_pair, tasks, jobs, backend, scheduler, code):
+        packages = [name for column in columns for name in column.metric.packages]
+        for row in run_unordered(
+            score_pair, tasks, jobs, backend, scheduler, packages, scoring.plugins
+        ):
             bar.advance(task)
             yield row
 
@@ -217,7 +219,7 @@ def _pairs(
     estimates: dict[str, dict[str, Path]],
     utterances: Sequence[str] | None,
 ) -> list[Pair]:
-    """Everything that there is on either side."""
+    """All utterances that the recordings or the system have."""
     pairs = []
     for system, files in estimates.items():
         if recordings.keys().isdisjoint(files):
@@ -236,13 +238,13 @@ def _pairs(
 
 
 def _copies(pairs: Sequence[Pair], rows: Sequence[Row], scoring: Scoring) -> set[str]:
-    """The systems that are the reference itself wherever they could be compared with it."""
+    """The systems that equal the reference in every utterance that could be compared."""
     compared = {(row.system, row.utterance) for row in rows if row.duration_s is not None}
     by_system: dict[str, list[Pair]] = {}
     for pair in pairs:
         if (pair.system, pair.utterance) in compared:
             by_system.setdefault(pair.system, []).append(pair)
-    # The first utterance that differs ends the search, and of nearly all systems every one does.
+    # `all` stops at the first utterance that differs, which is nearly always the first one.
     return {
         system for system, own in by_system.items() if all(is_copy(pair, scoring) for pair in own)
     }

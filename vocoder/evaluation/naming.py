@@ -1,4 +1,4 @@
-"""Which utterance a file is, where systems name their files otherwise than the recordings."""
+"""The utterance of a file, where a system's file names differ from those of the recordings."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -57,7 +57,7 @@ class Naming(Config):
         mapped: dict[str, str] = {}
         for line in self._lines_of(system):
             name = _name_in(files, line.file)
-            # A line for every system need not fit each; `check` finds one that fits none.
+            # A line for every system need not match each; `check` reports one that matches none.
             if name is not None:
                 mapped[name] = self._stripped(_without_audio_suffix(line.utterance))
         found: dict[str, Path] = {}
@@ -72,7 +72,7 @@ class Naming(Config):
         return found
 
     def check(self, reference: Path, systems: Mapping[str, Path]) -> None:
-        """Refuse what is probably a slip, before anything is scored.
+        """Raise for probable mistakes, before anything is scored.
 
         Raises:
             VocoderError: a suffix that no file's name has, or a line of the map that names an

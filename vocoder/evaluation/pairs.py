@@ -1,4 +1,4 @@
-"""Score one pair of files. Whatever is wrong with it is written into its row."""
+"""Score one pair of files; errors are written into its row."""
 
 import contextlib
 import filecmp
@@ -27,7 +27,7 @@ from vocoder.evaluation.cache import (
     ScoreCache,
     StoredScore,
     fresh_scores,
-    made_by,
+    metric_fingerprint,
 )
 from vocoder.evaluation.plugins import load_plugins
 from vocoder.evaluation.registry import Column, resolve_columns
@@ -38,7 +38,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Row:
-    """The scores of one utterance of one system; a score that failed is None."""
+    """The scores of one utterance of one system; None where a score failed."""
 
     system: str
     utterance: str
@@ -57,7 +57,7 @@ class Scoring:
         metrics: column names, see `resolve_columns`.
         max_delay_ms: see `vocoder.evaluation.alignment.remove_delay`.
         cache: where scores are remembered, or None.
-        plugins: where the metrics are that the user brings, see
+        plugins: files or modules of the user's own metrics, see
             `vocoder.evaluation.plugins.load_metrics`; absolute paths.
         max_length_difference_s: see `vocoder.evaluation.alignment.align`.
         match_level: bring each estimate to its recording's RMS, see
@@ -75,7 +75,7 @@ class Scoring:
 
     @property
     def settings(self) -> tuple[float | None, ...]:
-        """All that decides what becomes of two files before they are measured."""
+        """All that decides how two files are read and aligned."""
         return (
             float(self.max_delay_ms),
             float(self.max_length_difference_s),
@@ -113,11 +113,11 @@ def files_by_utterance(folder: Path) -> dict[str, Path]:
 
 
 def is_copy(pair: Pair, scoring: Scoring) -> bool:
-    """Whether what is scored of a pair is the same waveform twice, sample for sample.
+    """Whether both waveforms of a pair are equal, sample for sample.
 
-    That is decided after decoding, resampling and alignment, before levels are matched: a FLAC of
-    the recording, or the recording a constant delay later, is a copy of it. False where the pair
-    cannot be compared.
+    They are compared after decoding, resampling and alignment, before levels are matched: a FLAC
+    of the recording, or the recording with a constant delay, is a copy of it. False where the
+    pair cannot be compared.
     """
     if pair.reference is None or pair.estimate is None:
         return False
@@ -142,10 +142,10 @@ def remembered_row(pair: Pair, scoring: Scoring, columns: Sequence[Column]) -> R
 def score_pair(pair: Pair, scoring: Scoring) -> Row:
     """Score what is on disk, at `scoring.sample_rate` or else the rate of the reference file.
 
-    Never raises for a bad file or a failing metric: the reasons stand in the row, and the other
-    metrics and rows are not touched by them. Scores that the cache has are not measured again;
-    the others are in it before this returns. All is computed on one thread: over several, sums
-    come out another in the last digit, and the processes share the cores anyway.
+    Never raises for a bad file or a failing metric: the reason is written into the row, and the
+    other metrics and rows are unaffected. Scores that the cache has are not measured again; the
+    others are stored before this returns. Everything is computed on one thread: the number of
+    threads changes the last digit of sums, and the processes share the cores anyway.
     """
     columns = resolve_columns(scoring.metrics, more=load_plugins(scoring.plugins))
     try:
@@ -158,7 +158,7 @@ def score_pair(pair: Pair, scoring: Scoring) -> Row:
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """Torch and the linear algebra under numpy on one thread, as many as before at the end."""
+    """Limit torch and numpy's linear algebra to one thread, and restore the number after."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -183,12 +183,12 @@ def _score(pair: Pair, scoring: Scoring, columns: list[Column]) -> Row:
         notes += matching
     missing = [column for column in columns if column.name not in known]
     measured: dict[str, StoredScore] = {}
-    passing: set[str] = set()
+    transient_failures: set[str] = set()
     for estimate, of_level in ((scored, False), (second, True)):
         some = [column for column in missing if column.metric.measures_level == of_level]
         found, failed = _measure(some, first, estimate)
         measured |= found
-        passing |= failed
+        transient_failures |= failed
     entry = Entry(
         duration_s=first.duration_s,
         notes=notes,
@@ -197,7 +197,7 @@ def _score(pair: Pair, scoring: Scoring, columns: list[Column]) -> Row:
     )
     if scoring.cache is not None and key is not None and missing:
         kept = {**(remembered.scores if remembered else {}), **measured}
-        for name in passing:
+        for name in transient_failures:
             del kept[name]
         said += _remember(scoring.cache, key, entry.model_copy(update={"scores": kept}))
     return _row(pair, scoring, columns, entry, said)
@@ -221,9 +221,9 @@ def _read_aligned(
 
 
 def _look_up(pair: Pair, scoring: Scoring) -> tuple[str | None, Entry | None, tuple[str, ...]]:
-    """The pair's key in the cache, its entry, and a note if that was corrupt.
+    """The pair's key in the cache, its entry, and a note if the entry was corrupt.
 
-    Without a key where there is no cache, or no file to make it of.
+    The key is None where there is no cache or a file is missing.
     """
     if scoring.cache is None or pair.reference is None or pair.estimate is None:
         return None, None, ()
@@ -239,7 +239,7 @@ def _look_up(pair: Pair, scoring: Scoring) -> tuple[str | None, Entry | None, tu
 
 
 def _remember(cache: ScoreCache, key: str, entry: Entry) -> tuple[str, ...]:
-    """Write an entry; a note where that fails, since the scores are good all the same."""
+    """Write an entry; where that fails, return a note, since the scores are valid anyway."""
     try:
         cache.write(key, entry)
     except OSError as error:
@@ -254,13 +254,13 @@ def _row(
     entry: Entry,
     said: tuple[str, ...] = (),
 ) -> Row:
-    """The row that an entry makes; `said` are notes that are not remembered."""
+    """The row of an entry; `said` are further notes, which are not remembered."""
     values = {column.name: entry.scores[column.name].value for column in columns}
     reasons = [(column.name, entry.scores[column.name].error) for column in columns]
     errors = tuple(f"{name}: {reason}" for name, reason in reasons if reason is not None)
     notes = entry.notes
     level_db = entry.level_db
-    # The column has the magnitude; the note says which of the two is louder.
+    # The column has the magnitude; the note has the sign.
     shown = any(column.metric.measures_level for column in columns) and not scoring.match_level
     if shown and level_db is not None and is_noted(level_db):
         notes += (level_text(level_db),)
@@ -270,14 +270,14 @@ def _row(
 def _measure(
     columns: Sequence[Column], reference: Audio, estimate: Audio
 ) -> tuple[dict[str, StoredScore], set[str]]:
-    """All scores, each result measured once however many columns it fills.
+    """Scores by column, and the names of the columns with a transient failure.
 
-    Also the names of those that failed for a reason that may have passed the next time, such as
-    a lack of memory, and are not to be remembered.
+    A result that fills several columns is measured once. A failure other than an `AudioError` or
+    a `PitchError`, such as a lack of memory, is transient: it is not to be remembered.
     """
     results: dict[object, object] = {}
     scores: dict[str, StoredScore] = {}
-    passing: set[str] = set()
+    transient_failures: set[str] = set()
     signals = (reference.waveform, estimate.waveform, reference.sample_rate)
     for column in columns:
         if column.source not in results:
@@ -288,20 +288,22 @@ def _measure(
         if isinstance(number, Exception):
             error = _one_line(number)
             if not isinstance(number, AudioError | PitchError):
-                passing.add(column.name)
+                transient_failures.add(column.name)
         elif math.isfinite(number):
             value = number
         else:
             error = column.metric.undefined
-        scores[column.name] = StoredScore(value=value, error=error, made_by=made_by(column))
-    return scores, passing
+        scores[column.name] = StoredScore(
+            value=value, error=error, fingerprint=metric_fingerprint(column)
+        )
+    return scores, transient_failures
 
 
 def _attempt(function: Callable[..., _T], *arguments: object) -> _T | Exception:
-    """What the function gives, or the exception that it ended in."""
+    """The function's result, or the exception that it raised."""
     try:
         return function(*arguments)
-    # Metrics run foreign code on whatever a system has written; one cell must not end the run.
+    # Metrics run third-party code on arbitrary files; one failing cell must not end the run.
     except Exception as error:
         return error
 

@@ -1,4 +1,4 @@
-"""Metrics of the user's own, from a Python file or module beside this package."""
+"""User-defined metrics, from a Python file or module."""
 
 import functools
 import hashlib
@@ -26,32 +26,29 @@ _TAKEN = ("system", "utterance", "speaker", "duration_s", "error", "note")
 
 @dataclass(frozen=True)
 class PluginMeasure:
-    """A user's function that can be sent to another process: it is looked up there again.
+    """A user's function in a form that can be pickled: each process loads its file again.
 
     Attributes:
-        spec: where it is, see `load_metrics`.
+        spec: file or module and object, see `load_metrics`.
         name: of a metric that it measures.
+        digest: of the file's content, see `source_digest`.
     """
 
     spec: str
     name: str
-
-    @property
-    def __wrapped__(self) -> Any:
-        """The function itself; its source is what a remembered score depends on."""
-        return _load(self.spec)[self.name].measure
+    digest: str
 
     def __call__(self, reference: Signal, estimate: Signal, sample_rate: int) -> object:
         """The function's result."""
-        return self.__wrapped__(reference, estimate, sample_rate)
+        return _load(self.spec)[self.name].measure(reference, estimate, sample_rate)
 
 
 def load_metrics(spec: str) -> dict[str, Metric]:
     """The metrics that a file or module offers, by column name.
 
-    The file is executed, as any Python program; it is found again, and executed once, in every
-    worker process, which must see it under the same path. It is not put on the import path: what
-    takes more than one file is better installed, and named as a module.
+    The file is executed, as any Python program, once in every worker process, which must see it
+    under the same path. Its folder is not put on the import path: install code of more than one
+    file, and name it as a module.
 
     Args:
         spec: `path/to/file.py:OBJECT` or `package.module:OBJECT`, where OBJECT is a dictionary of
@@ -71,7 +68,9 @@ def load_metrics(spec: str) -> dict[str, Metric]:
     for name, metric in found.items():
         first.setdefault(metric.measure, name)
     return {
-        name: replace(metric, measure=PluginMeasure(spec, first[metric.measure]))
+        name: replace(
+            metric, measure=PluginMeasure(spec, first[metric.measure], source_digest(spec))
+        )
         for name, metric in found.items()
     }
 
@@ -85,6 +84,24 @@ def load_plugins(specs: Sequence[str]) -> dict[str, Metric]:
                 raise VocoderError(f"{spec}: metric {name!r} is in another plugin too; rename one")
             metrics[name] = metric
     return metrics
+
+
+@functools.cache
+def source_digest(spec: str) -> str:
+    """Digest of the content of a plugin's file, or of its module's; "" without a file.
+
+    Other files that the plugin imports or reads do not count: raise the metric's `version` when
+    they change.
+
+    Raises:
+        VocoderError: as `load_metrics`.
+    """
+    _load(spec)
+    where, _ = _parts(spec)
+    path = where if where.endswith(".py") else getattr(sys.modules[where], "__file__", None)
+    if path is None:
+        return ""
+    return hashlib.blake2b(Path(path).read_bytes(), digest_size=16).hexdigest()
 
 
 def absolute_spec(spec: str) -> str:
@@ -102,7 +119,7 @@ def _parts(spec: str) -> tuple[str, str]:
 
 @functools.cache
 def _load(spec: str) -> dict[str, Metric]:
-    """The user's dictionary, validated; read once a process."""
+    """The user's dictionary, validated; read once per process."""
     where, name = _parts(spec)
     module = _file_module(Path(where), spec) if where.endswith(".py") else _module(where, spec)
     if not hasattr(module, name):
@@ -126,7 +143,7 @@ def _file_module(path: Path, spec: str) -> ModuleType:
     sys.modules[name] = module
     try:
         found.loader.exec_module(module)
-    # Whatever it is that the user's code raises.
+    # The user's code may raise anything.
     except Exception as error:
         del sys.modules[name]
         raise VocoderError(f"{spec}: it fails ({type(error).__name__}: {error})") from error
@@ -136,7 +153,7 @@ def _file_module(path: Path, spec: str) -> ModuleType:
 def _module(name: str, spec: str) -> ModuleType:
     try:
         return importlib.import_module(name)
-    # As above; most often there is no such module.
+    # As above; usually there is no such module.
     except Exception as error:
         raise VocoderError(
             f"{spec}: it cannot be imported ({type(error).__name__}: {error}); install it or put "
@@ -145,7 +162,7 @@ def _module(name: str, spec: str) -> ModuleType:
 
 
 def _checked(name: object, metric: object, spec: str) -> Metric:
-    """The metric, after looking at its name and at the type of every field."""
+    """The metric, after checking its name and the type of every field."""
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
         raise VocoderError(f"{spec}: metric {name!r}: a name is letters, digits and underscores")
     if name in METRICS or name in _TAKEN or name.endswith(BAND_SUFFIX):

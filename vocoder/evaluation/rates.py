@@ -1,4 +1,4 @@
-"""The sample rate that everything is scored at, chosen from the headers of the files."""
+"""The sample rate of scoring, chosen from the headers of the files."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -30,8 +30,8 @@ def check_sample_rate(sample_rate: SampleRate) -> None:
 def scoring_rate(pairs: Sequence[Pair], sample_rate: SampleRate = "auto") -> tuple[int | None, str]:
     """The rate in Hz that both files of every pair are brought to, and a sentence about it.
 
-    A system of 16 kHz beside others of 24 kHz would be scored for the upper band that it was
-    never meant to have, so that by default the lowest rate of any file decides.
+    At 24 kHz, a 16 kHz system would be penalised for an upper band that it was never meant to
+    have, so by default the lowest rate of any file is used.
 
     Args:
         pairs: what is to be scored. Only headers are read; files whose header cannot be read, and
@@ -72,7 +72,7 @@ def _rates(paths: Iterable[Path | None]) -> set[int]:
     for path in dict.fromkeys(paths):
         try:
             rates.add(int(soundfile.info(str(path)).samplerate))
-        # What is wrong with the file is reported in its row, by the reader.
+        # The audio reader reports this error in the row of the file.
         except (soundfile.SoundFileError, RuntimeError, OSError):
             continue
     return rates

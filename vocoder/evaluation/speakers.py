@@ -1,4 +1,4 @@
-"""Who speaks in an utterance: by the folders of the files, a corpus's manifest, or a CSV."""
+"""The speaker of each utterance, from the files' folders, a corpus's manifest, or a CSV."""
 
 import csv
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ _HEADER = ("utterance", "speaker")
 
 
 def speakers_of(utterances: Iterable[str], file: Path | None = None) -> dict[str, str]:
-    """The speaker of every utterance; "" where nothing says who it is.
+    """The speaker of every utterance; "" where unknown.
 
     Args:
         utterances: names, which are paths without suffix ("p225/p225_001").
@@ -49,7 +49,7 @@ def _folder(name: str) -> str:
 def _match(
     name: str, known: dict[str, list[tuple[tuple[str, ...], str]]], file: Path
 ) -> str | None:
-    """The one speaker that the lines that fit agree on, or None if no line fits."""
+    """The speaker on whom all matching lines agree, or None if no line matches."""
     parts = PurePosixPath(name).parts
     fitting = {
         speaker

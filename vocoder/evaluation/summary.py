@@ -5,20 +5,17 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Literal
 
 from vocoder.config import Config
-from vocoder.evaluation.alignment import align
-from vocoder.evaluation.bootstrap import bootstrap_interval
-from vocoder.evaluation.comparison import (
+from vocoder.evaluation.comparison import METHOD, Comparison, compare_systems
+from vocoder.evaluation.naming import Naming
+from vocoder.evaluation.pairs import Row, Scoring
+from vocoder.evaluation.registry import Column
+from vocoder.evaluation.statistics import (
     LEVEL,
-    METHOD,
-    Comparison,
-    compare_systems,
+    bootstrap_interval,
     smallest_p_value,
     utterances_needed,
 )
-from vocoder.evaluation.naming import Naming
-from vocoder.evaluation.pairs import Row, Scoring
-from vocoder.evaluation.provenance import package_versions
-from vocoder.evaluation.registry import Column
+from vocoder.evaluation.versions import ABSENT, package_versions
 
 
 class Score(Config):
@@ -35,7 +32,7 @@ class Score(Config):
 
 
 class MetricNote(Config):
-    """How a column of the table was measured and is to be read."""
+    """How a column of the table was measured, and how to read it."""
 
     label: str
     better: Literal["higher", "lower"]
@@ -76,7 +73,8 @@ class Summary(Config):
     Fields:
         command: what the user typed.
         reference: folder of the recordings.
-        versions: of this package and of those that the metrics import, by import name.
+        versions: of this package, of those that read audio and of those that the metrics declare,
+            by the name that pip knows.
         interval: what the intervals of the means are.
         metrics: the columns, in order.
         systems: means and intervals, in the order in which the systems were given.
@@ -185,6 +183,7 @@ def summarise(
         rate: at which rate all was scored, in words.
         naming: how files got their names.
     """
+    versions = package_versions(name for column in columns for name in column.metric.packages)
     scoring = scoring or Scoring(tuple(column.name for column in columns))
     systems = {}
     for name, folder in folders.items():
@@ -201,7 +200,7 @@ def summarise(
     return Summary(
         command=command,
         reference=reference,
-        versions=package_versions([align, *(column.metric.measure for column in columns)]),
+        versions={name: found for name, found in versions.items() if found != ABSENT},
         interval=(
             f"{100 * LEVEL:g} % percentile bootstrap over utterances, "
             f"{resamples} resamples, seed {seed}"
@@ -232,7 +231,7 @@ def mean_score(values: Sequence[float | None], resamples: int = 2000, seed: int 
     """Mean and 95 % percentile bootstrap interval of one metric's scores, in its unit.
 
     Args:
-        values: one an utterance; None where the score failed, which is counted and left out.
+        values: one per utterance; None where the score failed, which is counted and left out.
         resamples: of the bootstrap.
         seed: of the bootstrap.
     """
@@ -250,7 +249,7 @@ def mean_score(values: Sequence[float | None], resamples: int = 2000, seed: int 
 
 
 def format_table(summary: Summary, conventions: bool = True) -> str:
-    """A Markdown table: a row a system, a column a metric, "mean [low, high]" in the cells.
+    """A Markdown table: one row per system, one column per metric, cells "mean [low, high]".
 
     Args:
         summary: the evaluation.
@@ -268,7 +267,7 @@ def format_table(summary: Summary, conventions: bool = True) -> str:
     if summary.rate:
         text += f"{summary.rate[0].upper()}{summary.rate[1:]}.\n"
     if conventions:
-        # Columns of one measurement share their convention; say it once.
+        # Columns of one measurement share their convention: print it once.
         text += "\n" + "".join(f"- {line}.\n" for line in dict.fromkeys(
             note.convention for note in notes.values()
         ))  # fmt: skip

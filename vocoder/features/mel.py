@@ -26,6 +26,7 @@ from torch import Tensor
 
 from vocoder.config import Config
 from vocoder.errors import MelError
+from vocoder.features.filterbank import mel_filters
 from vocoder.features.presets import PRESET_FIELDS
 
 LN10 = math.log(10.0)
@@ -343,18 +344,15 @@ class MelSpec(Config):
 
 @lru_cache(maxsize=64)
 def _filterbank(spec: MelSpec, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Triangular mel filters (n_mels, n_fft // 2 + 1), by librosa in float64."""
-    import librosa.filters  # here, because it takes a second that not every user needs
-
-    bank = librosa.filters.mel(
-        sr=spec.sample_rate,
-        n_fft=spec.n_fft,
-        n_mels=spec.n_mels,
-        fmin=spec.f_min,
-        fmax=spec.f_max,
-        htk=spec.mel_scale == "htk",
-        norm="slaney" if spec.mel_norm == "slaney" else None,
-        dtype=np.float64,
+    """Triangular mel filters (n_mels, n_fft // 2 + 1), computed in float64."""
+    bank = mel_filters(
+        spec.sample_rate,
+        spec.n_fft,
+        spec.n_mels,
+        spec.f_min,
+        spec.f_max,
+        spec.mel_scale,
+        spec.mel_norm == "slaney",
     )
     # A tensor made in inference mode could never take part in training afterwards.
     with torch.inference_mode(False):

@@ -10,7 +10,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -44,6 +44,17 @@ class PitchConfig(Config):
                 f"f0_min_hz {self.f0_min_hz:g} is not below f0_max_hz {self.f0_max_hz:g}"
             )
         return self
+
+
+class PitchEstimate(NamedTuple):
+    """What a model reads off a mel: ``f0_hz`` and ``voicing`` (0 to 1), both (batch, frames), and
+    the logits they came from: ``f0_logits`` (batch, frames, bins), ``voicing_logit`` (batch,
+    frames)."""
+
+    f0_hz: Tensor
+    voicing: Tensor
+    f0_logits: Tensor
+    voicing_logit: Tensor
 
 
 @dataclass(frozen=True)

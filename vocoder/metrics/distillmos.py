@@ -1,4 +1,4 @@
-"""Distill-MOS: a small network's prediction of the listeners' opinion, from the estimate alone."""
+"""Distill-MOS: a small network's prediction of listeners' opinion, from the estimate alone."""
 
 import contextlib
 import functools
@@ -52,10 +52,10 @@ def distillmos(reference: Signal, estimate: Signal, sample_rate: int) -> float:
 
 @functools.cache
 def _network() -> "distillmos_package.ConvTransformerSQAModel":
-    """The network with the weights of the package; read from disk once a process."""
+    """The network with the weights of the package; read from disk once per process."""
     import distillmos as distillmos_package
 
-    # It prints where its weights are, which would stand among our JSON.
+    # It prints the path of its weights, which would corrupt our JSON output.
     with contextlib.redirect_stdout(io.StringIO()):
         network = distillmos_package.ConvTransformerSQAModel()
     return network.eval()

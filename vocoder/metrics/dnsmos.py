@@ -1,4 +1,4 @@
-"""DNSMOS: a neural prediction of the listeners' opinion, from the estimate alone.
+"""DNSMOS: a neural prediction of listeners' opinion, from the estimate alone.
 
 Needs the extra `evaluate` (speechmos with its networks, onnxruntime); nothing else imports them.
 """

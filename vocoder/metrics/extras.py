@@ -1,4 +1,4 @@
-"""Optional packages: what is missing is said before a metric starts, with a way out."""
+"""Optional packages: an error that names the extra, raised before a metric starts."""
 
 import importlib.util
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ def require_packages(metric: str, packages: Sequence[str], extra: str = "evaluat
     """Raise a VocoderError that names the extra, unless all packages can be found.
 
     Args:
-        metric: what needs them, as the message begins.
-        packages: top-level import names; they are looked for, not imported.
+        metric: what needs them; the message begins with it.
+        packages: top-level import names; they are searched for, not imported.
         extra: of this package, that installs them.
     """
     for package in packages:

@@ -35,7 +35,7 @@ def hnr_difference(reference: Signal, estimate: Signal, sample_rate: int) -> flo
 
     r the height of the normalised cross-correlation at the best pitch lag (`To Harmonicity (cc)`).
     It is of the whole band, where the low harmonics weigh most: a buzz above 4 kHz that the
-    recording lacks is rather heard by `aperiodicity_difference`. Frames where Praat gives no
+    recording lacks shows more in `aperiodicity_difference`. Frames where Praat gives no
     harmonicity in one of the signals (too quiet) are left out too.
 
     Args:

@@ -1,4 +1,4 @@
-"""Intelligibility: how much of what a recogniser hears in the recording it hears again."""
+"""Intelligibility: how much of a recogniser's text of the recording it finds in the estimate."""
 
 import functools
 from collections.abc import Callable
@@ -26,13 +26,13 @@ Recogniser = Callable[[Float[Tensor, " samples"]], str]
 
 
 class Intelligibility(NamedTuple):
-    """What was heard.
+    """Character error rate, and the two texts that it compares.
 
     Attributes:
         cer: character error rate, from 0 upwards, above 1 where much is inserted; lower is
             better.
-        expected: the text that counts as right.
-        heard: the text of the estimate.
+        expected: the recogniser's text of the recording.
+        heard: its text of the estimate.
     """
 
     cer: float
@@ -81,11 +81,11 @@ def intelligibility(
     if recognise is None:
         require_pocketsphinx()
         recognise = _pocketsphinx
-    said = _hear(recognise, first, sample_rate) if transcript is None else transcript
-    expected = _normalised(said)
+    spoken = _transcribed(recognise, first, sample_rate) if transcript is None else transcript
+    expected = _normalised(spoken)
     if not expected:
         raise AudioError("no word is heard in the reference, so that none can be lost")
-    heard = _normalised(_hear(recognise, second, sample_rate))
+    heard = _normalised(_transcribed(recognise, second, sample_rate))
     return Intelligibility(edit_distance(expected, heard) / len(expected), expected, heard)
 
 
@@ -103,8 +103,10 @@ def edit_distance(a: str, b: str) -> int:
     return row[-1]
 
 
-def _hear(recognise: Recogniser, waveform: Float[Tensor, " samples"], sample_rate: int) -> str:
-    """The recogniser's text; of digital silence none, in which some hear words nevertheless."""
+def _transcribed(
+    recognise: Recogniser, waveform: Float[Tensor, " samples"], sample_rate: int
+) -> str:
+    """The recogniser's text; "" for digital silence, in which some recognisers find words."""
     return recognise(resample(waveform, sample_rate, RATE)) if waveform.any() else ""
 
 
@@ -115,7 +117,7 @@ def _normalised(text: str) -> str:
 def _pocketsphinx(waveform: Float[Tensor, " samples"]) -> str:
     """What pocketsphinx hears, lower-case words; "" where it hears none."""
     decoder = _decoder()
-    # It carries its means of the cepstra from one utterance to the next.
+    # It carries its cepstral means over from one utterance to the next.
     decoder.reinit_feat()
     samples = (32767 * waveform.numpy().clip(-1.0, 1.0)).round().astype("<i2")
     decoder.start_utt()
@@ -127,7 +129,7 @@ def _pocketsphinx(waveform: Float[Tensor, " samples"]) -> str:
 
 @functools.cache
 def _decoder() -> "pocketsphinx.Decoder":
-    """The decoder with the package's acoustic and language model; loaded once a process."""
+    """The decoder with the package's acoustic and language model; loaded once per process."""
     import pocketsphinx
 
     return pocketsphinx.Decoder(samprate=float(RATE), loglevel="FATAL")

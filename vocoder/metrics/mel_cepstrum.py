@@ -53,7 +53,7 @@ def mel_generalised_cepstrum(
     if not bool((power > 0).all() and power.isfinite().all()):
         raise AudioError("a mel-cepstrum needs periodograms that are positive and finite")
     model = _Model(order, alpha, gamma, power.shape[1])
-    # In blocks, so that memory does not grow with the length but for the result.
+    # In blocks, so that only the result grows with the length.
     return torch.cat([_fit(block, model) for block in power.split(_BLOCK)])
 
 
@@ -211,7 +211,7 @@ def _fit(
 def _newton(
     power: Float[Tensor, "frames bins"], p: Float[Tensor, "frames coefficients"], model: _Model
 ) -> Float[Tensor, "frames coefficients"]:
-    """The minima of all frames; those that have arrived are not touched again."""
+    """The minima of all frames; frames that have converged are not updated again."""
     p = p.clone()
     active = torch.arange(len(p))
     for _ in range(_MOST_STEPS):

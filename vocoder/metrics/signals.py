@@ -1,4 +1,4 @@
-"""What every metric needs before it can start: validated signals, one rate, one band."""
+"""Preparation common to all metrics: validation, resampling and the 7 kHz band."""
 
 import math
 
@@ -19,7 +19,7 @@ _ATTENUATION_DB = 100.0
 
 
 def checked_signal(signal: Signal, name: str) -> Float[Tensor, " samples"]:
-    """A waveform as a detached float32 tensor on the CPU, after looking at it.
+    """A validated waveform as a detached float32 tensor on the CPU.
 
     Raises:
         AudioError: the signal is not a floating-point tensor or array of one dimension, is
@@ -88,7 +88,7 @@ def lowpass_7k(signal: Signal, sample_rate: int) -> Float[Tensor, " samples"]:
 
     Raises:
         AudioError: the signal is invalid, or its rate is so low that nothing lies above 7 kHz
-            and the score "to 7 kHz" would only repeat the other under a wrong name.
+            and the score "to 7 kHz" would only repeat the full-band score.
     """
     waveform = checked_signal(signal, "signal")
     if sample_rate <= 2 * (BAND_EDGE_HZ + _TRANSITION_HZ / 2):

@@ -79,7 +79,7 @@ def _embedding(waveform: Float[Tensor, " samples"], name: str) -> np.ndarray:
 
 @functools.cache
 def _encoder() -> "resemblyzer.VoiceEncoder":
-    """The network with the weights of the package; read from disk once a process."""
+    """The network with the weights of the package; read from disk once per process."""
     with warnings.catch_warnings():  # of pkg_resources and a moved module of scipy
         warnings.simplefilter("ignore")
         import resemblyzer

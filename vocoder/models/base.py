@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vocoder.features.mel import MelSpec
-from vocoder.models.pitch_predictor import PitchEstimate
+from vocoder.features.pitch import PitchEstimate
 
 Generators = torch.Generator | Sequence[torch.Generator] | None
 """Where random numbers come from: one source for the whole batch, one for each of its items (an

@@ -31,18 +31,18 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from vocoder.config import Config
-from vocoder.dsp.fir import filter_frames, frequency_sampled_fir
+from vocoder.dsp.filters.fir import filter_frames, frequency_sampled_fir
 from vocoder.dsp.framing import boundary_values, interpolate_linear
-from vocoder.dsp.oscillators import TOP, boundary_phase, harmonic_bank, sample_phase
-from vocoder.dsp.reverb import add_reverb
+from vocoder.dsp.rooms.reverb import add_reverb
+from vocoder.dsp.sources.oscillators import TOP, boundary_phase, harmonic_bank, sample_phase
 from vocoder.errors import MelError
 from vocoder.features.loudness import MelLoudness
 from vocoder.features.mel import MelSpec
-from vocoder.features.pitch import validate_f0
+from vocoder.features.pitch import PitchEstimate, validate_f0
 from vocoder.models.base import Generators, Vocoder, draw_uniform
-from vocoder.models.layers import MelInput, network_range
-from vocoder.models.padding import pad_silence
-from vocoder.models.pitch_predictor import PitchEstimate, PitchPredictor, PitchPredictorConfig
+from vocoder.models.blocks.layers import MelInput, normalise_log_gain
+from vocoder.models.blocks.padding import pad_silence
+from vocoder.models.blocks.pitch_predictor import PitchPredictor, PitchPredictorConfig
 
 QUIET_NOISE = -5.0
 """Added to what decides the noise's magnitudes, so that training begins with little noise."""
@@ -146,7 +146,7 @@ class DDSP(Vocoder):
     ) -> tuple[Float[Tensor, "batch steps harmonics"], Float[Tensor, "batch steps bins"]]:
         """Amplitudes of the harmonics, before those near Nyquist are faded out, and magnitudes of
         the noise, from a mel without context."""
-        loudness = network_range(self.loudness(mel))
+        loudness = normalise_log_gain(self.loudness(mel))
         octaves = torch.log2(f0_hz / 440)
         # As the paper has it: the MIDI number of the note, 69 for 440 Hz, as a share of 127.
         inputs = [((12 * octaves + 69) / 127)[:, :, None], loudness[:, :, None]]

@@ -22,8 +22,8 @@ from torch import Tensor
 from vocoder.errors import MelError
 from vocoder.features.mel import MelSpec
 from vocoder.models.base import Generators, Vocoder
-from vocoder.models.layers import MelInput
-from vocoder.models.upsampling import (
+from vocoder.models.blocks.layers import MelInput
+from vocoder.models.blocks.upsampling import (
     END_KERNEL,
     UpsamplingConfig,
     UpsamplingNetwork,

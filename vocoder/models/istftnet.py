@@ -21,12 +21,12 @@ from jaxtyping import Complex, Float
 from pydantic import Field
 from torch import Tensor
 
-from vocoder.dsp.inverse_stft import check_overlap, inverse_stft, reach
+from vocoder.dsp.analysis.inverse_stft import check_overlap, inverse_stft, reach
 from vocoder.errors import MelError
 from vocoder.features.mel import MelSpec
 from vocoder.models.base import Generators, Vocoder
-from vocoder.models.layers import MelInput
-from vocoder.models.upsampling import (
+from vocoder.models.blocks.layers import MelInput
+from vocoder.models.blocks.upsampling import (
     END_KERNEL,
     UpsamplingConfig,
     UpsamplingNetwork,

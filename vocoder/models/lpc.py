@@ -17,9 +17,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import pad
 
-from vocoder.dsp.allpole import all_pole, autocorrelation, levinson_durbin
+from vocoder.dsp.filters.allpole import all_pole, autocorrelation, levinson_durbin
 from vocoder.dsp.framing import boundary_values, interpolate_linear
-from vocoder.dsp.oscillators import boundary_phase, pulse_train, sample_phase
+from vocoder.dsp.sources.oscillators import boundary_phase, pulse_train, sample_phase
 from vocoder.features.mel import PRESETS
 from vocoder.features.pitch import extract_pitch, validate_f0
 from vocoder.models.waveform import WaveVocoder, checked_waveform

@@ -33,15 +33,15 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from vocoder.config import Config
-from vocoder.dsp.fir import filter_samples, sinc_high_pass, sinc_low_pass
+from vocoder.dsp.filters.fir import filter_samples, sinc_high_pass, sinc_low_pass
 from vocoder.dsp.framing import boundary_values, interpolate_linear
-from vocoder.dsp.oscillators import TOP, boundary_phase, sample_phase, wrap
+from vocoder.dsp.sources.oscillators import TOP, boundary_phase, sample_phase, wrap
 from vocoder.features.mel import MelSpec
-from vocoder.features.pitch import validate_f0
+from vocoder.features.pitch import PitchEstimate, validate_f0
 from vocoder.models.base import Generators, Vocoder, draw_normal, draw_uniform
-from vocoder.models.layers import MelInput
-from vocoder.models.padding import pad_silence
-from vocoder.models.pitch_predictor import PitchEstimate, PitchPredictor, PitchPredictorConfig
+from vocoder.models.blocks.layers import MelInput
+from vocoder.models.blocks.padding import pad_silence
+from vocoder.models.blocks.pitch_predictor import PitchPredictor, PitchPredictorConfig
 
 F0_SCALE_HZ = 200.0
 """What F0 is divided by where it enters the network, 0 in unvoiced frames."""

@@ -33,13 +33,13 @@ from vocoder.config import Config
 from vocoder.errors import MelError
 from vocoder.features.mel import MelSpec
 from vocoder.models.base import Generators, Vocoder, draw_normal, draw_uniform
-from vocoder.models.gated_convolutions import (
+from vocoder.models.blocks.gated_convolutions import (
     GatedStack,
     MelUpsampling,
     check_factors,
     normalised_convolution,
 )
-from vocoder.models.padding import pad_silence
+from vocoder.models.blocks.padding import pad_silence
 
 
 class ParallelWaveNetConfig(Config):

@@ -24,11 +24,11 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu
 
 from vocoder.config import Config
-from vocoder.dsp.inverse_stft import check_overlap, inverse_stft, reach
+from vocoder.dsp.analysis.inverse_stft import check_overlap, inverse_stft, reach
 from vocoder.errors import MelError
 from vocoder.features.mel import MelSpec
 from vocoder.models.base import Generators, Vocoder
-from vocoder.models.layers import MelInput
+from vocoder.models.blocks.layers import MelInput
 
 LARGEST_MAGNITUDE = 100.0
 KERNEL = 7

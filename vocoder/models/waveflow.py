@@ -32,8 +32,8 @@ from vocoder.config import Config
 from vocoder.errors import MelError
 from vocoder.features.mel import MelSpec
 from vocoder.models.base import Generators, Vocoder, draw_normal
-from vocoder.models.layers import MelInput
-from vocoder.models.padding import pad_silence
+from vocoder.models.blocks.layers import MelInput
+from vocoder.models.blocks.padding import pad_silence
 
 CONTEXT_FRAMES = 2
 """What the conditioner sees before and after: one frame in its first layer, less in each other."""

@@ -31,16 +31,20 @@ from vocoder.dsp.companding import mu_law_decode, mu_law_encode
 from vocoder.errors import MelError
 from vocoder.features.mel import MelSpec
 from vocoder.models.base import Generators, Vocoder, draw_normal, draw_uniform
-from vocoder.models.cached_stack import CachedStack
-from vocoder.models.gated_convolutions import (
+from vocoder.models.blocks.cached_stack import CachedStack
+from vocoder.models.blocks.gated_convolutions import (
     GatedStack,
     MelUpsampling,
     check_factors,
     doubling_dilations,
     normalised_convolution,
 )
-from vocoder.models.padding import pad_silence
-from vocoder.models.sampling import sample_categorical, sample_gaussian, sample_logistic_mixture
+from vocoder.models.blocks.padding import pad_silence
+from vocoder.models.blocks.sampling import (
+    sample_categorical,
+    sample_gaussian,
+    sample_logistic_mixture,
+)
 
 BLOCK_FRAMES = 8
 """Frames whose conditioning is computed at a time while samples are generated."""

@@ -26,9 +26,9 @@ from torch.nn.functional import linear, relu
 from vocoder.config import Config
 from vocoder.dsp.companding import mu_law_encode, mu_law_expand, uniform_decode
 from vocoder.features.mel import MelSpec
-from vocoder.models.gru import GatedRecurrentLayer, gated_update
-from vocoder.models.recurrent import ConditioningConfig, FoldConfig, RecurrentVocoder, delay
-from vocoder.models.sampling import sample_categorical, sample_logistic_mixture
+from vocoder.models.blocks.gru import GatedRecurrentLayer, gated_update
+from vocoder.models.blocks.recurrent import ConditioningConfig, FoldConfig, RecurrentVocoder, delay
+from vocoder.models.blocks.sampling import sample_categorical, sample_logistic_mixture
 
 
 class WaveRNNConfig(Config):

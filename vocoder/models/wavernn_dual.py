@@ -25,9 +25,9 @@ from torch import Tensor, nn
 from vocoder.config import Config
 from vocoder.dsp.companding import uniform_decode, uniform_encode
 from vocoder.features.mel import MelSpec
-from vocoder.models.gru import GatedRecurrentLayer, gated_update
-from vocoder.models.recurrent import ConditioningConfig, FoldConfig, RecurrentVocoder, delay
-from vocoder.models.sampling import sample_categorical
+from vocoder.models.blocks.gru import GatedRecurrentLayer, gated_update
+from vocoder.models.blocks.recurrent import ConditioningConfig, FoldConfig, RecurrentVocoder, delay
+from vocoder.models.blocks.sampling import sample_categorical
 
 LEVELS = 65536
 SYMBOLS = 256

@@ -1,15 +1,12 @@
-"""Checkpoints: a folder that appears whole or not at all.
+"""Checkpoints of a training run: folders that appear whole or not at all.
 
-    model.safetensors      weights for use (averaged), loaded strictly
+Beside what use needs (`vocoder.loading`) a checkpoint holds
+
     recipe.yaml            the resolved recipe
-    metadata.json          step, scores, mel fingerprint, package version, git revision, data hash
     training.safetensors   everything a run needs to go on with the same numbers
-
-Only safetensors and JSON are read: nothing is unpickled.
 """
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -17,109 +14,114 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
-from torch import Tensor, nn
+import yaml
+from safetensors.torch import save
+from torch import Tensor
 
 from vocoder import __version__
+from vocoder.data.files import replacing_folder, write_text
 from vocoder.errors import CheckpointError
-
-MODEL, TRAINING, METADATA, RECIPE = (
-    "model.safetensors",
-    "training.safetensors",
-    "metadata.json",
-    "recipe.yaml",
+from vocoder.loading import (
+    DESCRIPTION,
+    METADATA,
+    MODEL,
+    check_tensors,
+    dump_description,
+    find_checkpoint,
+    parse_description,
+    read_metadata,
+    read_tensors,
 )
+
+TRAINING, RECIPE = "training.safetensors", "recipe.yaml"
 
 
 def save_checkpoint(
     folder: Path,
     model_state: dict[str, Tensor],
-    recipe_text: str,
+    texts: Mapping[str, str],
     metadata: dict[str, Any],
     training_state: dict[str, Tensor] | None = None,
 ) -> None:
-    """Write a checkpoint beside its final place and move it there in one rename."""
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    (partial / MODEL).write_bytes(save(_contiguous(model_state)))
-    if training_state is not None:
-        (partial / TRAINING).write_bytes(save(_contiguous(training_state)))
-    (partial / RECIPE).write_text(recipe_text, encoding="utf-8")
+    """Write a checkpoint beside its final place and move it there in one rename.
+
+    Args:
+        folder: of the checkpoint.
+        model_state: weights for use.
+        texts: contents of ``model.yaml`` and ``recipe.yaml`` by file name.
+        metadata: JSON without NaN.
+        training_state: what only training needs.
+    """
     described = json.dumps(metadata, indent=2, sort_keys=True, allow_nan=False)
-    (partial / METADATA).write_text(f"{described}\n", encoding="utf-8")
-    if folder.exists():
-        # A folder cannot be renamed onto a full one: the old one steps aside for that moment.
-        aside = folder.with_name(f".{folder.name}.old")
-        shutil.rmtree(aside, ignore_errors=True)
-        os.replace(folder, aside)
-        os.replace(partial, folder)
-        shutil.rmtree(aside)
-    else:
-        os.replace(partial, folder)
+    with replacing_folder(folder) as fresh:
+        (fresh / MODEL).write_bytes(save(_contiguous(model_state)))
+        if training_state is not None:
+            (fresh / TRAINING).write_bytes(save(_contiguous(training_state)))
+        for name, text in texts.items():
+            (fresh / name).write_text(text, encoding="utf-8")
+        (fresh / METADATA).write_text(f"{described}\n", encoding="utf-8")
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Tensors of a safetensors file; a missing, corrupt or pickled file is refused."""
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file; a checkpoint folder holds {MODEL}")
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
+def publish_checkpoint(model: str | Path, output: Path) -> Path:
+    """Copy a checkpoint's weights, description, recipe and metadata, without what only training
+    needs.
+
+    Weights are stored as float16, which halves the file; they are used as float32 again.
+    Gives the checkpoint that was copied.
+
+    Raises:
+        CheckpointError: it cannot be read, or ``output`` is a folder of something else.
+    """
+    folder = find_checkpoint(model)
+    known = {MODEL, DESCRIPTION, RECIPE, METADATA}
+    if output.exists() and {path.name for path in output.iterdir()} - known:
         raise CheckpointError(
-            f"{path}: not a readable safetensors file ({error}); pickled or truncated checkpoints "
-            "are not loaded, save it again with this package"
-        ) from error
-
-
-def load_weights(model: nn.Module, path: Path) -> None:
-    """Load ``model.safetensors`` strictly: every weight must be there, with its shape."""
-    tensors = read_tensors(path)
-    check_tensors(tensors, model.state_dict(), path)
-    model.load_state_dict(tensors)
-
-
-def check_tensors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path) -> None:
-    """Raise CheckpointError unless the names and shapes agree; the first of each kind are named."""
-    parts = {
-        "missing": expected.keys() - found,
-        "unknown": found.keys() - expected,
-        "of another shape": {
-            name for name in expected.keys() & found if expected[name].shape != found[name].shape
-        },
-    }
-    if any(parts.values()):
-        wrong = "; ".join(f"{w}: {', '.join(sorted(n)[:3])}" for w, n in parts.items() if n)
-        raise CheckpointError(
-            f"{path}: does not fit the model of its recipe ({wrong}); the files of a checkpoint "
-            "belong together, copy the whole folder again"
+            f"{output}: holds other files, which would be lost; name a new folder"
         )
+    weights = {name: tensor.half() for name, tensor in read_tensors(folder / MODEL).items()}
+    texts = {name: _text(folder / name) for name in (DESCRIPTION, RECIPE)}
+    save_checkpoint(output, weights, texts, read_metadata(folder))
+    return folder
 
 
-def read_metadata(folder: Path) -> dict[str, Any]:
-    """``metadata.json`` of a checkpoint."""
-    path = folder / METADATA
+def convert_checkpoint(folder: Path) -> Path:
+    """Write ``model.yaml`` beside the recipe of a checkpoint that an older version saved.
+
+    Gives the file that was written.
+
+    Raises:
+        CheckpointError: no recipe, or one whose model this version does not know.
+    """
+    folder = find_checkpoint(folder)
+    recipe = folder / RECIPE
     try:
-        metadata = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: no readable metadata ({error})") from error
-    if not isinstance(metadata, dict) or not metadata.keys() >= {"step", "mel_fingerprint"}:
-        raise CheckpointError(f"{path}: lacks step or mel_fingerprint; copy the checkpoint again")
-    return metadata
+        values = yaml.safe_load(_text(recipe))
+    except yaml.YAMLError as error:
+        raise CheckpointError(f"{recipe}: not valid YAML ({error})") from error
+    if not isinstance(values, dict) or not values.keys() >= {"mel", "model"}:
+        raise CheckpointError(f"{recipe}: lacks mel or model; it is no resolved recipe")
+    # The first checkpoints name no model: there was one.
+    model = {"name": "source_filter", **values["model"]}
+    text = yaml.safe_dump({"mel": values["mel"], "model": model})
+    path = folder / DESCRIPTION
+    write_text(path, dump_description(parse_description(text, str(recipe))))
+    return path
 
 
-def latest_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint of the highest step in a run's ``checkpoints`` folder."""
-    complete = [path for path in folder.glob("step-*") if (path / METADATA).is_file()]
-    return max(complete, key=lambda path: path.name, default=None)
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(
+            f"{path}: cannot be read ({error}); the checkpoint is incomplete"
+        ) from error
 
 
 def prune_checkpoints(folder: Path, keep: int) -> None:
     """Remove all but the newest ``keep`` checkpoints, and what a killed run left half-written."""
     for path in sorted(folder.glob("step-*"))[:-keep]:
         shutil.rmtree(path)
-    for path in [*folder.glob(".step-*.partial"), *folder.glob(".step-*.old")]:
+    for path in folder.glob(".step-*"):
         shutil.rmtree(path)
 
 

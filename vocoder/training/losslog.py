@@ -20,12 +20,17 @@ class StepReport(NamedTuple):
     audio_seconds: float
 
 
-def log_step(board: SummaryWriter, report: StepReport) -> None:
-    """Scalars of a training step for TensorBoard."""
+def log_step(board: SummaryWriter, report: StepReport, audio_rate: float) -> None:
+    """Scalars of a training step for TensorBoard, at the number of steps done.
+
+    ``audio_rate``: seconds of audio trained on per second.
+    """
+    done = report.step + 1
     for name, value in report.losses.items():
-        board.add_scalar(f"train/{name}", value, report.step)
-    board.add_scalar("train/gradient_norm", report.gradient_norm, report.step)
-    board.add_scalar("train/learning_rate", report.learning_rate, report.step)
+        board.add_scalar(f"train/{name}", value, done)
+    board.add_scalar("train/gradient_norm", report.gradient_norm, done)
+    board.add_scalar("train/learning_rate", report.learning_rate, done)
+    board.add_scalar("train/audio_seconds_per_second", audio_rate, done)
 
 
 class LossLog:

@@ -18,15 +18,21 @@ from torch.nn.utils import clip_grad_norm_
 
 from vocoder.data.segments import Batch, SegmentSource
 from vocoder.errors import CheckpointError, MelError, TrainingError
-from vocoder.training.checkpoint import (
-    TRAINING,
+from vocoder.loading import (
+    DESCRIPTION,
     check_tensors,
+    dump_description,
     latest_checkpoint,
+    read_metadata,
+    read_tensors,
+)
+from vocoder.models.registry import ModelDescription
+from vocoder.training.checkpoint import (
+    RECIPE,
+    TRAINING,
     optimizer_tensors,
     provenance,
     prune_checkpoints,
-    read_metadata,
-    read_tensors,
     restore_optimizer,
     save_checkpoint,
     under_prefix,
@@ -62,7 +68,9 @@ class Trainer:
         model = objective.model
         self.model, self.source, self.config = model, source, config
         self.adversarial, self._draw = adversarial, objective.draw
-        self.run_folder, self.recipe_text = run_folder, recipe_text
+        self.run_folder = run_folder
+        description = ModelDescription(mel=model.spec, model=model.config)
+        self.texts = {DESCRIPTION: dump_description(description), RECIPE: recipe_text}
         self.accelerator = accelerator
         self.step, self.spent_s = 0, 0.0
         self._clock = Clock(accelerator.device)
@@ -110,9 +118,7 @@ class Trainer:
         try:
             output = self.objective(batch, *self._draws(batch))
         except MelError as error:  # a model may look at the mel of what it gives
-            raise TrainingError(
-                f"{error}, in the output at step {step}; {self._way_out}"
-            ) from error
+            raise TrainingError(f"{error}, in the output at step {step}; {self._advice}") from error
         losses = dict(output.losses)
         for name, count in output.counts.items():
             # This process's mean is over so many, the average process's over another number.
@@ -125,11 +131,11 @@ class Trainer:
         watched = dict(losses)
         discriminator = watched.pop("discriminator", None)
         total = torch.stack(list(watched.values())).sum()
-        self._refuse_broken(losses)
+        self._check_finite(losses)
         self.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(total)
         norm = clip_grad_norm_(self.model.parameters(), self.config.max_gradient_norm)
-        self._refuse_broken({"gradient norm": norm})
+        self._check_finite({"gradient norm": norm})
         self.optimizer.step()
         self._average(step)
         self.step += 1
@@ -160,18 +166,18 @@ class Trainer:
         for parameter in parameters:
             parameter.requires_grad_(True)
         loss = discriminator_objective(self.discriminators, reference, estimate, config)
-        self._refuse_broken({"discriminator": loss})
+        self._check_finite({"discriminator": loss})
         self.discriminator_optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
         norm = clip_grad_norm_(parameters, self.config.max_gradient_norm)
-        self._refuse_broken({"discriminator gradient norm": norm})
+        self._check_finite({"discriminator gradient norm": norm})
         self.discriminator_optimizer.step()
         # The generator's pass needs no gradients of these weights, nor their synchronisation.
         for parameter in parameters:
             parameter.requires_grad_(False)
-        judges = self.accelerator.unwrap_model(self.discriminators)
+        discriminators = self.accelerator.unwrap_model(self.discriminators)
         with self.accelerator.autocast():
-            losses = adversarial_objective(judges, reference, estimate, config, self._mean)
+            losses = adversarial_objective(discriminators, reference, estimate, config, self._mean)
         return losses | {"discriminator": loss.detach()}
 
     def _seconds_of_this_step(self) -> float:
@@ -206,14 +212,14 @@ class Trainer:
             for group in self.discriminator_optimizer.param_groups:
                 group["lr"] = learning_rate(step, config, peak, begin, self._spent_share)
 
-    def _refuse_broken(self, values: dict[str, Tensor]) -> None:
+    def _check_finite(self, values: dict[str, Tensor]) -> None:
         for name, value in values.items():
             if not bool(torch.isfinite(value)):
                 number = value.item()
-                raise TrainingError(f"{name} is {number} at step {self.step}; {self._way_out}")
+                raise TrainingError(f"{name} is {number} at step {self.step}; {self._advice}")
 
     @property
-    def _way_out(self) -> str:
+    def _advice(self) -> str:
         return (
             f"no checkpoint was written after the last one in {self.checkpoints}: start a new run "
             "from it (initialise_from) with a lower training.learning_rate"
@@ -255,8 +261,8 @@ class Trainer:
             self.averaged[name].copy_(value)
         restore_optimizer(self.optimizer, state, "optimizer", path)
         if self.discriminators is not None:
-            judges = self.accelerator.unwrap_model(self.discriminators)
-            self._restore(judges, under_prefix(state, "discriminators"), path)
+            discriminators = self.accelerator.unwrap_model(self.discriminators)
+            self._restore(discriminators, under_prefix(state, "discriminators"), path)
             restore_optimizer(self.discriminator_optimizer, state, "discriminator_optimizer", path)
         self.step = int(metadata["step"])
         self.spent_s = float(metadata.get("spent_s", 0.0))
@@ -283,14 +289,14 @@ class Trainer:
             **optimizer_tensors(self.optimizer, "optimizer"),
         }
         if self.discriminators is not None:
-            judges = self.accelerator.unwrap_model(self.discriminators)
-            state |= with_prefix(judges.state_dict(), "discriminators")
+            discriminators = self.accelerator.unwrap_model(self.discriminators)
+            state |= with_prefix(discriminators.state_dict(), "discriminators")
             state |= optimizer_tensors(self.discriminator_optimizer, "discriminator_optimizer")
         for name, value in state.items():
             if not bool(torch.isfinite(value).all()):
-                raise TrainingError(f"{name} is not finite at step {self.step}; {self._way_out}")
+                raise TrainingError(f"{name} is not finite at step {self.step}; {self._advice}")
         folder = self.checkpoints / f"step-{self.step:08d}"
-        save_checkpoint(folder, self.averaged, self.recipe_text, self._metadata(scores), state)
+        save_checkpoint(folder, self.averaged, self.texts, self._metadata(scores), state)
         prune_checkpoints(self.checkpoints, self.config.keep_checkpoints)
         return folder
 
@@ -300,7 +306,7 @@ class Trainer:
         all_of_them = self.accelerator.gather(mine[None])
         if not bool((all_of_them == mine).all()):
             raise TrainingError(
-                f"the processes hold different weights at step {self.step}; {self._way_out}"
+                f"the processes hold different weights at step {self.step}; {self._advice}"
             )
 
     def _metadata(self, scores: dict[str, float]) -> dict[str, Any]:
@@ -352,4 +358,4 @@ class Trainer:
         """Keep the averaged weights of this moment, for use but not for going on."""
         if self.accelerator.is_main_process:
             folder = self.snapshots / snapshot_name(share)
-            save_checkpoint(folder, self.averaged, self.recipe_text, self._metadata({}))
+            save_checkpoint(folder, self.averaged, self.texts, self._metadata({}))

@@ -12,11 +12,11 @@ from torch.utils.tensorboard import SummaryWriter
 from vocoder.data.segments import Recording, SegmentSource
 from vocoder.dsp.framing import fit_length
 from vocoder.errors import AudioError
+from vocoder.features.pitch import PitchEstimate
 from vocoder.losses.pitch import f0_error_cents
 from vocoder.losses.spectral import SpectralLoss, SpectralLossConfig
 from vocoder.metrics.pesq import pesq_wb
 from vocoder.models.base import Vocoder
-from vocoder.models.pitch_predictor import PitchEstimate
 from vocoder.training.objectives.base import Objective
 
 matplotlib.use("Agg")
@@ -52,6 +52,7 @@ class Validator:
         self.source = source
         self.loss = SpectralLoss(loss, self.model.sample_rate)
         self.writer = writer
+        self._recordings_shown: set[str] = set()
 
     @torch.no_grad()
     def __call__(self, step: int, weights: dict[str, Tensor]) -> dict[str, float]:
@@ -120,6 +121,9 @@ class Validator:
         figure = picture(reference, estimate, spec.sample_rate, spec.hop_length, tracks)
         self.writer.add_figure(f"valid/{name}", figure, step)
         self.writer.add_audio(f"valid/{name}", estimate, step, spec.sample_rate)
+        if name not in self._recordings_shown:  # to switch to while listening
+            self.writer.add_audio(f"recording/{name}", reference, step, spec.sample_rate)
+            self._recordings_shown.add(name)
 
 
 def picture(

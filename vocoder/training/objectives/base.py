@@ -8,10 +8,29 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from vocoder.config import Config
+from vocoder.losses.spectral import SpectralLossConfig
 from vocoder.models.base import Vocoder
 
 Streams = Callable[[int], torch.Generator]
 """Gives the random numbers of a step by the number of a stream, 1 to 7."""
+
+
+class ObjectiveConfig(Config):
+    """The section ``loss`` of a recipe, and what a recipe must know of any objective."""
+
+    edge_frames: ClassVar[int] = 0
+    """Frames at either end of a segment that no waveform loss is computed on."""
+
+    @property
+    def longest_window(self) -> int:
+        """Samples that the longest window of the losses needs; 0 where there is no such need."""
+        return 0
+
+    @property
+    def validation_loss(self) -> SpectralLossConfig:
+        """Spectral losses that a validation reports."""
+        return SpectralLossConfig()
 
 
 class StepOutput(NamedTuple):

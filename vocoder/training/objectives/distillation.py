@@ -7,14 +7,13 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from vocoder.config import Config
 from vocoder.data.segments import Batch
 from vocoder.errors import RecipeError
 from vocoder.losses.likelihood import logistic_mixture_density_nll, regularised_gaussian_kl
 from vocoder.losses.power import magnitude_loss
 from vocoder.models.parallel_wavenet import ParallelWaveNet, Student
 from vocoder.models.wavenet import WaveNet
-from vocoder.training.objectives.base import Objective, StepOutput, Streams
+from vocoder.training.objectives.base import Objective, ObjectiveConfig, StepOutput, Streams
 
 NOISE, TRIALS = 1, 2
 """Streams of random numbers within a step."""
@@ -23,7 +22,7 @@ TEACHER_OUTPUTS = {"gaussian": "gaussian", "logistic": "mol"}
 """What the teacher must predict, by the student's noise."""
 
 
-class DistillationConfig(Config):
+class DistillationConfig(ObjectiveConfig):
     """The teacher and the weights of the losses.
 
     ``teacher``: run or checkpoint of a trained WaveNet. ``regularisation``: λ of the scales' term

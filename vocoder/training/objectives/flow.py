@@ -7,12 +7,11 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from vocoder.config import Config
 from vocoder.data.segments import Batch
 from vocoder.losses.flow import flow_nll
 from vocoder.models.waveflow import WaveFlow
 from vocoder.models.waveglow import WaveGlow
-from vocoder.training.objectives.base import Objective, StepOutput, Streams
+from vocoder.training.objectives.base import Objective, ObjectiveConfig, StepOutput, Streams
 
 DITHER = 1
 """Stream of random numbers within a step."""
@@ -20,7 +19,7 @@ DITHER = 1
 STEP_16_BIT = 2.0**-15
 
 
-class FlowLossConfig(Config):
+class FlowLossConfig(ObjectiveConfig):
     """``sigma``: standard deviation of the noise that the flow maps to; 1 for WaveFlow, √0.5 for
     WaveGlow. ``dither`` adds a uniform number of one 16-bit step to each sample: without it digital
     silence, which is in every corpus and around every utterance, has no bounded likelihood, and a

@@ -4,18 +4,17 @@ from typing import Literal
 
 from torch import Tensor
 
-from vocoder.config import Config
 from vocoder.data.segments import Batch
 from vocoder.dsp.companding import mu_law_encode, uniform_decode, uniform_encode
 from vocoder.losses.likelihood import categorical_nll, gaussian_nll, logistic_mixture_nll
 from vocoder.models.wavenet import WaveNet
-from vocoder.training.objectives.base import Objective, StepOutput, Streams
+from vocoder.training.objectives.base import Objective, ObjectiveConfig, StepOutput, Streams
 
 LEVELS = 65536
 """Of the amplitudes that the mixture of logistics gives probabilities to: 16 bits."""
 
 
-class LikelihoodConfig(Config):
+class LikelihoodConfig(ObjectiveConfig):
     """The negative log-likelihood has nothing to choose; the model's output decides its form."""
 
     objective: Literal["likelihood"] = "likelihood"

@@ -3,16 +3,17 @@
 from pydantic import Field
 from torch import Tensor
 
-from vocoder.config import Config
 from vocoder.data.segments import Batch
+from vocoder.features.pitch import PitchEstimate
 from vocoder.losses.pitch import f0_classification_loss, voicing_loss
-from vocoder.models.pitch_predictor import PitchEstimate, PitchPredictorConfig
+from vocoder.models.blocks.pitch_predictor import PitchPredictorConfig
+from vocoder.training.objectives.base import ObjectiveConfig
 
 UNVOICED_WEIGHT = 0.1
 """What an unvoiced frame, whose F0 is interpolated, counts in the F0 loss."""
 
 
-class PitchLossConfig(Config):
+class PitchLossConfig(ObjectiveConfig):
     """Weights of the F0 and the voicing loss. ``predicted_pitch`` is the share of segments
     synthesised from the model's own F0 and voicing instead of Praat's, so that the rest of it meets
     in training what it gets in use."""

@@ -1,6 +1,6 @@
 """What the source-filter vocoder is trained for: spectra, F0 and voicing."""
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import torch
 from jaxtyping import Bool, Float
@@ -21,11 +21,21 @@ EDGE_FRAMES = 4
 the segment there, and what sounds beyond is unknown."""
 
 
-class LossConfig(PitchLossConfig):
+class SourceFilterLossConfig(PitchLossConfig):
     """Losses of the source-filter vocoder: spectra at several resolutions, F0 and voicing."""
+
+    edge_frames: ClassVar[int] = EDGE_FRAMES
 
     objective: Literal["source_filter"] = "source_filter"
     spectral: SpectralLossConfig = SpectralLossConfig()
+
+    @property
+    def longest_window(self) -> int:
+        return max(self.spectral.n_ffts)
+
+    @property
+    def validation_loss(self) -> SpectralLossConfig:
+        return self.spectral
 
     @model_validator(mode="after")
     def _one_mel_for_each_window(self) -> Self:
@@ -43,7 +53,7 @@ class SourceFilterObjective(Objective):
     gives_waveforms = True
     model: SourceFilter
 
-    def __init__(self, model: SourceFilter, config: LossConfig) -> None:
+    def __init__(self, model: SourceFilter, config: SourceFilterLossConfig) -> None:
         super().__init__()
         self.model, self.config = model, config
         self.spectral = SpectralLoss(config.spectral, model.sample_rate)

@@ -4,15 +4,14 @@ from typing import Literal
 
 from torch import Tensor
 
-from vocoder.config import Config
 from vocoder.data.segments import Batch
 from vocoder.losses.mel import MelLoss, MelLossConfig
 from vocoder.losses.spectral import SpectralLoss, SpectralLossConfig
 from vocoder.models.base import Vocoder
-from vocoder.training.objectives.base import Objective, StepOutput, Streams
+from vocoder.training.objectives.base import Objective, ObjectiveConfig, StepOutput, Streams
 
 
-class WaveformConfig(Config):
+class WaveformConfig(ObjectiveConfig):
     """Losses on the waveform; ``spectral``: those at several resolutions, none where it is null."""
 
     objective: Literal["waveform"] = "waveform"

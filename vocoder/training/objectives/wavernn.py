@@ -4,16 +4,15 @@ from typing import Literal
 
 from torch import Tensor
 
-from vocoder.config import Config
 from vocoder.data.segments import Batch
 from vocoder.dsp.companding import mu_law_encode, uniform_decode, uniform_encode
 from vocoder.losses.likelihood import categorical_nll, logistic_mixture_nll
 from vocoder.models.wavernn import WaveRNN
 from vocoder.models.wavernn_dual import LEVELS, DualWaveRNN
-from vocoder.training.objectives.base import Objective, StepOutput, Streams
+from vocoder.training.objectives.base import Objective, ObjectiveConfig, StepOutput, Streams
 
 
-class WaveRNNLossConfig(Config):
+class WaveRNNLossConfig(ObjectiveConfig):
     """Nothing to choose: the model's output says which likelihood it is."""
 
     objective: Literal["wavernn"] = "wavernn"

@@ -1,0 +1,212 @@
+"""What a run found, as a small file of the repository: tables and figures are built from these.
+
+`outcomes/SYSTEM-seed-N.json` holds a trained system: curve, test scores, steps, seconds and
+operations; `outcomes/SYSTEM.json` the test scores of a vocoder without training, or of the
+recording; `outcomes/costs.json` what `bench.baselines` printed.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import Field
+
+from studies.comparison.curves import measure_curve, read_snapshots
+from studies.comparison.final import score_test
+from studies.comparison.likelihood import bits_per_sample, has_likelihood
+from studies.comparison.operations import Operations, count_system
+from studies.comparison.systems import Layout, System, Trained, read_training
+from studies.scores import Scores, read_model, write_model
+from vocoder.config import Config
+from vocoder.errors import VocoderError
+from vocoder.loading import latest_checkpoint, read_metadata
+from vocoder.training.checkpoint import RECIPE
+from vocoder.training.recipe import dump_recipe, load_recipe
+
+
+class Training(Config):
+    """How long a run was.
+
+    Fields:
+        steps: of the optimizer.
+        spent_s: seconds of training, on a CPU those of the main thread.
+        threads: of torch.
+        recipe_sha256: of the resolved recipe, file names of the machine left out.
+        commit: revision that it was trained with.
+    """
+
+    steps: int = Field(ge=1)
+    spent_s: float = Field(gt=0)
+    threads: int = Field(ge=1)
+    recipe_sha256: str
+    commit: str
+
+
+class Point(Config):
+    """A snapshot on the way.
+
+    Fields:
+        steps: of the run so far.
+        spent_s: training so far, a teacher's included.
+        scores: of the validation excerpts.
+    """
+
+    steps: int
+    spent_s: float
+    scores: Scores
+
+
+class Outcome(Config):
+    """A trained system.
+
+    Fields:
+        system: stem of its recipe.
+        seed: of its training.
+        finished: day of the scoring.
+        training: of the system itself.
+        teacher: of its teacher, if it has one.
+        operations: of training steps, and bits a sample.
+        curve: snapshots in the order of the training.
+        test: scores of the test utterances at the end.
+    """
+
+    system: str
+    seed: int
+    finished: str
+    training: Training
+    teacher: Training | None
+    operations: Operations
+    curve: tuple[Point, ...]
+    test: Scores
+
+
+class Untrained(Config):
+    """A vocoder without training, or the recording itself: scores of the test utterances."""
+
+    system: str
+    finished: str
+    test: Scores
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """The folder of outcomes."""
+
+    folder: Path
+
+    def path(self, system: str, seed: int) -> Path:
+        """Of a trained system."""
+        return self.folder / f"{system}-seed-{seed}.json"
+
+    def untrained_path(self, system: str) -> Path:
+        """Of one without training."""
+        return self.folder / f"{system}.json"
+
+    @property
+    def costs(self) -> Path:
+        """What generation costs."""
+        return self.folder / "costs.json"
+
+    def read(self, system: str, seed: int = 0) -> Outcome | None:
+        """The outcome of a run; None where there is none yet."""
+        path = self.path(system, seed)
+        return read_model(Outcome, path) if path.exists() else None
+
+    def read_untrained(self, system: str) -> Untrained | None:
+        """The outcome of a vocoder without training; None where there is none yet."""
+        path = self.untrained_path(system)
+        return read_model(Untrained, path) if path.exists() else None
+
+    def seeds(self, system: str) -> list[int]:
+        """Seeds that have an outcome."""
+        found = [path.stem.rpartition("-")[2] for path in self.folder.glob(f"{system}-seed-*.json")]
+        return sorted(int(seed) for seed in found)
+
+
+def measure_outcome(
+    system: System,
+    seed: int,
+    systems: dict[str, System],
+    layout: Layout,
+    corpus: Path,
+    metrics: tuple[tuple[str, ...], tuple[str, ...]],
+    jobs: int,
+) -> Outcome:
+    """Listen to every snapshot and to the end of a complete run.
+
+    Args:
+        system: whose run it is.
+        seed: of the run.
+        systems: all, for the teacher's recipe.
+        layout: where the runs lie.
+        corpus: folder with manifest.jsonl and wavs.
+        metrics: of the curve and of the test.
+        jobs: worker processes of the evaluation.
+
+    Raises:
+        VocoderError: no complete run, or one without snapshots.
+    """
+    run = layout.training(system.name, seed)
+    trained = read_training(run)
+    if trained is None or not trained.complete:
+        raise VocoderError(f"{run}: not trained to the end of its budget")
+    teacher = read_training(layout.teacher(system.name, seed)) if system.teacher else None
+    before_s = 0.0 if teacher is None else teacher.spent_s
+    scores = measure_curve(system, seed, layout, metrics[0], jobs)
+    curve = [
+        Point(steps=snapshot.step, spent_s=before_s + snapshot.spent_s, scores=scores[name])
+        for name, snapshot in read_snapshots(run).items()
+    ]
+    steps, *taught = count_system(system, systems)
+    bits = bits_per_sample(run, corpus) if has_likelihood(system.recipe) else None
+    return Outcome(
+        system=system.name,
+        seed=seed,
+        finished=today(),
+        training=_training(trained),
+        teacher=None if teacher is None else _training(teacher),
+        operations=Operations(steps, taught[0] if taught else None, bits),
+        curve=tuple(curve),
+        test=score_test(run, layout.test(system.name, seed), corpus, metrics[1], jobs),
+    )
+
+
+def write_outcome(outcomes: Outcomes, outcome: Outcome | Untrained) -> Path:
+    """Into the repository; the path, to be committed."""
+    path = (
+        outcomes.path(outcome.system, outcome.seed)
+        if isinstance(outcome, Outcome)
+        else outcomes.untrained_path(outcome.system)
+    )
+    write_model(path, outcome)
+    return path
+
+
+def read_all(outcomes: Outcomes, names: Mapping[str, object]) -> dict[str, Outcome]:
+    """Seed 0 of every system that has an outcome, in the order of the names."""
+    found = {name: outcomes.read(name) for name in names}
+    return {name: outcome for name, outcome in found.items() if outcome is not None}
+
+
+def today() -> str:
+    """The date as in 2026-11-29."""
+    return datetime.now(UTC).date().isoformat()
+
+
+def _training(trained: Trained) -> Training:
+    checkpoint = latest_checkpoint(trained.folder / "checkpoints")
+    assert checkpoint is not None
+    # Where the speech and the teacher lay is no part of what was trained.
+    places = ["data.manifests=[manifest.jsonl]"]
+    if load_recipe(checkpoint / RECIPE).teacher is not None:
+        places.append("loss.teacher=teacher")
+    recipe = load_recipe(checkpoint / RECIPE, places)
+    return Training(
+        steps=trained.step,
+        spent_s=trained.spent_s,
+        threads=recipe.training.threads,
+        recipe_sha256=hashlib.sha256(dump_recipe(recipe).encode()).hexdigest()[:16],
+        commit=read_metadata(checkpoint)["git_revision"],
+    )

@@ -1,0 +1,136 @@
+"""Clean up the test recordings by every system, score what comes out, write tables and picture.
+
+python -m studies.denoising.study --corpus data/festvox_ru --others data/asterisk [--jobs 2]
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.progress import track
+
+from studies.denoising import noises, tables
+from studies.denoising.learned import Training, train
+from studies.denoising.systems import System, contestants, resynthesise
+from studies.scripts import replace_blocks, run
+from vocoder.data.audio import write_audio
+from vocoder.data.files import write_text
+from vocoder.errors import VocoderError
+from vocoder.evaluation.backends import run_unordered
+from vocoder.evaluation.cache import ScoreCache, default_cache
+from vocoder.evaluation.pairs import Pair, Scoring, score_pair
+from vocoder.loading import load
+from vocoder.models.base import Vocoder
+
+FOLDER = Path(__file__).parent
+CHOOSING_SNRS_DB = (0, 10)
+TRAINING_RECORDINGS, LONGEST_S = 200, 12.0
+"""Recordings that the network learns from, and how much of each."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many recordings choose the settings and are reported on, and how long to learn."""
+
+    valid: int
+    test: int
+    steps: int
+
+
+def main() -> None:
+    """Train, choose, clean up, score; then RESULTS.md's tables and the picture."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--others", type=Path, required=True, help="who speaks in the babble")
+    parser.add_argument("--run", type=Path, default=Path("runs/studies/denoising"))
+    parser.add_argument("--results", type=Path, default=FOLDER)
+    parser.add_argument("--valid", type=int, default=3)
+    parser.add_argument("--test", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--jobs", type=int, default=2)
+    options = parser.parse_args()
+    sizes = Sizes(options.valid, options.test, options.steps)
+    blocks, scores = study(
+        options.corpus, options.others, options.run, sizes, options.jobs, default_cache()
+    )
+    path = options.results / "RESULTS.md"
+    write_text(path, replace_blocks(path, blocks))
+    tables.draw(options.results / "snr.png", scores)
+
+
+def study(
+    corpus: Path, others: Path, folder: Path, sizes: Sizes, jobs: int, cache: ScoreCache | None
+) -> tuple[dict[str, str], tables.Scores]:
+    """All of it: the tables of RESULTS.md by the names of their marks, and the scores."""
+    model = load()
+    pools = noises.read_pools(corpus, others, part=0)
+    longer = noises.read_recordings(corpus, "train", TRAINING_RECORDINGS, LONGEST_S)
+    denoiser = train(model.spec, Training(list(longer.values()), pools, sizes.steps))
+    unheard = noises.read_pools(corpus, others, part=1)
+    recordings = noises.read_recordings(corpus, "valid", sizes.valid)
+    valid = noises.make_mixtures(recordings, unheard, CHOOSING_SNRS_DB, seed=1)
+    systems, settings = contestants(model, denoiser, valid)
+    recordings = noises.read_recordings(corpus, "test", sizes.test)
+    test = noises.make_mixtures(recordings, unheard, noises.SNRS_DB, seed=2)
+    pairs = write_outputs(folder, model, systems, test)
+    scores = score(pairs, jobs, cache)
+    blocks = {
+        "settings": tables.settings_table(settings),
+        "bounds": tables.bounds_table(scores),
+        "stationary": tables.scores_table(scores, "stationary"),
+        "babble": tables.scores_table(scores, "babble"),
+        "differences": tables.differences_table(scores),
+    }
+    return blocks, scores
+
+
+def write_outputs(
+    folder: Path,
+    model: Vocoder,
+    systems: Mapping[str, System],
+    mixtures: Sequence[noises.Mixture],
+) -> list[Pair]:
+    """Files of what every system makes of every mixture, and of the recording itself with and
+    without the model: pairs to be scored."""
+    pairs: dict[tuple[str, str], Pair] = {}
+
+    def keep(system: str, name: str, waveform: torch.Tensor) -> None:
+        path = folder / system / f"{name}.wav"
+        write_audio(path, waveform, noises.RATE)
+        reference = folder / tables.RECORDING / f"{name}.wav"
+        pairs[system, name] = Pair(system, name, reference, path)
+
+    for mixture in track(mixtures, "cleaning up"):
+        name = mixture.name
+        if (tables.RECORDING, name) not in pairs:
+            keep(tables.RECORDING, name, mixture.clean)
+            keep(tables.RESYNTHESISED, name, resynthesise(model, mixture.clean))
+        for system, function in systems.items():
+            place = tables.condition(system, mixture.kind, mixture.snr_db)
+            keep(place, name, function(mixture.noisy))
+    return list(pairs.values())
+
+
+def score(pairs: Sequence[Pair], jobs: int, cache: ScoreCache | None) -> tables.Scores:
+    """Scores by condition, recording and metric.
+
+    Raises:
+        VocoderError: a score that does not exist, with the reason.
+    """
+    # Nothing is delayed here, and noise could be mistaken for a delay.
+    scoring = Scoring(tuple(tables.METRICS), max_delay_ms=0.0, cache=cache)
+    tasks = [(pair, scoring) for pair in pairs]
+    scores: tables.Scores = {}
+    rows = run_unordered(score_pair, tasks, jobs)
+    for row in track(rows, "scoring", total=len(tasks)):
+        found = {name: value for name, value in row.scores.items() if value is not None}
+        if len(found) < len(tables.METRICS):
+            raise VocoderError(f"{row.system}/{row.utterance}: {'; '.join(row.errors)}")
+        scores.setdefault(row.system, {})[row.utterance] = found
+    return scores
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,100 @@
+"""Files through a model in batches: the same as one by one, and the bad ones alone left out."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from torch import Tensor
+
+from vocoder.data.audio import read_audio
+from vocoder.errors import VocoderError
+from vocoder.evaluation.resynthesis import output_paths, resynthesise_files
+from vocoder.features.mel import PRESETS
+from vocoder.models.base import Vocoder, draw_normal
+from vocoder.models.classical import GriffinLim
+
+SPEC = PRESETS["speecht5_16k"]
+
+
+class Loudness(Vocoder):
+    """Noise as loud as the mel, frame by frame; keeps the shapes of what it was given."""
+
+    batched = True
+    lookahead_frames = 0
+
+    def __init__(self) -> None:
+        super().__init__(SPEC)
+        self.seen: list[tuple[int, ...]] = []
+
+    def forward(self, mel: Tensor, *, generator=None) -> Tensor:
+        self.spec.check(mel)
+        self.seen.append(tuple(mel.shape))
+        noise = draw_normal((mel.shape[0], mel.shape[2] * 256), generator, mel)
+        level = self.spec.log_amplitude(mel).mean(dim=1).exp()
+        return 0.01 * noise * level.repeat_interleave(256, dim=1)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "in"
+    path.mkdir()
+    random = np.random.default_rng(0)
+    for index, samples in enumerate((9000, 3000, 20000, 5000, 300)):
+        sound = 0.1 * random.standard_normal(samples)
+        soundfile.write(path / f"{index}.wav", sound, 16000, subtype="PCM_16")
+    return path
+
+
+def written(
+    folder: Path, output: Path, batch_size: int | None, model: Vocoder
+) -> dict[str, Tensor]:
+    targets, failed = output_paths([folder], output)
+    assert not failed
+    results = resynthesise_files(model, targets, batch_size=batch_size)
+    assert [result.source for result in results] == list(targets)
+    return {path.name: read_audio(path).waveform for path in sorted(output.iterdir())}
+
+
+def test_a_batch_gives_each_file_what_it_gets_alone(folder: Path, tmp_path: Path):
+    model = Loudness()
+    alone = written(folder, tmp_path / "alone", 1, model)
+    assert all(batch == 1 for batch, *_ in model.seen)
+    model.seen.clear()
+    together = written(folder, tmp_path / "together", 2, model)
+    # Files of like length together: two, two and the longest.
+    assert [batch for batch, *_ in model.seen] == [2, 2, 1]
+    assert sorted(shape[2] for shape in model.seen) == [12, 36, 79]
+    assert alone.keys() == together.keys()
+    for name, waveform in alone.items():
+        assert len(waveform) == len(read_audio(folder / name).waveform)
+        assert waveform.std() > 1e-4
+        torch.testing.assert_close(together[name], waveform, atol=4e-5, rtol=0)
+
+
+def test_a_file_that_spoils_its_batch_is_left_out_alone(folder: Path, tmp_path: Path):
+    class Picky(Loudness):
+        def forward(self, mel: Tensor, *, generator=None) -> Tensor:
+            if bool((mel > -0.2).any()):
+                raise VocoderError("too loud")
+            return super().forward(mel, generator=generator)
+
+    sound, _ = soundfile.read(folder / "3.wav")
+    soundfile.write(folder / "3.wav", 8 * sound, 16000)
+    (folder / "broken.wav").write_bytes(b"RIFF")
+    targets, _ = output_paths([folder], tmp_path / "out")
+    told = []
+    results = resynthesise_files(Picky(), targets, on_done=told.append, batch_size=3)
+    errors = {result.source.name: result.error for result in results}
+    assert "not an audio file" in errors.pop("broken.wav")
+    assert errors.pop("3.wav") == "too loud"
+    assert not any(errors.values())
+    assert len(told) == len(results) == 6
+    assert {path.name for path in (tmp_path / "out").iterdir()} == set(errors)
+
+
+def test_a_model_that_gains_nothing_takes_one_file_at_a_time(folder: Path, tmp_path: Path):
+    targets, _ = output_paths([folder], tmp_path)
+    with pytest.raises(VocoderError, match="GriffinLim takes one file at a time"):
+        resynthesise_files(GriffinLim(SPEC), targets, batch_size=4)

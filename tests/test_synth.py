@@ -1,0 +1,80 @@
+"""`vocoder synth`: mels as files in, speech out."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from typer.testing import CliRunner
+
+import vocoder
+from tests.training.tiny import ROOT
+from vocoder.cli import app
+from vocoder.data.audio import read_audio
+
+WAV = ROOT / "egs" / "tiny" / "wavs" / "test" / "ru_0806.wav"
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(app, ["synth", *map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def mel() -> np.ndarray:
+    model = vocoder.load()
+    return model.mel(read_audio(WAV, model.sample_rate).waveform)[0].numpy()
+
+
+def test_whatever_way_round_a_mel_lies_it_sounds_as_from_python(tmp_path: Path, mel: np.ndarray):
+    folder = tmp_path / "mels"
+    for name, array in {"a": mel, "deep/b": mel.T, "c": mel[None], "d": mel.T[None]}.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        np.save(folder / f"{name}.npy", array)
+    done = run(folder, "--output", tmp_path / "out", "--seed", 3)
+    assert done.exit_code == 0, done.output
+    model = vocoder.load()
+    expected = model(torch.from_numpy(mel)[None], generator=torch.Generator().manual_seed(3))[0]
+    for name in ("a", "deep/b", "c", "d"):
+        samples, rate = soundfile.read(tmp_path / "out" / f"{name}.wav")
+        assert rate == 16000
+        assert np.abs(samples - expected.numpy()).max() < 1 / 32768
+
+
+def test_a_mel_of_another_logarithm_is_converted_and_of_another_filterbank_refused(
+    tmp_path: Path, mel: np.ndarray
+):
+    path = tmp_path / "mel.npy"
+    np.save(path, mel)
+    assert run(path, "--output", tmp_path / "same", "--spec", "speecht5_16k").exit_code == 0
+    done = run(path, "--output", tmp_path / "other", "--spec", "hifigan_22k")
+    assert done.exit_code == 1
+    assert "mel.npy" in done.output
+    assert "sample_rate" in done.output
+    assert not (tmp_path / "other").exists()
+    done = run(path, "--output", tmp_path / "x", "--spec", "speecht5")
+    assert "did you mean speecht5_16k" in done.output
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (np.zeros((81, 100)), "shape (81, 100); a mel of this spec is (80, frames)"),
+        (np.array(["a"]), "no array of real numbers"),
+        (np.full((80, 20), np.nan), "bad.npy"),
+        (b"not numpy", "not a readable .npy file"),
+    ],
+)
+def test_a_bad_file_is_named_and_the_others_are_made(
+    tmp_path: Path, mel: np.ndarray, content: object, said: str
+):
+    np.save(tmp_path / "good.npy", mel)
+    if isinstance(content, bytes):
+        (tmp_path / "bad.npy").write_bytes(content)
+    else:
+        np.save(tmp_path / "bad.npy", content)
+    done = run(tmp_path, "--output", tmp_path / "out")
+    assert done.exit_code == 1
+    assert said in " ".join(done.output.split())
+    assert (tmp_path / "out" / "good.wav").is_file()
+    assert not (tmp_path / "out" / "bad.wav").exists()

@@ -1,0 +1,410 @@
+"""Recipes: what is wrong with one is said by file, line and key; every shipped one runs."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.training.tiny import MANIFEST, ROOT, TINY_RECIPE, quiet
+from vocoder.errors import RecipeError
+from vocoder.evaluation.folders import evaluate_folders
+from vocoder.evaluation.resynthesis import resynthesise_files
+from vocoder.features.mel import PRESETS
+from vocoder.loading import load
+from vocoder.training.recipe import (
+    BOOKKEEPING,
+    Recipe,
+    difference,
+    dump_recipe,
+    load_recipe,
+    parse_recipe,
+)
+from vocoder.training.run import train
+from vocoder.training.trainer import Trainer
+
+pytest_plugins = ["tests.training.fixtures"]
+
+RECIPES = sorted(
+    path.relative_to(ROOT / "recipes").as_posix()
+    for path in (ROOT / "recipes").rglob("*.yaml")
+    if "base" not in path.parts
+)
+
+VALID = """\
+mel: speecht5_16k
+data:
+  manifests: [m.jsonl]
+training:
+  steps: 10
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def write_recipe(text: str, name: str = "recipe.yaml") -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write_recipe
+
+
+def refusal(path: Path, *overrides: str) -> str:
+    """The one line with which a recipe is refused."""
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(path, overrides)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# -- reading -------------------------------------------------------------------------------------
+
+
+def test_a_minimal_recipe_gets_the_defaults(write):
+    recipe = load_recipe(write(VALID))
+    assert recipe.mel == PRESETS["speecht5_16k"]
+    assert recipe.training.steps == 10
+    assert recipe.adversarial is None
+    assert recipe.data.manifests == ("m.jsonl",)
+
+
+def test_what_includes_overrides_what_is_included_key_by_key(write):
+    write("training: {steps: 1, seed: 1, learning_rate: 0.1}\n", "base/a.yaml")
+    write("training: {steps: 2, seed: 2}\ndata: {batch_size: 2}\n", "base/b.yaml")
+    nested = "include: [a.yaml, b.yaml]\ndata: {segment_frames: 30}\n"
+    write(nested, "base/c.yaml")
+    recipe = load_recipe(
+        write(
+            "include: base/c.yaml\nmel: vocos_24k\ntraining: {steps: 3}\n"
+            "data: {manifests: [x, y], batch_size: 5}\n"
+        )
+    )
+    assert recipe.training.steps == 3
+    assert recipe.training.seed == 2
+    assert recipe.training.learning_rate == 0.1
+    assert recipe.data.segment_frames == 30
+    assert recipe.data.batch_size == 5
+
+
+def test_a_section_can_be_switched_off_and_on_again(write):
+    write(VALID + "adversarial: {start_step: 5}\n", "base.yaml")
+    off = write("include: base.yaml\nadversarial: null\n", "off.yaml")
+    assert load_recipe(off).adversarial is None
+    assert load_recipe(off, ["adversarial.start_step=7"]).adversarial.start_step == 7
+
+
+def test_overrides_are_yaml_and_the_last_one_counts(write):
+    path = write(VALID)
+    recipe = load_recipe(
+        path,
+        [
+            "training.steps=20",
+            "training.steps=30",
+            "data.manifests=[a, b]",
+            "model={channels: 8}",
+            "training.learning_rate=1e-4",
+            "mel=vocos_24k",
+            "initialise_from=null",
+        ],
+    )
+    assert recipe.training.steps == 30
+    assert recipe.data.manifests == ("a", "b")
+    assert recipe.model.channels == 8
+    assert recipe.training.learning_rate == 1e-4
+    assert recipe.mel == PRESETS["vocos_24k"]
+
+
+def test_a_mel_can_be_described_in_full(write):
+    fields = {**PRESETS["hifigan_22k"].model_dump(mode="json"), "n_mels": 100}
+    recipe = load_recipe(write(VALID), [f"mel={yaml.safe_dump(fields, default_flow_style=True)}"])
+    assert recipe.mel.n_mels == 100
+    assert recipe.mel.magnitude_eps == 1e-9
+
+
+# -- refusing ------------------------------------------------------------------------------------
+
+
+def test_an_unknown_key_is_named_with_its_line_and_the_nearest_valid_one(write):
+    path = write(VALID + "  learning_rat: 0.1\n")
+    assert refusal(path) == (
+        f"{path}, line 6: unknown key training.learning_rat; did you mean learning_rate?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ("modl: {blocks: 1}\n", 6, "unknown key modl; did you mean model?"),
+        ("model:\n  pitch:\n    chanels: 3\n", 8, "model.pitch.chanels; did you mean channels?"),
+        ("adversarial: {start_step: 1, perod: null}\n", 6, "did you mean period?"),
+        ("adversarial:\n  start_step: 1\n  period:\n    grow: 2\n", 9, "did you mean growth?"),
+        ("zzz: 1\n", 6, "unknown key zzz; valid are mel, model, pitch, data"),
+    ],
+)
+def test_unknown_keys_of_every_depth(write, text: str, line: int, said: str):
+    path = write(VALID + text)
+    message = refusal(path)
+    assert message.startswith(f"{path}, line {line}: ")
+    assert said in message
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ("  seed: many\n", 6, "training.seed: Input should be a valid integer"),
+        ("  seed: 1.5\n", 6, "training.seed: Input should be a valid integer"),
+        ("  seed: -1\n", 6, "training.seed: Input should be greater than or equal to 0"),
+        ("  betas: [0.8]\n", 6, "training.betas.1 is missing"),
+        ("  precision: half\n", 6, "'float32' or 'bfloat16' (given: 'half')"),
+        ("model: 5\n", 6, "model: Input should be a valid dictionary"),
+        ("loss: {predicted_pitch: 2}\n", 6, "loss.predicted_pitch: Input should be less than"),
+        ("adversarial: {start_step: 0, kind: wgan}\n", 6, "'least_squares', 'hinge'"),
+        ("adversarial:\n  kind: hinge\n", 6, "adversarial.start_step is missing"),
+        ("5: x\n", 6, "Keys should be strings"),
+    ],
+)
+def test_wrong_types_and_values(write, text: str, line: int, said: str):
+    path = write(VALID + text)
+    message = refusal(path)
+    assert message.startswith(f"{path}, line {line}: "), message
+    assert said in message
+
+
+def test_all_that_is_wrong_is_said_at_once(write):
+    message = refusal(write(VALID + "  seed: x\nmodel: {bloks: 1}\n"))
+    assert "training.seed" in message
+    assert "model.bloks" in message
+
+
+def test_the_line_is_that_of_the_file_that_says_it(write):
+    included = write("training:\n  steps: 5\n  seeds: 1\n", "base.yaml")
+    message = refusal(write("include: base.yaml\n" + VALID))
+    assert f"{included}, line 3: unknown key training.seeds" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (VALID.replace("manifests: [m.jsonl]", "speeds: [fast]"), "'fast' is no fraction such as"),
+        (VALID.replace("[m.jsonl]", "[]"), "data.manifests: "),
+        (VALID + "loss: {spectral: {n_ffts: [512], n_mels: []}}\n", "1 n_ffts and 0 n_mels"),
+        (VALID.replace("m.jsonl]", "m]\n  segment_frames: 10"), "frames are needed"),
+        (
+            VALID + "adversarial: {start_step: 0, crop_frames: 4, spectrogram: {n_ffts: [2048]}}\n",
+            "the discriminators get 1024 samples",
+        ),
+    ],
+)
+def test_combinations_that_would_fail_in_the_first_steps(write, text: str, said: str):
+    assert said in refusal(write(text))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("speecht5_16", "line 1: mel: no mel preset 'speecht5_16'; did you mean speecht5_16k?"),
+        ("zzz", "valid are speecht5_16k, hifigan_22k"),
+        ("{sample_rate: 16000}", "mel.n_fft is missing"),
+    ],
+)
+def test_an_unknown_mel(write, name: str, said: str):
+    assert said in refusal(write(VALID.replace("speecht5_16k", name)))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("training: [1\n", "not valid YAML"),
+        ("a: b: c\n", "not valid YAML"),
+        ("", "a recipe is a mapping of keys to values"),
+        ("- 1\n", "a recipe is a mapping of keys to values"),
+        ("just words\n", "a recipe is a mapping of keys to values"),
+        ("include: 5\n" + VALID, "include: takes a path or a list of paths"),
+        ("include: [1]\n" + VALID, "include: takes a path or a list of paths"),
+        (VALID + "training: {steps: 5}\n", "line 6: training is given twice; drop one"),
+        (VALID + "  steps: 5\n", "line 6: training.steps is given twice; drop one"),
+    ],
+)
+def test_text_that_is_no_recipe(write, text: str, said: str):
+    path = write(text)
+    message = refusal(path)
+    assert message.startswith(str(path))
+    assert said in message
+
+
+def test_a_file_that_cannot_be_read(write, tmp_path: Path):
+    missing = tmp_path / "missing.yaml"
+    assert refusal(missing) == f"{missing}: no readable recipe (No such file or directory)"
+    assert refusal(tmp_path) == f"{tmp_path}: no readable recipe (Is a directory)"
+    path = tmp_path / "bytes.yaml"
+    path.write_bytes(b"mel: \xff\xfe")
+    assert refusal(path).startswith(f"{path}: not valid YAML")
+
+
+def test_a_missing_inclusion_names_both_files(write, tmp_path: Path):
+    path = write("include: sub/nowhere.yaml\n" + VALID)
+    message = refusal(path)
+    assert str(tmp_path / "sub" / "nowhere.yaml") in message
+    assert f"included from {path}" in message
+
+
+def test_a_circle_of_inclusions_is_broken(write, tmp_path: Path):
+    write("include: b.yaml\n", "a.yaml")
+    write("include: c.yaml\n", "b.yaml")
+    path = write("include: [a.yaml]\n", "c.yaml")
+    assert f"{path}: includes itself" in refusal(path)
+    alone = write("include: alone.yaml\n", "alone.yaml")
+    assert "includes itself" in refusal(alone)
+    # The same file twice is no circle.
+    write("training: {seed: 4}\n", "common.yaml")
+    twice = write("include: [common.yaml, common.yaml]\n" + VALID, "twice.yaml")
+    assert load_recipe(twice).training.seed == 4
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("training.steps", "--set training.steps: write it as section.key=value"),
+        ("=5", "--set =5: write it as section.key=value"),
+        ("training..steps=5", "write it as section.key=value"),
+        ("training.steps=[1", "--set training.steps=[1: the value is not valid YAML"),
+        ("training.stepz=5", "--set training.stepz=5: unknown key training.stepz; did you mean"),
+        ("training.steps=five", "--set training.steps=five: training.steps: Input should be"),
+        ("model={bloks: 5}", "--set model={bloks: 5}: unknown key model.bloks; did you mean"),
+        ("training={steps: x}", "--set training={steps: x}: training.steps: Input should be"),
+        ("mel.n_mels=100", "--set mel.n_mels=100: mel is 'speecht5_16k', not a section"),
+    ],
+)
+def test_a_bad_override_is_named(write, override: str, said: str):
+    assert said in refusal(write(VALID), override)
+
+
+def test_values_in_memory_are_checked_as_well():
+    values = {"mel": "speecht5_16k", "data": {"manifests": ["m"]}, "training": {"step": 1}}
+    with pytest.raises(RecipeError, match=r"the test: unknown key training\.step; did you mean"):
+        parse_recipe(values, "the test")
+
+
+# -- comparing -----------------------------------------------------------------------------------
+
+
+def test_recipes_differ_by_the_keys_that_decide_what_is_learned(write):
+    path = write(VALID)
+    one = load_recipe(path)
+    other = load_recipe(path, ["data.batch_size=3", "training.threads=7", "adversarial=null"])
+    assert difference(one, other) == ["data.batch_size: 12 there, 3 here"]
+    assert difference(one, one) == []
+    switched = load_recipe(path, ["adversarial.start_step=1"])
+    assert "adversarial.start_step: None there, 1 here" in difference(one, switched)
+
+
+def test_every_bookkeeping_key_exists():
+    recipe = load_recipe(TINY_RECIPE)
+    for key in BOOKKEEPING:
+        section, name = key.split(".")
+        assert hasattr(getattr(recipe, section), name), key
+
+
+# -- the shipped ones ----------------------------------------------------------------------------
+
+
+def test_all_corpora_have_their_recipe():
+    assert {
+        "source_filter/multispeaker.yaml",
+        "source_filter/festvox_ru.yaml",
+        "source_filter/ljspeech.yaml",
+        "source_filter/vctk.yaml",
+        "source_filter/libritts.yaml",
+        "source_filter/tiny.yaml",
+    } <= set(RECIPES)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_shipped_recipe_reads_back_from_its_resolved_text(name: str, tmp_path: Path):
+    recipe = load_recipe(ROOT / "recipes" / name)
+    text = dump_recipe(recipe)
+    (tmp_path / "resolved.yaml").write_text(text)
+    assert load_recipe(tmp_path / "resolved.yaml") == recipe
+    # Resolved: every key stands there, and none is left to a default.
+    assert flat(yaml.safe_load(text)) == flat(recipe.model_dump(mode="json"))
+    assert "include" not in yaml.safe_load(text)
+
+
+def flat(values: object, prefix: str = "") -> set[str]:
+    if not isinstance(values, dict):
+        return {prefix}
+    return {key for name, value in values.items() for key in flat(value, f"{prefix}.{name}")}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_shipped_recipe_says_what_it_is_for(name: str):
+    assert re.match(r"# \w", (ROOT / "recipes" / name).read_text())
+
+
+def reduced(name: str) -> Recipe:
+    """A shipped recipe as it is, but with small networks, batches and the tiny corpus."""
+    overrides = [
+        f"data.manifests=[{MANIFEST}]",
+        "data.batch_size=2",
+        "data.segment_frames=17",
+        "model.channels=16",
+        "model.blocks=1",
+        "model.pitch={channels: 16, layers: 2}",
+        "training.steps=2",
+        "training.save_every=1",
+        "training.validate_every=2",
+        "training.threads=1",
+        "training.log_every=1",
+    ]
+    if load_recipe(ROOT / "recipes" / name).adversarial is not None:
+        overrides += [
+            "adversarial.start_step=1",
+            "adversarial.crop_frames=9",
+            "adversarial.spectrogram.channels=4",
+            "adversarial.period.channels=2",
+        ]
+    return load_recipe(ROOT / "recipes" / name, overrides)
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if name.startswith("source_filter")])
+def test_a_shipped_recipe_runs_end_to_end(
+    name: str, tmp_path: Path, fresh_accelerator: None, monkeypatch: pytest.MonkeyPatch
+):
+    """Two steps with a stop between them, resynthesis and scores."""
+    recipe, run = reduced(name), tmp_path / "run"
+    save = Trainer.save
+
+    def save_and_stop(trainer: Trainer, scores: dict[str, float]) -> None:
+        save(trainer, scores)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Trainer, "save", save_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, run, quiet())
+    monkeypatch.setattr(Trainer, "save", save)
+    scores = train(recipe, run, quiet())
+    assert 1 <= scores["pesq_wb"] < 4.65
+    rows = [yaml.safe_load(line) for line in (run / "losses.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [0, 1]
+    assert ("adversarial" in rows[1]) == (recipe.adversarial is not None)
+
+    model = load(run)
+    assert model.spec == recipe.mel
+    recording = MANIFEST.parent / "wavs" / "test" / "ru_followme_sorry.wav"
+    (result,) = resynthesise_files(model, {recording: tmp_path / "ours" / recording.name})
+    assert result.error == ""
+    (tmp_path / "reference").mkdir()
+    (tmp_path / "reference" / recording.name).symlink_to(recording)
+    summary = evaluate_folders(
+        tmp_path / "reference",
+        {"ours": tmp_path / "ours"},
+        tmp_path / "scores",
+        ["pesq", "mel_distance"],
+        jobs=1,
+        progress=False,
+    )
+    assert summary.failures == 0
+    # Two steps from scratch, and yet it resembles the recording: the filters start at the mel.
+    assert summary.systems["ours"].scores["mel_distance"].mean < 1.5

@@ -1,0 +1,63 @@
+"""What the commands share: output as it is, progress, errors as one line, NAME=VALUE arguments."""
+
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from typer.core import TyperGroup
+
+from vocoder.errors import VocoderError
+
+error_console = Console(stderr=True)
+
+
+class ErrorReporter(TyperGroup):
+    """A group of commands that prints an error the user can mend as one line, with status 1."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # the reader of our output has gone: typer exits quietly
+            raise
+        except (VocoderError, OSError) as error:  # an OSError names its file
+            say(error_console, f"error: {' '.join(str(error).splitlines())}")
+            raise typer.Exit(1) from error
+
+
+def say(console: Console, text: str) -> None:
+    """Print text as it is: no markup, no colours, no line breaks of the terminal's."""
+    console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+def progress_bar() -> Progress:
+    """A bar on standard error with the items done, their total and the time remaining."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=error_console,
+    )
+
+
+def parse_named(entries: list[str], option: str, what: str) -> dict[str, str]:
+    """Values of NAME=VALUE arguments by name.
+
+    Args:
+        entries: the arguments.
+        option: that they were given by, for errors.
+        what: a word for the value in errors, such as FOLDER.
+
+    Raises:
+        VocoderError: an argument without a name or a value, or a name given twice.
+    """
+    named: dict[str, str] = {}
+    for entry in entries:
+        name, equals, value = entry.partition("=")
+        if not (name and equals and value):
+            raise VocoderError(f"{option} {entry}: write it as NAME={what}")
+        if name in named:
+            raise VocoderError(f"{option} {entry}: {name} stands there twice; name each one once")
+        named[name] = value
+    return named

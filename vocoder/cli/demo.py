@@ -1,0 +1,84 @@
+"""The work of ``vocoder demo``: utterances through several systems, scored and drawn."""
+
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from vocoder.data.audio import read_audio, write_audio
+from vocoder.data.manifest import read_manifest
+from vocoder.evaluation.figures import spectrogram_figure
+from vocoder.evaluation.resynthesis import resynthesise
+from vocoder.metrics.f0 import f0_errors
+from vocoder.metrics.pesq import pesq_wb
+from vocoder.models.base import Vocoder
+
+
+class DemoRow(NamedTuple):
+    """Scores of one system on one utterance."""
+
+    utterance: str
+    speaker: str
+    system: str
+    pesq_wb: float
+    f0_cents: float
+    voicing_error: float
+    real_time_factor: float
+
+
+def run_demo(systems: dict[str, Vocoder], manifest: Path, output: Path) -> list[DemoRow]:
+    """Scores of each system on a manifest's utterances outside its training split.
+
+    ``output`` gets ``recording/``, one folder of WAVs per system, and ``spectrograms.png``, where
+    each recording stands above its resyntheses. Real-time factors are medians of five calls with
+    torch's current number of threads.
+    """
+    rows: list[DemoRow] = []
+    pictures: dict[str, Tensor] = {}
+    for utterance in read_manifest(manifest):
+        if utterance.split == "train":
+            continue
+        path = manifest.parent / utterance.path
+        name = path.stem
+        for system, model in systems.items():
+            sample_rate = model.sample_rate
+            reference = read_audio(path, sample_rate).waveform
+            estimate, factor = _timed(model, reference)
+            target = output / system / f"{name}.wav"
+            write_audio(target, estimate, sample_rate)
+            write_audio(output / "recording" / f"{name}.wav", reference, sample_rate)
+            # Scores are those of the written file, its 16-bit rounding included.
+            written = read_audio(target, sample_rate).waveform
+            errors = f0_errors(reference, written, sample_rate)
+            rows.append(
+                DemoRow(
+                    name,
+                    utterance.speaker,
+                    system,
+                    pesq_wb(reference, written, sample_rate),
+                    errors.rmse_cents,
+                    errors.voicing_error,
+                    factor,
+                )
+            )
+            pictures[f"{name}: recording"] = reference
+            pictures[f"{name}: {system}"] = written
+    first = next(iter(systems.values()))
+    spectrogram_figure(pictures, first.sample_rate, output / "spectrograms.png")
+    return rows
+
+
+def _timed(model: Vocoder, waveform: Tensor, repeats: int = 5) -> tuple[Tensor, float]:
+    """A resynthesis and the real-time factor of its mel → waveform part."""
+    estimate = resynthesise(model, waveform)
+    with torch.inference_mode():
+        mel = model.mel(waveform)
+        model(mel)
+        times = []
+        for _ in range(repeats):
+            started = time.perf_counter()
+            output = model(mel)
+            times.append(time.perf_counter() - started)
+    return estimate, sorted(times)[repeats // 2] / (output.shape[1] / model.sample_rate)

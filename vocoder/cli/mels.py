@@ -1,0 +1,63 @@
+"""Mels as files: .npy arrays as TTS systems write them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vocoder.errors import MelError
+from vocoder.features.mel import MelSpec
+
+
+def find_mels(inputs: Sequence[Path]) -> dict[Path, Path]:
+    """Files named outright, and every .npy below folders: source → path of its WAV below --output.
+
+    Raises:
+        MelError: an input that is missing, or a folder without a mel.
+    """
+    found: dict[Path, Path] = {}
+    for given in inputs:
+        if given.is_dir():
+            inside = sorted(path for path in given.rglob("*.npy") if path.is_file())
+            if not inside:
+                raise MelError(f"{given}: no .npy file in this folder")
+            found |= {path: path.relative_to(given).with_suffix(".wav") for path in inside}
+        elif given.is_file():
+            found[given] = Path(given.with_suffix(".wav").name)
+        else:
+            raise MelError(f"{given}: does not exist; check the path")
+    return found
+
+
+def read_mel(path: Path, spec: MelSpec) -> Float[Tensor, "1 n_mels frames"]:
+    """A mel of `spec` from a .npy file of shape (n_mels, frames), (frames, n_mels) or either with
+    a leading 1. Where both could be meant it is (n_mels, frames).
+
+    Raises:
+        MelError: not an array of real numbers, or none of these shapes; `spec.check` fails.
+    """
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise MelError(f"{path}: not a readable .npy file ({error})") from error
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+        raise MelError(f"{path}: holds no array of real numbers")
+    shape = array.shape
+    if array.ndim == 3 and shape[0] == 1:
+        array = array[0]
+    if array.ndim != 2 or spec.n_mels not in array.shape:
+        raise MelError(
+            f"{path}: shape {shape}; a mel of this spec is ({spec.n_mels}, frames) or "
+            f"(frames, {spec.n_mels}); name its own spec by --spec"
+        )
+    if array.shape[0] != spec.n_mels:
+        array = array.T
+    mel = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))[None]
+    try:
+        spec.check(mel)
+    except MelError as error:
+        raise MelError(f"{path}: {error}") from error
+    return mel

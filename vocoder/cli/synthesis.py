@@ -1,0 +1,160 @@
+"""``vocoder synth``, ``resynth`` and ``demo``: mels and recorded speech through a vocoder."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from vocoder.cli.console import progress_bar, say
+from vocoder.cli.options import JsonFlag, ModelName, require_mel
+from vocoder.errors import VocoderError, suggestion
+
+
+def resynth(
+    inputs: Annotated[list[Path], typer.Argument(help="Audio files and folders.")],
+    output: Annotated[Path, typer.Option(help="Folder for the resynthesised WAVs.")],
+    model: ModelName = "default",
+    f0_scale: Annotated[float, typer.Option(min=0.1, max=10, help="Factor on F0.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = 1,
+    batch: Annotated[
+        int | None,
+        typer.Option(min=1, help="Files at once; default: what suits the model."),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Recorded speech → mel → speech; with --model world or lpc, from the speech itself."""
+    import torch
+
+    from vocoder.evaluation.resynthesis import Resynthesis, output_paths, resynthesise_files
+    from vocoder.loading import load
+
+    torch.set_num_threads(threads)
+    targets, failed = output_paths(inputs, output)
+    vocoder = load(model)
+    with progress_bar() as progress:
+        task = progress.add_task("resynthesis", total=len(targets) + len(failed))
+
+        def done(result: Resynthesis) -> None:
+            progress.advance(task)
+            for note in result.notes:
+                say(progress.console, f"{result.source}: {note}")
+            if result.error:
+                # Errors of reading and writing name their file, errors of the model do not.
+                named = "" if str(result.source) in result.error else f"{result.source}: "
+                say(progress.console, f"failed: {named}{result.error}")
+
+        for result in failed:
+            done(result)
+        results = [*failed, *resynthesise_files(vocoder, targets, f0_scale, seed, done, batch)]
+    failed = [result for result in results if result.error]
+    audio_s = sum(result.duration_s for result in results)
+    seconds = sum(result.seconds for result in results)
+    report = {
+        "written": len(results) - len(failed),
+        "failed": {str(result.source): result.error for result in failed},
+        "audio_s": round(audio_s, 3),
+        "real_time_factor": round(seconds / audio_s, 5) if audio_s else None,
+        "output": str(output),
+    }
+    if as_json:
+        print(json.dumps(report))
+    else:
+        speed = f", {audio_s / seconds:.0f} times real time with the mel" if audio_s else ""
+        counts = f"{report['written']} written, {len(failed)} failed"
+        say(Console(), f"{counts}, {audio_s:.1f} s of audio{speed}: {output}")
+    if failed:
+        raise typer.Exit(1)
+
+
+def synth(
+    inputs: Annotated[list[Path], typer.Argument(help=".npy files of mels, and folders of them.")],
+    output: Annotated[Path, typer.Option(help="Folder for the WAVs.")],
+    spec: Annotated[
+        str | None,
+        typer.Option(help="Preset that the mels are of (`vocoder info`); default: the model's."),
+    ] = None,
+    model: ModelName = "default",
+    f0_scale: Annotated[float, typer.Option(min=0.1, max=10, help="Factor on F0.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = 1,
+    as_json: JsonFlag = False,
+) -> None:
+    """Mels → speech: what a TTS wrote as .npy, one WAV per file.
+
+    A mel of another spec is converted where that is exact, and refused with reasons otherwise.
+    """
+    import torch
+
+    from vocoder.cli.mels import find_mels, read_mel
+    from vocoder.data.audio import write_audio
+    from vocoder.errors import MelError
+    from vocoder.features.mel import PRESETS
+    from vocoder.loading import load
+
+    torch.set_num_threads(threads)
+    vocoder = require_mel(load(model), model)
+    if spec is not None and spec not in PRESETS:
+        raise MelError(f"--spec {spec}: no such preset{suggestion(spec, list(PRESETS))}")
+    if f0_scale != 1.0 and not vocoder.scales_f0:
+        raise MelError(f"{model}: has no F0 to scale; leave --f0-scale out")
+    given = vocoder.spec if spec is None else PRESETS[spec]
+    options = {"f0_scale": f0_scale} if vocoder.scales_f0 else {}
+    failed: dict[str, str] = {}
+    targets = find_mels(inputs)
+    with progress_bar() as progress, torch.inference_mode():
+        for source, name in progress.track(targets.items(), description="synthesis"):
+            try:
+                mel = given.convert(read_mel(source, given), vocoder.spec)
+                waveform = vocoder(mel, generator=torch.Generator().manual_seed(seed), **options)
+                write_audio(output / name, waveform[0], vocoder.sample_rate)
+            except VocoderError as error:
+                named = "" if str(source) in str(error) else f"{source}: "
+                failed[str(source)] = str(error)
+                say(progress.console, f"failed: {named}{error}")
+    written = len(targets) - len(failed)
+    if as_json:
+        print(json.dumps({"written": written, "failed": failed, "output": str(output)}))
+    else:
+        say(Console(), f"{written} written, {len(failed)} failed: {output}")
+    if failed:
+        raise typer.Exit(1)
+
+
+def demo(
+    output: Annotated[Path, typer.Option(help="Folder for WAVs and spectrograms.")] = Path("demo"),
+    manifest: Annotated[
+        Path, typer.Option(help="Utterances; those of split train are left out.")
+    ] = Path("egs/tiny/manifest.jsonl"),
+    model: ModelName = "default",
+) -> None:
+    """Real utterances through the vocoder and through Griffin-Lim, from the same mel."""
+    import torch
+
+    from vocoder.cli.demo import run_demo
+    from vocoder.loading import GRIFFIN_LIM, load
+
+    torch.set_num_threads(1)
+    systems = {"source_filter": require_mel(load(model), model), GRIFFIN_LIM: load(GRIFFIN_LIM)}
+    rows = run_demo(systems, manifest, output)
+    # Short headings: in 80 columns, rich would break names in two.
+    scores = ("PESQ-WB", "F0 cents", "V/UV", "RTF")
+    table = Table("speaker, utterance", "system", *scores, box=None, padding=(0, 1, 0, 0))
+    for row in rows:
+        table.add_row(
+            f"{row.speaker}, {row.utterance}" if row.system == next(iter(systems)) else "",
+            row.system,
+            f"{row.pesq_wb:.2f}",
+            f"{row.f0_cents:.0f}",
+            f"{100 * row.voicing_error:.1f} %",
+            f"{row.real_time_factor:.4f}",
+        )
+    console = Console()
+    console.print(table)
+    console.print("F0 cents: RMSE. V/UV: voicing error.")
+    console.print("RTF: seconds of computing a second of audio, mel to waveform, one thread.")
+    say(console, f"Listen: {output.resolve()}")
+    say(console, f"Look:   {(output / 'spectrograms.png').resolve()}")

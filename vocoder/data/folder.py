@@ -1,0 +1,154 @@
+"""Anybody's own recordings as a corpus: a folder of audio, speakers, a random but fixed split."""
+
+import csv
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from pathlib import Path
+
+import soundfile
+
+from vocoder.data.audio import find_audio, read_audio
+from vocoder.data.layout import Recording
+from vocoder.errors import CorpusError
+
+BY_FOLDER = "by-folder"
+HELD_OUT = 0.05
+"""Share of the speakers, or of the utterances, that each of valid and test gets."""
+MANY_SPEAKERS = 20
+"""From so many speakers on whole speakers are held out, otherwise utterances of every speaker."""
+
+
+def folder_corpus(
+    source: Path, output: Path, speakers: str = BY_FOLDER, licence: str = "not stated"
+) -> list[Recording]:
+    """Recordings of a folder that is searched to any depth.
+
+    Args:
+        source: the folder; WAV, FLAC, Ogg and MP3 are found.
+        output: not used; a corpus of one's own has no notice to copy.
+        speakers: "by-folder" (the first folder below the source; all are one speaker where files
+            lie in the source itself), a CSV with the columns utterance and speaker, or a regular
+            expression whose first group is the speaker in a file's path below the source.
+        licence: what the manifest says of every recording.
+
+    Raises:
+        CorpusError: no audio, a speaker that cannot be told, or a table that lacks a file.
+    """
+    if not source.is_dir():
+        raise CorpusError(f"{source}: no such folder; name your recordings by --source")
+    found = find_audio([source])
+    paths = {path.relative_to(source).with_suffix("").as_posix(): path for path in found}
+    if len(paths) < len(found):
+        raise CorpusError(
+            f"{source}: files whose names differ in the suffix alone would become one recording"
+        )
+    speaker_of = _speakers(speakers, source)
+    known = {name: speaker_of(name) for name in paths}
+    splits = split_utterances(known)
+    return [
+        Recording(name, known[name], splits[name], licence, partial(read_audio, path))
+        for name, path in paths.items()
+    ]
+
+
+def split_utterances(speakers: Mapping[str, str]) -> dict[str, str]:
+    """Split of each utterance, from the speakers by utterance name.
+
+    With 20 speakers or more about 5 % of the speakers are "valid" and as many "test": nothing of
+    theirs is trained on. With fewer, about 5 % of the utterances. A hash of the name decides:
+    random, the same on every machine, and unchanged when files are added later. Where a split
+    would stay empty, as in a small corpus, the names with the lowest hashes fill valid and test.
+
+    Raises:
+        CorpusError: fewer than three utterances.
+    """
+    if len(speakers) < 3:
+        raise CorpusError(
+            f"{len(speakers)} recordings: at least three are needed, for train, valid and test"
+        )
+    names = set(speakers.values())
+    if len(names) >= MANY_SPEAKERS:
+        by_speaker = _drawn(names)
+        return {utterance: by_speaker[speaker] for utterance, speaker in speakers.items()}
+    return _drawn(speakers)
+
+
+def _drawn(names: Collection[str]) -> dict[str, str]:
+    """A split for each name, by a hash of it."""
+    places = {
+        name: int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) / 2**64 for name in names
+    }
+    splits = {
+        name: "valid" if place < HELD_OUT else "test" if place < 2 * HELD_OUT else "train"
+        for name, place in places.items()
+    }
+    if len(set(splits.values())) < 3:
+        ordered = sorted(places, key=places.__getitem__)
+        count = max(1, round(HELD_OUT * len(ordered)))
+        splits = (
+            dict.fromkeys(ordered, "train")
+            | dict.fromkeys(ordered[:count], "valid")
+            | dict.fromkeys(ordered[count : 2 * count], "test")
+        )
+    return splits
+
+
+def common_rate(source: Path) -> int:
+    """The rate that most files of a folder have, in Hz: what they are laid out at by default."""
+    return Counter(own_rates(source).values()).most_common(1)[0][0]
+
+
+def own_rates(source: Path) -> dict[Path, int]:
+    """Rate of every audio file in Hz, from the headers; unreadable ones are left out."""
+    found = {}
+    for path in find_audio([source]):
+        try:
+            found[path] = soundfile.info(path).samplerate
+        except (soundfile.SoundFileError, RuntimeError):  # the audio reader reports it later
+            continue
+    if not found:
+        raise CorpusError(f"{source}: no audio file whose header can be read")
+    return found
+
+
+def _speakers(how: str, source: Path) -> Callable[[str], str]:
+    """Speaker by utterance name."""
+    if how == BY_FOLDER:
+        return lambda name: name.split("/")[0] if "/" in name else source.resolve().name
+    if how.endswith(".csv"):
+        return _from_table(Path(how))
+    try:
+        pattern = re.compile(how)
+    except re.error as error:
+        raise CorpusError(f"--speakers {how}: not a regular expression ({error})") from error
+    if pattern.groups < 1:
+        raise CorpusError(f"--speakers {how}: put the speaker into a group, as in '^([^_]+)_'")
+
+    def matched(name: str) -> str:
+        match = pattern.search(name)
+        if match is None or not match[1]:
+            raise CorpusError(f"{source / name}: --speakers {how} finds no speaker in its name")
+        return match[1]
+
+    return matched
+
+
+def _from_table(path: Path) -> Callable[[str], str]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise CorpusError(f"{path}: no readable table of speakers ({error})") from error
+    if rows and not rows[0].keys() >= {"utterance", "speaker"}:
+        raise CorpusError(f"{path}: needs the columns utterance and speaker in its first line")
+    table = {row["utterance"]: row["speaker"] for row in rows}
+
+    def looked_up(name: str) -> str:
+        if not table.get(name):
+            raise CorpusError(f"{path}: no speaker of {name}; add the line or remove the file")
+        return table[name]
+
+    return looked_up

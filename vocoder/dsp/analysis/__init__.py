@@ -1,0 +1,1 @@
+"""From signals to descriptions: cepstra, linear prediction, spectra, noise reduction."""

@@ -1,0 +1,1 @@
+"""Rooms: reverberation by parameters, and the image method in a box."""

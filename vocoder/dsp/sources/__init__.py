@@ -1,0 +1,1 @@
+"""Excitation: pulses, sinusoids, wavetables, glottal flow, noise; all band-limited."""

@@ -1,0 +1,187 @@
+"""Audio files through a vocoder: wav → mel → wav, or wav → a classical vocoder → wav."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vocoder.data.audio import Audio, find_audio, read_audio, write_audio
+from vocoder.dsp.framing import fit_length
+from vocoder.errors import AudioError, VocoderError
+from vocoder.models.base import Vocoder
+from vocoder.models.blocks.padding import pad_silence
+from vocoder.models.waveform import WaveVocoder
+
+
+@dataclass(frozen=True)
+class Resynthesis:
+    """What became of one file or folder: ``error`` is empty where ``output`` was written."""
+
+    source: Path
+    output: Path
+    duration_s: float = 0.0
+    seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+    error: str = ""
+
+
+def output_paths(
+    inputs: Sequence[Path], output: Path
+) -> tuple[dict[Path, Path], list[Resynthesis]]:
+    """Where each input file's result goes: folders keep their inner structure, files their names.
+
+    Inputs that are missing, unreadable or without audio come back as failed, beside the rest.
+
+    Raises:
+        AudioError: two inputs with one output, or an output that would overwrite its input.
+    """
+    targets: dict[Path, Path] = {}
+    failed: list[Resynthesis] = []
+    for given in inputs:
+        try:
+            sources = find_audio([given])
+        except AudioError as error:
+            failed.append(Resynthesis(given, output, error=str(error)))
+            continue
+        for source in sources:
+            inner = source.relative_to(given) if given.is_dir() else Path(source.name)
+            targets[source] = (output / inner).with_suffix(".wav")
+    owners: dict[Path, Path] = {}
+    for source, target in targets.items():
+        if target in owners:
+            raise AudioError(f"{source} and {owners[target]} would both become {target}")
+        if target.resolve() == source.resolve():
+            raise AudioError(f"{source}: --output would overwrite it; choose another folder")
+        owners[target] = source
+    return targets, failed
+
+
+def resynthesise_files(
+    model: Vocoder | WaveVocoder,
+    targets: dict[Path, Path],
+    f0_scale: float = 1.0,
+    seed: int = 0,
+    on_done: Callable[[Resynthesis], None] | None = None,
+    batch_size: int | None = None,
+) -> list[Resynthesis]:
+    """Resynthesise files; a bad file is reported and the others go on.
+
+    Each file's noise starts from ``seed``, so a result does not depend on its neighbours. The
+    output has the length of the input at the model's rate.
+
+    Args:
+        batch_size: files synthesised together, padded with silence to the longest; for models to
+            which a batch costs little more than one file, by default 16. The others take one.
+
+    Raises:
+        VocoderError: a batch of several for a model that gains nothing from it.
+    """
+    batched = isinstance(model, Vocoder) and model.batched
+    if batch_size is None:
+        batch_size = 16 if batched else 1
+    if batch_size > 1 and not batched:
+        raise VocoderError(f"{type(model).__name__} takes one file at a time; leave --batch out")
+    results: dict[Path, Resynthesis] = {}
+    sources = list(targets)
+    # Files of like length share a batch; of some batches' worth at a time, so that memory is
+    # bounded however many there are.
+    stretch = batch_size if batch_size == 1 else 8 * batch_size
+    for first in range(0, len(sources), stretch):
+        done, read = _read(sources[first : first + stretch], targets, model.sample_rate)
+        read.sort(key=lambda item: len(item[1].waveform))
+        batches = (read[at : at + batch_size] for at in range(0, len(read), batch_size))
+        written = (_batch(model, batch, targets, f0_scale, seed) for batch in batches)
+        for result in chain(done, chain.from_iterable(written)):
+            results[result.source] = result
+            if on_done is not None:
+                on_done(result)
+    return [results[source] for source in sources]
+
+
+def _read(
+    sources: Sequence[Path], targets: dict[Path, Path], sample_rate: int
+) -> tuple[list[Resynthesis], list[tuple[Path, Audio]]]:
+    """Files that could not be read, and the audio of those that could."""
+    failed, read = [], []
+    for source in sources:
+        try:
+            read.append((source, read_audio(source, sample_rate)))
+        except (VocoderError, OSError) as error:
+            failed.append(Resynthesis(source, targets[source], error=str(error)))
+    return failed, read
+
+
+def _batch(
+    model: Vocoder | WaveVocoder,
+    batch: Sequence[tuple[Path, Audio]],
+    targets: dict[Path, Path],
+    f0_scale: float,
+    seed: int,
+) -> Iterator[Resynthesis]:
+    """Synthesise some files together and write them; the time is shared out by their lengths."""
+    started = time.perf_counter()
+    try:
+        waveforms = resynthesise_batch(
+            model, [audio.waveform for _, audio in batch], f0_scale, seed
+        )
+    except VocoderError as error:
+        if len(batch) > 1:  # one of them spoils it: the others go on without
+            for item in batch:
+                yield from _batch(model, [item], targets, f0_scale, seed)
+        else:
+            source = batch[0][0]
+            yield Resynthesis(source, targets[source], error=str(error))
+        return
+    total = sum(audio.duration_s for _, audio in batch)
+    speed = (time.perf_counter() - started) / total
+    for (source, audio), waveform in zip(batch, waveforms, strict=True):
+        target, notes = targets[source], list(audio.notes)
+        peak = float(waveform.abs().max())
+        if peak > 1:
+            notes.append(f"output peak {peak:.2f} clipped")
+        try:
+            write_audio(target, waveform, model.sample_rate)
+        except (VocoderError, OSError) as error:
+            yield Resynthesis(source, target, error=str(error))
+        else:
+            duration_s = audio.duration_s
+            yield Resynthesis(source, target, duration_s, speed * duration_s, notes)
+
+
+def resynthesise(
+    model: Vocoder | WaveVocoder, waveform: Tensor, f0_scale: float = 1.0, seed: int = 0
+) -> Tensor:
+    """Waveform (samples,) → mel → waveform of the same length."""
+    return resynthesise_batch(model, [waveform], f0_scale, seed)[0]
+
+
+@torch.inference_mode()
+def resynthesise_batch(
+    model: Vocoder | WaveVocoder, waveforms: Sequence[Tensor], f0_scale: float = 1.0, seed: int = 0
+) -> list[Tensor]:
+    """Waveforms (samples,) → mels, padded with silence to the longest → waveforms as long.
+
+    Raises:
+        VocoderError: the model has no F0 to scale.
+    """
+    if isinstance(model, WaveVocoder):
+        return [
+            model.resynthesise(waveform, f0_scale, torch.Generator().manual_seed(seed))
+            for waveform in waveforms
+        ]
+    options = {}
+    if model.scales_f0:
+        options["f0_scale"] = f0_scale
+    elif f0_scale != 1.0:
+        raise VocoderError(f"{type(model).__name__} has no F0 to scale; leave --f0-scale out")
+    mels = [model.mel(waveform) for waveform in waveforms]
+    frames = max(mel.shape[2] for mel in mels)
+    together = torch.cat([pad_silence(mel, model.spec, (0, frames - mel.shape[2])) for mel in mels])
+    generators = [torch.Generator().manual_seed(seed) for _ in mels]
+    output = model(together, generator=generators, **options)
+    pairs = zip(output, waveforms, strict=True)
+    return [fit_length(row[None], len(waveform))[0] for row, waveform in pairs]

@@ -1,0 +1,179 @@
+"""The answer files of the pages, checked against the key of their test."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from vocoder.config import Config
+from vocoder.errors import VocoderError
+from vocoder.listening.key import Key, first_problem
+
+_Counts = dict[str, Annotated[int, Field(ge=0)]]
+
+
+class MushraTrial(Config):
+    """One graded trial.
+
+    order: the sounds from left to right, opaque names; scores: from 0 to 100; plays: how often
+    each was played; seconds: spent on the trial.
+    """
+
+    trial: str
+    order: tuple[str, ...]
+    scores: dict[str, Annotated[float, Field(ge=0, le=100)]]
+    plays: _Counts
+    seconds: float = Field(ge=0)
+
+
+class AbxTrial(Config):
+    """One answered trial: the sounds that were A, B and X, and which of them X was said to be."""
+
+    trial: str
+    a: str
+    b: str
+    x: str
+    choice: str
+    plays: _Counts
+    seconds: float = Field(ge=0)
+
+
+class _Answers(Config):
+    format: Literal["vocoder-listening-answers"]
+    version: Literal[1]
+    test: str
+    participant: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=40)
+    device: Literal["headphones", "loudspeakers"]
+    experienced: bool
+    seed: int = Field(ge=0)
+    started: str
+    finished: str
+    comment: str
+
+
+class MushraAnswers(_Answers):
+    """What one participant answered in a MUSHRA test; see `templates/session.js`."""
+
+    kind: Literal["mushra"]
+    trials: tuple[MushraTrial, ...]
+
+
+class AbxAnswers(_Answers):
+    """What one participant answered in an ABX test."""
+
+    kind: Literal["abx"]
+    trials: tuple[AbxTrial, ...]
+
+
+Answers = MushraAnswers | AbxAnswers
+_parse = TypeAdapter(Annotated[Answers, Field(discriminator="kind")]).validate_json
+
+
+def read_answers(paths: Sequence[Path], key: Key) -> tuple[list[Answers], list[str]]:
+    """Read answer files; unusable ones are left out and reported.
+
+    A file is refused if it cannot be read or is not in the format, comes from another test, lacks
+    a trial or a sound, holds one that is not in the key or a grade outside 0 to 100. Of two files
+    with the same content the second is refused; where two differ but have the same participant,
+    both are, since it is unknown which counts.
+
+    Args:
+        paths: files, and folders whose .json files are taken.
+        key: of the test.
+
+    Returns:
+        The answers in the order of their participants' codes, and the refusals, each beginning
+        with its file.
+
+    Raises:
+        VocoderError: a path does not exist, or there is no file at all.
+    """
+    accepted: dict[Path, Answers] = {}
+    refused: list[str] = []
+    seen: dict[bytes, Path] = {}
+    for path in _files(paths):
+        try:
+            content = path.read_bytes()
+            answers = _parse(content)
+            _check(answers, key)
+        except OSError as error:
+            refused.append(f"{path}: cannot be read ({error.strerror})")
+        except ValidationError as error:
+            refused.append(f"{path}: no answers of a listening test ({first_problem(error)})")
+        except VocoderError as error:
+            refused.append(f"{path}: {error}")
+        else:
+            if content in seen:
+                refused.append(f"{path}: the same as {seen[content]}")
+            else:
+                seen[content] = path
+                accepted[path] = answers
+    by_participant: dict[str, list[Path]] = {}
+    for path, answers in accepted.items():
+        by_participant.setdefault(answers.participant, []).append(path)
+    for participant, several in by_participant.items():
+        for path in several if len(several) > 1 else ():
+            other = next(one for one in several if one != path)
+            refused.append(
+                f"{path}: participant {participant} also answered in {other}; keep one of the two, "
+                "or give one person another code"
+            )
+            del accepted[path]
+    return sorted(accepted.values(), key=lambda answers: answers.participant), refused
+
+
+def _files(paths: Iterable[Path]) -> list[Path]:
+    found: dict[Path, None] = {}
+    for path in paths:
+        if path.is_dir():
+            found.update(dict.fromkeys(sorted(path.glob("*.json"))))
+        elif path.exists():
+            found[path] = None
+        else:
+            raise VocoderError(f"{path}: does not exist; check the path")
+    if not found:
+        raise VocoderError(f"{', '.join(map(str, paths))}: no answer file (.json)")
+    return list(found)
+
+
+def _check(answers: Answers, key: Key) -> None:
+    """VocoderError where answers do not belong to the key, or are not complete."""
+    if (answers.kind, answers.test) != (key.kind, key.test):
+        raise VocoderError(
+            f"answers of another test ({answers.kind} {answers.test}, "
+            f"the key is of {key.kind} {key.test})"
+        )
+    count = Counter(trial.trial for trial in answers.trials)
+    if unknown := count.keys() - key.trials.keys():
+        raise VocoderError(f"trial {min(unknown)} is not in the key")
+    for name, trial in key.trials.items():
+        if count[name] != key.repeats:
+            raise VocoderError(
+                f"trial {name} ({trial.utterance}) is answered {count[name]} times "
+                f"instead of {key.repeats}"
+            )
+    for answered in answers.trials:
+        sounds = key.trials[answered.trial].stimuli.keys()
+        if isinstance(answered, MushraTrial):
+            _check_mushra(answered, sounds)
+        else:
+            _check_abx(answered, sounds)
+
+
+def _check_mushra(answered: MushraTrial, sounds: Iterable[str]) -> None:
+    if answered.scores.keys() != set(sounds):
+        different = min(answered.scores.keys() ^ set(sounds))
+        what = "is not in the key" if different in answered.scores else "has no grade"
+        raise VocoderError(f"trial {answered.trial}: sound {different} {what}")
+    if sorted(answered.order) != sorted(sounds):
+        raise VocoderError(f"trial {answered.trial}: the order does not name each sound once")
+
+
+def _check_abx(answered: AbxTrial, sounds: Iterable[str]) -> None:
+    if {answered.a, answered.b} != set(sounds):
+        raise VocoderError(f"trial {answered.trial}: A and B are not the two sounds of the key")
+    for role in ("x", "choice"):
+        if getattr(answered, role) not in sounds:
+            raise VocoderError(f"trial {answered.trial}: {role} is neither A nor B")

@@ -1,0 +1,91 @@
+"""The key of a listening test: the sound behind each opaque name on its page."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from vocoder.config import Config
+from vocoder.data.files import write_text
+from vocoder.errors import VocoderError
+
+REFERENCE = "reference"
+LOW_ANCHOR = "anchor_3k5"
+MID_ANCHOR = "anchor_7k"
+OWN_CONDITIONS = (REFERENCE, LOW_ANCHOR, MID_ANCHOR)
+"""Conditions of a MUSHRA trial that are no system; no system may be called so."""
+
+Kind = Literal["mushra", "abx"]
+
+
+class Stimulus(Config):
+    """One sound of the page.
+
+    condition: the system, or one of `OWN_CONDITIONS`.
+    gain_db: by which the file on disk was multiplied, level alignment and protection from
+        clipping together; anchors carry the gain of the reference.
+    """
+
+    condition: str
+    gain_db: float
+
+
+class TrialKey(Config):
+    """One trial.
+
+    utterance: path in the folders without suffix.
+    open_reference: name of the sound that the page shows as the reference; None in ABX.
+    stimuli: what is to be judged, by its name on the page.
+    """
+
+    utterance: str
+    open_reference: str | None
+    stimuli: dict[str, Stimulus]
+
+
+class Key(Config):
+    """All that the page hides, as `key.json` holds it; do not show it to the assessors."""
+
+    format: Literal["vocoder-listening-key"] = "vocoder-listening-key"
+    version: Literal[1] = 1
+    kind: Kind
+    test: str
+    title: str
+    seed: int
+    sample_rate: int
+    level: Literal["loudness", "none"]
+    repeats: int
+    reference: str
+    systems: dict[str, str]
+    notes: tuple[str, ...]
+    training: dict[str, TrialKey]
+    trials: dict[str, TrialKey]
+
+
+def write_key(path: Path, key: Key) -> None:
+    """Write the key as JSON, atomically."""
+    write_text(path, key.model_dump_json(indent=2) + "\n")
+
+
+def read_key(path: Path) -> Key:
+    """Read what `write_key` has written.
+
+    Raises:
+        VocoderError: the file is missing, or is no key of a version that is known here.
+    """
+    try:
+        return Key.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise VocoderError(f"{path}: cannot be read ({error})") from error
+    except ValidationError as error:
+        raise VocoderError(
+            f"{path}: no key of a listening test ({first_problem(error)}); "
+            "give the key.json that `vocoder listening-test build` wrote"
+        ) from error
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first error of a validation, with its location, in one line."""
+    first = error.errors()[0]
+    place = ".".join(map(str, first["loc"]))
+    return f"{place}: {first['msg']}" if place else str(first["msg"])

@@ -1,0 +1,222 @@
+"""The one door to a vocoder: a name, or the folder of a checkpoint or a training run.
+
+A checkpoint is a folder with
+
+    model.safetensors      the weights, loaded strictly
+    model.yaml             the model and its mel: with the weights all that use needs
+    metadata.json          step, scores, mel fingerprint, versions
+
+and, for training only, what `vocoder.training.checkpoint` lists. Only safetensors, YAML and JSON
+are read: nothing is unpickled.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, cast, overload
+
+import torch
+import yaml
+from jaxtyping import Float
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from vocoder.errors import CheckpointError
+from vocoder.features.mel import PRESETS
+from vocoder.models.base import Vocoder
+from vocoder.models.classical import GriffinLim
+from vocoder.models.lpc import LPCVocoder
+from vocoder.models.registry import ModelDescription
+from vocoder.models.waveform import WaveVocoder
+from vocoder.models.world import WorldVocoder
+
+WEIGHTS = Path(__file__).parent / "weights"
+SHIPPED = {"source_filter_16k": WEIGHTS / "source_filter_16k"}
+"""Weights inside the package, by name; the first is the default."""
+GRIFFIN_LIM, WORLD, LPC = UNTRAINED = ("griffin_lim", "world", "lpc")
+"""Vocoders without training. Griffin-Lim (32 iterations) takes the default model's mel; WORLD and
+LPC analyse the waveform itself."""
+MODEL, DESCRIPTION, METADATA = "model.safetensors", "model.yaml", "metadata.json"
+
+
+@overload
+def load(  # type: ignore[overload-overlap]
+    model: Literal["world", "lpc"], device: str | torch.device = ..., dtype: torch.dtype = ...
+) -> WaveVocoder: ...
+@overload
+def load(
+    model: str | Path = ..., device: str | torch.device = ..., dtype: torch.dtype = ...
+) -> Vocoder: ...
+def load(
+    model: str | Path = "default",
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Vocoder | WaveVocoder:
+    """A vocoder ready for use.
+
+    Args:
+        model: "default", another name from :data:`SHIPPED` or :data:`UNTRAINED`, or a folder: a
+            checkpoint, or a training run, whose newest checkpoint is taken.
+        device: where its weights go; WORLD and LPC work on the CPU.
+        dtype: of its weights and of what it computes with.
+
+    Raises:
+        CheckpointError: no such name or folder, or a checkpoint that is corrupt, pickled, or does
+            not fit its own description.
+
+    >>> load().sample_rate
+    16000
+    """
+    if model == WORLD:
+        return WorldVocoder()
+    if model == LPC:
+        return LPCVocoder()
+    vocoder = GriffinLim(PRESETS["speecht5_16k"]) if model == GRIFFIN_LIM else _trained(model)
+    return vocoder.eval().requires_grad_(False).to(device, dtype)
+
+
+def _trained(model: str | Path) -> Vocoder:
+    """The model of a checkpoint, with its weights."""
+    folder = find_checkpoint(model)
+    vocoder = read_description(folder).build()
+    load_weights(vocoder, folder / MODEL)
+    fingerprint = read_metadata(folder)["mel_fingerprint"]
+    if fingerprint != vocoder.spec.fingerprint:
+        raise CheckpointError(
+            f"{folder}: the weights were trained on mel {fingerprint}, its {DESCRIPTION} describes "
+            f"{vocoder.spec.fingerprint}; one of the two files is from another checkpoint"
+        )
+    return vocoder
+
+
+class PicklableVocoder:
+    """A model by its name, as a function from mel to waveform that another process loads anew.
+
+    Modules with weight norm cannot be sent to other processes as they are.
+    """
+
+    def __init__(self, model: str | Path) -> None:
+        self.model, self.vocoder = model, load(model)
+
+    def __reduce__(self) -> tuple[type["PicklableVocoder"], tuple[str | Path]]:
+        return PicklableVocoder, (self.model,)
+
+    def __call__(self, mel: Float[Tensor, "batch n_mels frames"]) -> Tensor:
+        return cast(Tensor, self.vocoder(mel))
+
+
+def find_checkpoint(model: str | Path) -> Path:
+    """The checkpoint folder that a name, a checkpoint or a training run means."""
+    if model == "default":
+        return next(iter(SHIPPED.values()))
+    if str(model) in SHIPPED:
+        return SHIPPED[str(model)]
+    folder = Path(model)
+    if (folder / MODEL).is_file():
+        return folder
+    newest = latest_checkpoint(folder / "checkpoints")
+    if newest is not None:
+        return newest
+    names = ", ".join(["default", *SHIPPED, *UNTRAINED])
+    raise CheckpointError(
+        f"{model}: neither a model's name ({names}) nor a folder with {MODEL} or a training run"
+    )
+
+
+def latest_checkpoint(folder: Path) -> Path | None:
+    """The checkpoint of the highest step in a run's ``checkpoints`` folder."""
+    complete = [path for path in folder.glob("step-*") if (path / METADATA).is_file()]
+    return max(complete, key=lambda path: path.name, default=None)
+
+
+def read_description(folder: Path) -> ModelDescription:
+    """``model.yaml`` of a checkpoint.
+
+    Raises:
+        CheckpointError: it is missing, not readable, or describes no model of this version.
+    """
+    path = folder / DESCRIPTION
+    try:
+        return parse_description(path.read_text(encoding="utf-8"), str(path))
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"{path}: missing; an incomplete copy, or a checkpoint of an older version: "
+            f"`vocoder convert {folder}` writes it"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path}: cannot be read ({error})") from error
+
+
+def parse_description(text: str, source: str) -> ModelDescription:
+    """A description from YAML; ``source`` names it in errors."""
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise CheckpointError(
+            f"{source}: not valid YAML ({' '.join(str(error).split())})"
+        ) from error
+    try:
+        return ModelDescription.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise CheckpointError(
+            f"{source}: {where}: {first['msg']}; the model was saved by another version of this "
+            "package, or the file was edited"
+        ) from error
+
+
+def dump_description(description: ModelDescription) -> str:
+    """The text of ``model.yaml``; :func:`parse_description` reads it back to an equal one."""
+    return yaml.safe_dump(description.model_dump(mode="json"), sort_keys=False, width=100)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Tensors of a safetensors file; a missing, corrupt or pickled file is refused."""
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; a checkpoint folder holds {MODEL}")
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: not a readable safetensors file ({error}); pickled or truncated checkpoints "
+            "are not loaded, save it again with this package"
+        ) from error
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Load ``model.safetensors`` strictly: every weight must be there, with its shape."""
+    tensors = read_tensors(path)
+    check_tensors(tensors, model.state_dict(), path)
+    model.load_state_dict(tensors)
+
+
+def check_tensors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path) -> None:
+    """Raise CheckpointError unless the names and shapes agree; the first of each kind are named."""
+    parts = {
+        "missing": expected.keys() - found,
+        "unknown": found.keys() - expected,
+        "of another shape": {
+            name for name in expected.keys() & found if expected[name].shape != found[name].shape
+        },
+    }
+    if any(parts.values()):
+        wrong = "; ".join(f"{w}: {', '.join(sorted(n)[:3])}" for w, n in parts.items() if n)
+        raise CheckpointError(
+            f"{path}: does not fit its model ({wrong}); the files of a checkpoint belong together, "
+            "copy the whole folder again"
+        )
+
+
+def read_metadata(folder: Path) -> dict[str, Any]:
+    """``metadata.json`` of a checkpoint."""
+    path = folder / METADATA
+    try:
+        metadata = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: no readable metadata ({error})") from error
+    if not isinstance(metadata, dict) or not metadata.keys() >= {"step", "mel_fingerprint"}:
+        raise CheckpointError(f"{path}: lacks step or mel_fingerprint; copy the checkpoint again")
+    return metadata

@@ -1,0 +1,1 @@
+"""What several models share: convolutions, recurrences, padding, sampling, pitch prediction."""

@@ -1,0 +1,75 @@
+"""Network layers at frame rate, channels last, without padding.
+
+No layer pads: each consumes its context, ``(batch, frames, channels)`` in and
+``(batch, frames - left - right, channels)`` out. Context is given once, at the model's input, so an
+utterance in a padded batch, in a stream or alone passes through the very same arithmetic.
+"""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import gelu
+
+from vocoder.features.envelope import white_noise_level
+from vocoder.features.mel import MelSpec
+
+QUIETEST_NEPERS = -12.0
+"""What networks see of a mel is clamped here, 104 dB below full-scale white noise, less than a
+16-bit step: frames of digital silence and of padding look alike whatever the mel's own floor is."""
+
+
+def normalise_log_gain(gain: Tensor) -> Tensor:
+    """``max(g, -12) / 3 + 2`` of a gain in nepers over white noise, any shape: speech lies within
+    about ±2, silence at -2."""
+    return gain.clamp(min=QUIETEST_NEPERS) / 3 + 2
+
+
+class MelInput(nn.Module):
+    """A mel of any convention brought to a range around zero, as networks like their input.
+
+    :func:`normalise_log_gain` of ``ln A - ln A_white``, A the amplitude in a band and A_white that
+    of full-scale white noise there; (batch, n_mels, frames) to the same shape.
+    """
+
+    def __init__(self, spec: MelSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.white_level: Tensor
+        self.register_buffer("white_level", white_noise_level(spec)[:, None], persistent=False)
+
+    def forward(self, mel: Float[Tensor, "batch n_mels frames"]) -> Tensor:
+        return normalise_log_gain(self.spec.log_amplitude(mel) - self.white_level)
+
+
+class ValidConv1d(nn.Module):
+    """Convolution over frames that looks ``left`` frames back and ``right`` ahead."""
+
+    def __init__(self, inputs: int, outputs: int, left: int, right: int, groups: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(inputs, outputs, left + 1 + right, groups=groups)
+
+    def forward(self, x: Float[Tensor, "batch frames c"]) -> Float[Tensor, "batch fewer d"]:
+        return self.conv(x.transpose(1, 2)).transpose(1, 2)
+
+
+class ConvNeXtBlock(nn.Module):
+    """Depthwise convolution, layer norm, two pointwise layers and a scaled residual.
+
+    Source: Z. Liu et al., "A ConvNet for the 2020s", CVPR 2022, in one dimension as in Vocos
+    (arXiv 2306.00814); asymmetric context is ours.
+    """
+
+    def __init__(
+        self, channels: int, expansion: float, left: int, right: int, scale: float
+    ) -> None:
+        super().__init__()
+        hidden = int(channels * expansion)
+        self.left, self.right = left, right
+        self.context = ValidConv1d(channels, channels, left, right, groups=channels)
+        self.norm = nn.LayerNorm(channels)
+        self.expand = nn.Linear(channels, hidden)
+        self.project = nn.Linear(hidden, channels)
+        self.scale = nn.Parameter(scale * self.norm.weight.new_ones(channels))
+
+    def forward(self, x: Float[Tensor, "batch frames c"]) -> Float[Tensor, "batch fewer c"]:
+        residual = x[:, self.left : x.shape[1] - self.right]
+        return residual + self.scale * self.project(gelu(self.expand(self.norm(self.context(x)))))

@@ -1,0 +1,268 @@
+"""From a recipe to a finished training run."""
+
+import copy
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import soundfile
+import torch
+from accelerate import Accelerator
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
+from torch.utils.tensorboard import SummaryWriter
+
+from vocoder.data.debian import cache_folder
+from vocoder.data.files import write_text
+from vocoder.data.segments import Recording, SegmentSource, load_recordings, recording_paths
+from vocoder.errors import RecipeError
+from vocoder.loading import MODEL, find_checkpoint, latest_checkpoint, load, load_weights
+from vocoder.models.base import Vocoder
+from vocoder.training.checkpoint import RECIPE
+from vocoder.training.losslog import StepReport, log_step
+from vocoder.training.objectives.base import Objective
+from vocoder.training.recipe import Recipe, difference, dump_recipe, load_recipe
+from vocoder.training.trainer import Trainer
+from vocoder.training.validation import Validator
+
+
+def train(recipe: Recipe, run_folder: Path, console: Console | None = None) -> dict[str, float]:
+    """Train as a recipe says; the same call again goes on from the last checkpoint.
+
+    Leaves in ``run_folder``: ``recipe.yaml``, ``checkpoints/``, ``losses.jsonl``, ``tensorboard/``.
+
+    Returns:
+        The scores of the last validation, empty if the run was finished before.
+
+    Raises:
+        RecipeError: the folder holds a run of another recipe.
+        TrainingError: a loss or gradient that is not finite.
+    """
+    console = console or Console()
+    _check_folder(run_folder, recipe)
+    accelerator = make_accelerator(recipe)
+    torch.set_num_threads(recipe.training.threads)  # accelerate may have chosen otherwise
+    torch.manual_seed(recipe.training.seed)
+    model = recipe.build_model()
+    if recipe.initialise_from is not None and latest_checkpoint(run_folder / "checkpoints") is None:
+        load_weights(model, find_checkpoint(recipe.initialise_from) / MODEL)
+    teacher = None if recipe.teacher is None else _teacher(recipe, recipe.teacher)
+    objective = recipe.build_objective(model, teacher)
+    validated = accelerator.is_main_process and recipe.training.validate_every is not None
+    # The averaged weights are validated without touching those in training.
+    validation_objective = copy.deepcopy(objective) if validated else None
+    with _progress(console, accelerator.is_main_process) as progress:
+        recordings = {
+            split: _load(recipe, split, progress)
+            for split in ("train", "valid")
+            if split == "train" or validated
+        }
+    trainer = build_trainer(recipe, objective, recordings["train"], run_folder, accelerator)
+    # Only now: a start that fails on a typo leaves the folder free.
+    if accelerator.is_main_process:
+        write_text(run_folder / RECIPE, dump_recipe(recipe))
+    resumed = trainer.resume()
+    scores: dict[str, float] = {}
+    board = validator = None
+    if accelerator.is_main_process:
+        console.print(_opening(trainer, recordings, resumed), soft_wrap=True)
+        _warn_of_lower_rates(recipe, console)
+        # What a killed run logged after its last checkpoint comes again.
+        board = SummaryWriter(str(run_folder / "tensorboard"), purge_step=trainer.step + 1)
+        if not resumed:
+            board.add_text("recipe", f"```yaml\n{dump_recipe(recipe)}\n```")
+    if validation_objective is not None and board is not None:
+        source = segment_source(recipe, validation_objective.model, recordings["valid"])
+        validator = Validator(validation_objective, source, recipe.loss.validation_loss, board)
+
+    with _progress(console, accelerator.is_main_process) as progress:
+        # A run with a budget is measured in its seconds, another in its steps.
+        budget = recipe.training.budget_minutes
+        total = recipe.training.steps if budget is None else math.ceil(60 * budget)
+        task = progress.add_task("training", total=total)
+        speed = Throughput()
+        lines = Lines(console, total, "steps" if budget is None else "s")
+
+        def on_step(report: StepReport) -> None:
+            speed.add(report.audio_seconds)
+            steps = report.step + 1
+            done = steps if budget is None else round(trainer.spent_s)
+            text = describe(report, speed.value)
+            progress.update(task, completed=done, description=text)
+            if accelerator.is_main_process:
+                lines.add(done, text)
+            if board is not None and (steps == 1 or steps % recipe.training.log_every == 0):
+                log_step(board, report, speed.value)
+
+        def validate(step: int, weights: dict[str, torch.Tensor]) -> dict[str, float]:
+            assert validator is not None
+            scores.update(validator(step, weights))
+            shown = "  ".join(f"{name} {value:.3f}" for name, value in scores.items())
+            progress.console.print(f"step {step}: {shown}", soft_wrap=True)
+            return dict(scores)
+
+        trainer.run(on_step, validate)
+    if board is not None:
+        board.close()
+    return scores
+
+
+def make_accelerator(recipe: Recipe) -> Accelerator:
+    """The device and the precision of a recipe; accelerate keeps the first one's precision for the
+    whole process and refuses another."""
+    mixed = {"float32": "no", "bfloat16": "bf16"}[recipe.training.precision]
+    # Without CUDA accelerate would take MPS, which has no float64, or leave torchrun's processes
+    # unconnected.
+    return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=mixed)
+
+
+def segment_source(
+    recipe: Recipe, model: Vocoder, recordings: Sequence[Recording]
+) -> SegmentSource:
+    """Segments of these recordings, cut as a recipe says, with the context its model wants."""
+    return SegmentSource(recordings, recipe.data, recipe.mel, model.context, recipe.training.seed)
+
+
+def build_trainer(
+    recipe: Recipe,
+    objective: Objective,
+    recordings: Sequence[Recording],
+    run_folder: Path,
+    accelerator: Accelerator,
+) -> Trainer:
+    """The trainer of a recipe on these recordings; ``objective`` is the recipe's own."""
+    return Trainer(
+        objective,
+        segment_source(recipe, objective.model, recordings),
+        recipe.adversarial,
+        recipe.training,
+        run_folder,
+        dump_recipe(recipe),
+        accelerator,
+    )
+
+
+class Throughput:
+    """Seconds of audio trained on in a second, averaged over the last steps."""
+
+    def __init__(self) -> None:
+        self._last = time.perf_counter()
+        self.value = 0.0
+
+    def add(self, audio_seconds: float) -> None:
+        """Count the audio of one step."""
+        now = time.perf_counter()
+        rate = audio_seconds / max(now - self._last, 1e-9)
+        self._last = now
+        self.value = rate if self.value == 0 else 0.95 * self.value + 0.05 * rate
+
+
+class Lines:
+    """A line a minute where no terminal shows a bar, as in a log file."""
+
+    every_s = 60.0
+
+    def __init__(self, console: Console, total: int, unit: str) -> None:
+        self.console, self.total, self.unit = console, total, unit
+        self._started = self._last = time.perf_counter()
+        self._first: int | None = None
+
+    def add(self, done: int, text: str) -> None:
+        """Count a step; print if a minute has gone by since the last line."""
+        now = time.perf_counter()
+        if self._first is None:
+            self._first = done
+        if self.console.is_terminal or now - self._last < self.every_s:
+            return
+        self._last = now
+        speed = (done - self._first) / (now - self._started)
+        left = f"{(self.total - done) / speed / 60:.0f} min left" if speed > 0 else ""
+        self.console.print(f"{done}/{self.total} {self.unit}  {text}  {left}", soft_wrap=True)
+
+
+def _opening(trainer: Trainer, recordings: dict[str, list[Recording]], resumed: bool) -> str:
+    """One line about what is trained on what."""
+    samples = sum(len(each.samples) for each in recordings["train"])
+    processes = trainer.accelerator.num_processes
+    budget = trainer.config.budget_minutes
+    limit = "" if budget is None else f" or {budget:g} minutes"
+    return (
+        f"{'resumed at' if resumed else 'starting from'} step {trainer.step} of "
+        f"{trainer.config.steps}{limit}: {trainer.model.parameters_count / 1e6:.2f} M parameters, "
+        f"{samples / trainer.model.sample_rate / 3600:.2f} h of speech, "
+        f"{len(recordings.get('valid', []))} validation utterances, "
+        f"{processes} process{'es' if processes > 1 else ''}"
+    )
+
+
+def describe(report: StepReport, audio_rate: float) -> str:
+    """One line for the progress bar."""
+    losses = " ".join(f"{name} {value:.3f}" for name, value in report.losses.items())
+    return f"{losses} | {audio_rate:.0f} s/s"
+
+
+def _check_folder(run_folder: Path, recipe: Recipe) -> None:
+    """Refuse the folder of a run of another recipe; more steps or minutes are no other recipe."""
+    saved = run_folder / RECIPE
+    if saved.exists() and (changes := difference(load_recipe(saved), recipe)):
+        raise RecipeError(
+            f"{saved}: this folder holds a run of another recipe ({'; '.join(changes)}); "
+            "choose another --output or set these back"
+        )
+
+
+def _warn_of_lower_rates(recipe: Recipe, console: Console) -> None:
+    """Say how many recordings have a lower rate than the model: a band of silence is learned."""
+    rates = [
+        soundfile.info(path).samplerate for path in recording_paths(recipe.data.manifests, "train")
+    ]
+    lower = [rate for rate in rates if rate < recipe.mel.sample_rate]
+    if lower:
+        console.print(
+            f"warning: {len(lower)} of {len(rates)} recordings have a lower rate than the model's "
+            f"{recipe.mel.sample_rate} Hz, down to {min(lower)} Hz: the model learns that nothing "
+            f"sounds above {min(lower) // 2} Hz",
+            soft_wrap=True,
+        )
+
+
+def _teacher(recipe: Recipe, name: str) -> Vocoder:
+    """The model that a student is distilled from; it must know the same mel."""
+    teacher = load(name)
+    if teacher.spec != recipe.mel:
+        raise RecipeError(
+            f"loss.teacher: {name} was trained on mel {teacher.spec.fingerprint}, this recipe has "
+            f"{recipe.mel.fingerprint}; give a teacher of the same mel"
+        )
+    return teacher
+
+
+def _load(recipe: Recipe, split: str, progress: Progress) -> list[Recording]:
+    task = progress.add_task(f"loading {split}", total=None)
+    return load_recordings(
+        recipe.data.manifests,
+        split,
+        recipe.mel,
+        recipe.pitch,
+        cache_folder() / "pitch",
+        recipe.training.threads,
+        recipe.training.validate_utterances if split == "valid" else None,
+        lambda done, total: progress.update(task, completed=done, total=total),
+    )
+
+
+def _progress(console: Console, shown: bool) -> Progress:
+    # The numbers come first: the losses are cut where a terminal is narrow.
+    losses = TextColumn(
+        "{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis")
+    )
+    return Progress(
+        TextColumn("{task.completed}/{task.total}"),
+        BarColumn(bar_width=20),
+        TimeRemainingColumn(),
+        losses,
+        console=console,
+        disable=not shown,
+    )
