@@ -39,6 +39,7 @@ from vocoder.errors import AudioError, MelError, PitchError
 from vocoder.features.envelope import bin_weights, white_noise_level
 from vocoder.features.mel import MelSpec
 from vocoder.features.pitch import PitchEstimate, validate_f0
+from vocoder.features.projection import project_mel
 from vocoder.models.base import Generators, Vocoder
 from vocoder.models.blocks.layers import normalise_log_gain
 from vocoder.models.blocks.padding import pad_silence
@@ -54,7 +55,8 @@ class SourceFilterConfig(Config):
 
     ``steps_per_frame`` filters a mel frame, each applied to windows of ``window_steps`` such steps.
     ``noise_modulation`` moves the noise in step with the pulse; ``mel_correction`` filters the
-    output by what its own mel lacks to the given one.
+    output by what its own mel lacks to the given one; ``mel_projection``: passes of
+    `vocoder.features.projection` after that, each of which costs a window of latency.
     """
 
     name: Literal["source_filter"] = "source_filter"
@@ -67,6 +69,7 @@ class SourceFilterConfig(Config):
     window_steps: int = Field(4, ge=2, multiple_of=2)
     noise_modulation: bool = True
     mel_correction: bool = True
+    mel_projection: int = Field(0, ge=0, description="passes")
     pitch: PitchPredictorConfig = PitchPredictorConfig()
 
 
@@ -118,22 +121,25 @@ class SourceFilter(Vocoder):
         )
         pitch, filters = self.pitch_predictor.context, self.filter_network.context
         self.context = (max(pitch[0], filters[0]), max(pitch[1], filters[1]))
-        self.lookahead_frames: int = self.context[1] + self.reach_frames
+        self.lookahead_frames: int = self.context[1] + self.reach_frames()
         self.white_level: Tensor
         self.register_buffer("white_level", white_noise_level(spec), persistent=False)
         self.bin_weights: Tensor
         n_bins = self.n_fft // 2 + 1
         self.register_buffer("bin_weights", bin_weights(spec, n_bins), persistent=False)
 
-    @property
-    def reach_frames(self) -> int:
+    def reach_frames(self, mel_projection: int | None = None) -> int:
         """Mel frames over which signal processing reaches to one side: the windows of analysis and
-        synthesis and an interpolated frame, and for the mel correction its own window, the filter
-        that is corrected and one more frame between which it is interpolated."""
+        synthesis and an interpolated frame, for the mel correction its own window, the filter that
+        is corrected and one more frame between which it is interpolated, and a window of the mel
+        for each pass of the projection (by default as many as the config says)."""
+        passes = self.config.mel_projection if mel_projection is None else mel_projection
         window = math.ceil(self.n_fft / self.spec.hop_length)
+        projection = passes * math.ceil(self.spec.win_length / self.spec.hop_length)
         if not self.config.mel_correction:
-            return window + 1
-        return window + math.ceil(self.spec.win_length / 2 / self.spec.hop_length) + window + 1
+            return window + 1 + projection
+        correction = math.ceil(self.spec.win_length / 2 / self.spec.hop_length) + window
+        return window + correction + 1 + projection
 
     @property
     def latency_seconds(self) -> float:
@@ -145,7 +151,7 @@ class SourceFilter(Vocoder):
     def history_frames(self) -> int:
         """Mel frames before its own that a sample may depend on, but for the excitation's phase,
         which counts the cycles of the whole past."""
-        return self.context[0] + self.reach_frames
+        return self.context[0] + self.reach_frames()
 
     def log_gain(self, mel: Float[Tensor, "batch n_mels frames"]) -> Tensor:
         """(batch, frames, n_mels): nepers above what white noise of unit power gives."""
@@ -186,10 +192,12 @@ class SourceFilter(Vocoder):
         noise: Float[Tensor, "batch samples"],
         phase_boundaries: Float[Tensor, "batch frames_plus_one"] | None = None,
         mel_gain: Float[Tensor, "batch frames n_mels"] | None = None,
+        mel_projection: int | None = None,
     ) -> Float[Tensor, "batch samples"]:
         """Waveform from controls, F0 (Hz), voicing (0 to 1) and unit-power white noise.
 
-        ``mel_gain``, log gains of the given mel without context, asks for the mel correction.
+        ``mel_gain``, log gains of the given mel without context, asks for the mel correction and,
+        where the config or ``mel_projection`` has passes of it, for the mel projection.
         ``phase_boundaries`` (cycles) is that of the whole track where ``f0_hz`` is a part of one:
         how F0 ran across the cut is not known here, and the phase would stay wrong after it.
         """
@@ -217,10 +225,15 @@ class SourceFilter(Vocoder):
             short_time_spectrum(noise, *window), cover_ends(controls.noise_gain.exp(), *window)
         )
         spectrum = harmonic + breath
-        if mel_gain is not None:
+        if mel_gain is not None and self.config.mel_correction:
             correction = self._mel_correction(from_short_time_spectrum(spectrum, *window), mel_gain)
             spectrum = filter_spectrum(spectrum, cover_ends(correction.exp(), *window))
-        return from_short_time_spectrum(spectrum, *window)
+        waveform = from_short_time_spectrum(spectrum, *window)
+        passes = self.config.mel_projection if mel_projection is None else mel_projection
+        if mel_gain is None or passes == 0:
+            return waveform
+        log_amplitude = (mel_gain + self.white_level).transpose(1, 2)
+        return project_mel(waveform, log_amplitude, self.spec, passes)
 
     def _mel_correction(
         self, waveform: Float[Tensor, "batch samples"], mel_gain: Tensor
@@ -241,12 +254,21 @@ class SourceFilter(Vocoder):
         noise: Float[Tensor, "batch samples"] | None = None,
         generator: Generators = None,
         mel_correction: bool | None = None,
+        mel_projection: int | None = None,
         chunk_frames: int = 320,
     ) -> Float[Tensor, "batch samples"]:
         """Waveform of ``frames * hop_length`` samples; arguments and errors as of :meth:`chunks`,
         of which this is the whole."""
         pieces = self.chunks(
-            mel, f0_hz, voicing, f0_scale, noise, generator, mel_correction, chunk_frames
+            mel,
+            f0_hz,
+            voicing,
+            f0_scale,
+            noise,
+            generator,
+            mel_correction,
+            mel_projection,
+            chunk_frames,
         )
         return torch.cat(list(pieces), dim=1)
 
@@ -259,6 +281,7 @@ class SourceFilter(Vocoder):
         noise: Float[Tensor, "batch samples"] | None = None,
         generator: Generators = None,
         mel_correction: bool | None = None,
+        mel_projection: int | None = None,
         chunk_frames: int = 320,
     ) -> Iterator[Float[Tensor, "batch samples"]]:
         """The waveform in pieces of ``chunk_frames`` frames, in bounded memory.
@@ -273,6 +296,8 @@ class SourceFilter(Vocoder):
             mel_correction: filter the output by what its mel lacks to the given one. By default
                 where the model was trained so and ``f0_scale`` is one; pass False too where F0
                 from outside is not that of the mel, whose harmonics would be forced upon it.
+            mel_projection: passes of the mel projection, where ``mel_correction`` applies; by
+                default as many as the config says. Each costs a window of the mel of latency.
             chunk_frames: frames synthesised at a time; the signal does not depend on it, but noise
                 drawn here for a batch of several does.
 
@@ -293,7 +318,7 @@ class SourceFilter(Vocoder):
             raise ValueError(f"chunk_frames is {chunk_frames}: at least one frame at a time")
         # Silence sounds on after the end as far as a window reaches, so that the last frames are
         # what they would be within a mel padded with the floor.
-        margin = self.reach_frames
+        margin = self.reach_frames(mel_projection)
         gain = self.log_gain(self.pad_context(mel, tail=margin))
         if f0_hz is None or voicing is None:
             predicted = self._predict_pitch(gain, n_frames + margin, chunk_frames)
@@ -307,6 +332,8 @@ class SourceFilter(Vocoder):
             raise PitchError("voicing must lie between 0 (noise) and 1 (voice) in every frame")
         boundaries = boundary_values(f0_hz, hop, self.spec.center_offset)
         phase = boundary_phase(boundaries, self.sample_rate, hop)
+        if mel_projection is not None and mel_projection < 0:
+            raise ValueError(f"mel_projection is {mel_projection}: passes, 0 for none")
         if mel_correction is None:
             mel_correction = self.config.mel_correction and f0_scale == 1
         if mel_correction and not self.config.mel_correction:
@@ -331,6 +358,7 @@ class SourceFilter(Vocoder):
                 excitation,
                 phase[:, first : last + 1],
                 gain[:, left + first : left + last] if mel_correction else None,
+                mel_projection,
             )
             yield piece[:, (start - first) * hop : (stop - first) * hop]
 
