@@ -1,10 +1,12 @@
-"""What the scripts of `egs/` share: running, tables, and files whose tables are renewed."""
+"""What the studies share: running, options, tables, and files whose tables are renewed."""
 
+import argparse
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from vocoder.data.files import write_text
 from vocoder.errors import VocoderError
 
 
@@ -14,6 +16,28 @@ def run(main: Callable[[], None]) -> None:
         main()
     except (VocoderError, OSError) as error:
         sys.exit(f"error: {' '.join(str(error).splitlines())}")
+
+
+def study_parser(doc: str | None, results: Path, **numbers: int) -> argparse.ArgumentParser:
+    """Options of a study: its corpus, where RESULTS.md and pictures go, and its sizes.
+
+    Args:
+        doc: of the script; its first line describes the program.
+        results: folder of RESULTS.md.
+        numbers: default of every further option, by name.
+    """
+    parser = argparse.ArgumentParser(description=(doc or "").splitlines()[0])
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--results", type=Path, default=results)
+    for name, default in numbers.items():
+        parser.add_argument(f"--{name}", type=int, default=default)
+    return parser
+
+
+def renew_results(folder: Path, blocks: Mapping[str, str]) -> None:
+    """Fill the marked blocks of `folder/RESULTS.md` anew; see `replace_blocks`."""
+    path = folder / "RESULTS.md"
+    write_text(path, replace_blocks(path, blocks))
 
 
 def replace_blocks(path: Path, blocks: Mapping[str, str]) -> str:

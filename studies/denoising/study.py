@@ -3,7 +3,6 @@
 python -m studies.denoising.study --corpus data/festvox_ru --others data/asterisk [--jobs 2]
 """
 
-import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +13,8 @@ from rich.progress import track
 from studies.denoising import noises, tables
 from studies.denoising.learned import Training, train
 from studies.denoising.systems import System, contestants, resynthesise
-from studies.scripts import replace_blocks, run
+from studies.scripts import renew_results, run, study_parser
 from vocoder.data.audio import write_audio
-from vocoder.data.files import write_text
 from vocoder.errors import VocoderError
 from vocoder.evaluation.backends import run_unordered
 from vocoder.evaluation.cache import ScoreCache, default_cache
@@ -41,22 +39,15 @@ class Sizes:
 
 def main() -> None:
     """Train, choose, clean up, score; then RESULTS.md's tables and the picture."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--corpus", type=Path, required=True)
+    parser = study_parser(__doc__, FOLDER, valid=3, test=8, steps=400, jobs=2)
     parser.add_argument("--others", type=Path, required=True, help="who speaks in the babble")
     parser.add_argument("--run", type=Path, default=Path("runs/studies/denoising"))
-    parser.add_argument("--results", type=Path, default=FOLDER)
-    parser.add_argument("--valid", type=int, default=3)
-    parser.add_argument("--test", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
     sizes = Sizes(options.valid, options.test, options.steps)
     blocks, scores = study(
         options.corpus, options.others, options.run, sizes, options.jobs, default_cache()
     )
-    path = options.results / "RESULTS.md"
-    write_text(path, replace_blocks(path, blocks))
+    renew_results(options.results, blocks)
     tables.draw(options.results / "snr.png", scores)
 
 

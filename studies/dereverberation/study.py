@@ -3,7 +3,6 @@
 python -m studies.dereverberation.study --corpus data/festvox_ru [--utterances 4] [--jobs 2]
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,8 +27,7 @@ from studies.dereverberation.rooms import (
     Room,
     response,
 )
-from studies.scripts import replace_blocks, run
-from vocoder.data.files import write_text
+from studies.scripts import renew_results, run, study_parser
 from vocoder.dsp.rooms.reverb import fft_convolve
 from vocoder.metrics.mstft import mstft
 from vocoder.metrics.spectral_distance import log_spectral_distance
@@ -41,12 +39,7 @@ TUNING = 2
 
 def main() -> None:
     """Choose, contest, and write RESULTS.md and the picture."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--results", type=Path, default=FOLDER)
-    parser.add_argument("--utterances", type=int, default=4)
-    parser.add_argument("--jobs", type=int, default=2)
-    options = parser.parse_args()
+    options = study_parser(__doc__, FOLDER, utterances=4, jobs=2).parse_args()
     workers = Parallel(options.jobs, return_as="list", verbose=5)
     splits = ("valid", "test")
     made = workers(delayed(ring)(room, split) for split in splits for room in ROOMS)
@@ -65,8 +58,7 @@ def main() -> None:
         "learned": report.learned_table(test, [_learned(f) for f in fitted]),
         "another": report.another_table(compare_rooms(dry, test, valid, fitted)),
     }
-    path = options.results / "RESULTS.md"
-    write_text(path, replace_blocks(path, blocks))
+    renew_results(options.results, blocks)
     report.draw(options.results / "decays.png", scores, test, [_learned(f) for f in fitted])
 
 

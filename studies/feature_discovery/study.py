@@ -3,7 +3,6 @@
 python -m studies.feature_discovery.study --corpus data/festvox_ru [--seeds 3] [--jobs 2]
 """
 
-import argparse
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,8 +14,7 @@ from matplotlib import pyplot
 
 from studies.feature_discovery import known, speech
 from studies.feature_discovery.layers import peaks
-from studies.scripts import replace_blocks, run, table
-from vocoder.data.files import write_text
+from studies.scripts import renew_results, run, study_parser, table
 
 matplotlib.use("Agg")
 FOLDER = Path(__file__).parent
@@ -27,12 +25,7 @@ HELD_OUT = 1000
 
 def main() -> None:
     """Train everything, then write RESULTS.md and the pictures."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--results", type=Path, default=FOLDER)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--jobs", type=int, default=2)
-    options = parser.parse_args()
+    options = study_parser(__doc__, FOLDER, seeds=3, jobs=2).parse_args()
     workers = Parallel(options.jobs, return_as="list", verbose=5)
     seeds = range(options.seeds)
     found = workers(
@@ -60,8 +53,7 @@ def main() -> None:
         for seed in seeds
     )
     blocks = {"known": known_table(found), "speech": speech_table(scores)}
-    path = options.results / "RESULTS.md"
-    write_text(path, replace_blocks(path, blocks))
+    renew_results(options.results, blocks)
     draw_bands(options.results / "bands.png")
     draw_sizes(options.results / "sizes.png", scores)
 

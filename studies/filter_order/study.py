@@ -3,7 +3,6 @@
 python -m studies.filter_order.study --corpus data/festvox_ru [--records 6] [--jobs 2]
 """
 
-import argparse
 import statistics
 from pathlib import Path
 
@@ -17,8 +16,7 @@ from studies.filter_order.bounds import bounds_table
 from studies.filter_order.contest import LARGEST, STEPS, Point, adaptive, fitted, truncated
 from studies.filter_order.learned import predicted, train
 from studies.filter_order.signals import SYSTEMS, Record, stretches
-from studies.scripts import replace_blocks, run, table
-from vocoder.data.files import write_text
+from studies.scripts import renew_results, run, study_parser, table
 
 matplotlib.use("Agg")
 FOLDER = Path(__file__).parent
@@ -30,21 +28,15 @@ NAMES = (*STEPS, "network", "fitted offline, fresh input", "true response, cut o
 
 def main() -> None:
     """Run all, then write RESULTS.md and the picture."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--results", type=Path, default=FOLDER)
-    parser.add_argument("--records", type=int, default=6)
-    parser.add_argument("--jobs", type=int, default=2)
-    options = parser.parse_args()
+    options = study_parser(__doc__, FOLDER, records=6, jobs=2).parse_args()
     points: list[Point] = []
     tests = {}
     for system, make in SYSTEMS.items():
         tests[system] = make(stretches(options.corpus, "test", options.records), 2)
         points += contest(system, options.corpus, tests[system], options.jobs)
-    path = options.results / "RESULTS.md"
     blocks = {system.replace(" ", "-"): error_table(points, system) for system in SYSTEMS}
     blocks |= {"operations": operations_table(points), "bounds": bounds_table(tests)}
-    write_text(path, replace_blocks(path, blocks))
+    renew_results(options.results, blocks)
     draw(options.results / "orders.png", points)
 
 

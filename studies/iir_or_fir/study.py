@@ -3,7 +3,6 @@
 python -m studies.iir_or_fir.study --corpus data/festvox_ru [--frames 48] [--repeats 5]
 """
 
-import argparse
 from pathlib import Path
 
 import torch
@@ -24,8 +23,8 @@ from studies.iir_or_fir.tables import (
     training_table,
     whole_table,
 )
-from studies.scripts import replace_blocks, run
-from vocoder.data.files import replacing, write_text
+from studies.scripts import renew_results, run, study_parser
+from vocoder.data.files import replacing
 
 FOLDER = Path(__file__).parent
 VALID_FRAMES = 24
@@ -33,12 +32,7 @@ VALID_FRAMES = 24
 
 def main() -> None:
     """Measure everything, then write RESULTS.md and the pictures."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--results", type=Path, default=FOLDER)
-    parser.add_argument("--frames", type=int, default=48)
-    parser.add_argument("--repeats", type=int, default=5)
-    options = parser.parse_args()
+    options = study_parser(__doc__, FOLDER, frames=48, repeats=5).parse_args()
     torch.set_num_threads(1)
     blocks = {
         **costs(options.repeats),
@@ -46,8 +40,7 @@ def main() -> None:
         **distances(options.corpus, options.results, options.frames),
         **trainings(options.corpus),
     }
-    path = options.results / "RESULTS.md"
-    write_text(path, replace_blocks(path, blocks))
+    renew_results(options.results, blocks)
 
 
 def costs(repeats: int) -> dict[str, str]:

@@ -3,7 +3,6 @@
 python -m studies.parameterisation.study --corpus data/festvox_ru [--frames 24] [--jobs 2]
 """
 
-import argparse
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,8 +17,7 @@ from torch import Tensor
 from studies.envelopes import read_envelopes
 from studies.parameterisation.fit import Fit, adam, conditions, lbfgs, steps_to
 from studies.parameterisation.shapes import BINS, SHAPES
-from studies.scripts import replace_blocks, run, table
-from vocoder.data.files import write_text
+from studies.scripts import renew_results, run, study_parser, table
 
 matplotlib.use("Agg")
 FOLDER = Path(__file__).parent
@@ -57,12 +55,7 @@ class Result:
 
 def main() -> None:
     """Fit everything, then write RESULTS.md and the picture."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--results", type=Path, default=FOLDER)
-    parser.add_argument("--frames", type=int, default=24)
-    parser.add_argument("--jobs", type=int, default=2)
-    options = parser.parse_args()
+    options = study_parser(__doc__, FOLDER, frames=24, jobs=2).parse_args()
     valid = read_envelopes(options.corpus, "valid", options.frames, BINS)
     test = read_envelopes(options.corpus, "test", options.frames, BINS)
     # The dear ones first, for the workers to end together.
@@ -71,13 +64,12 @@ def main() -> None:
         delayed(measure)(name, size, valid, test) for name, size in order
     )
     results = {(result.name, result.size): result for result in found}
-    path = options.results / "RESULTS.md"
     blocks = {
         "curvature": by_size(results, curvature_cell),
         "steps": by_size(results, steps_cell),
         "error": by_size(results, error_cell),
     }
-    write_text(path, replace_blocks(path, blocks))
+    renew_results(options.results, blocks)
     draw(options.results / "steps.png", results)
 
 
