@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from studies.published.pages import Page
+from vocoder.errors import VocoderError
 from vocoder.evaluation.cost import macs_per_second
 from vocoder.features.mel import PRESETS
 from vocoder.loading import SHIPPED, load
@@ -13,7 +14,7 @@ from vocoder.models.classical import GriffinLim
 from vocoder.models.waveform import WaveVocoder
 from vocoder.models.world import WorldVocoder
 
-GRIFFIN_LIM, WORLD = "griffin_lim", "world"
+GRIFFIN_LIM, WORLD = "griffin_lim", "pyworld"
 TRIAL = "trial"
 
 
@@ -63,6 +64,8 @@ def classical(
             lambda spec=spec: GriffinLim(spec).eval(),
         )
     found[WORLD] = ("WORLD", lambda: WorldVocoder(page.sample_rate))
+    if taken := found.keys() & page.systems:
+        raise VocoderError(f"{min(taken)}: a system of the page has the name of one made here")
     return found
 
 
