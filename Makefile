@@ -1,9 +1,10 @@
-# setup   create .venv with everything pinned (done again only when the pins change)
-# demo    resynthesise four shipped recordings and compare with Griffin-Lim
-# test    lint, types, layers, tests
-# report  a page of this model beside WORLD, Griffin-Lim and Opus, to listen to
-# bench   speed and memory
-# clean   remove what was made, .venv too; data/ and runs/ stay
+# setup      create .venv with everything pinned (done again only when the pins change)
+# demo       resynthesise four shipped recordings and compare with Griffin-Lim
+# test       lint, types, layers, all tests
+# test-fast  the tests to run while working: no training, processes, large networks, browser
+# report     a page of this model beside WORLD, Griffin-Lim and Opus, to listen to
+# bench      speed and memory
+# clean      remove what was made, .venv too; data/ and runs/ stay
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,7 +13,7 @@ STAMP := $(VENV)/.complete
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,\
 	$(shell command -v $(name))))
 
-.PHONY: setup demo test lint report bench clean constraints check-system
+.PHONY: setup demo test test-fast lint report bench clean constraints check-system
 
 setup: $(STAMP)
 
@@ -21,6 +22,9 @@ demo: $(STAMP)
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+
+test-fast: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -q -m "not slow and not browser"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

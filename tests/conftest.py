@@ -34,3 +34,10 @@ def tiny_corpus(repository: Path) -> Path:
 def unchecked_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Switch the check of shapes off, for a test of what a user is told about a wrong one."""
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test that opens a browser."""
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.browser)

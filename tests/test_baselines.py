@@ -17,6 +17,8 @@ from vocoder.models.registry import MODELS
 from vocoder.training.recipe import dump_recipe, load_recipe
 from vocoder.training.run import train
 
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ["tests.training.fixtures"]
 
 RECIPES = ROOT / "recipes" / "baselines"

@@ -20,6 +20,8 @@ from vocoder.data.audio import read_audio
 from vocoder.features.pitch import extract_pitch
 from vocoder.training.recipe import dump_recipe, load_recipe
 
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ["tests.training.fixtures"]
 
 SPEECH = MANIFEST.parent / "wavs" / "test" / "ru_followme_sorry.wav"

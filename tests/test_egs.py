@@ -7,7 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.training.tiny import ROOT, SMALL, settings
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_tiny_run_script_trains_resynthesises_and_scores(tmp_path: Path):

@@ -38,6 +38,8 @@ from vocoder.training.checkpoint import (
     publish_checkpoint,
 )
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 TEST_WAVS = ROOT / "egs" / "tiny" / "wavs" / "test"
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -20,7 +22,11 @@ def blocks(language: str, text: str = README) -> list[str]:
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what a newcomer has, so that nothing is written into the repository."""
-    folder = tmp_path_factory.mktemp("readme")
+    return newcomer(tmp_path_factory.mktemp("readme"))
+
+
+def newcomer(folder: Path) -> Path:
+    """The shipped speech and the recipes in a folder."""
     shutil.copytree(ROOT / "egs" / "tiny", folder / "egs" / "tiny")
     shutil.copytree(ROOT / "recipes", folder / "recipes")
     return folder
@@ -73,8 +79,9 @@ def test_files_named_in_the_readme_exist() -> None:
         assert (ROOT / name).exists(), name
 
 
-def test_the_commands_of_the_training_guide_run(workplace: Path) -> None:
+def test_the_commands_of_the_training_guide_run(tmp_path: Path) -> None:
     """From WAVs of one's own to speech, scores and weights to publish."""
+    workplace = newcomer(tmp_path)
     guide = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
     lines = commands(guide)
     assert len(lines) >= 8

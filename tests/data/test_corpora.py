@@ -18,6 +18,8 @@ from vocoder.data.debian import Package
 from vocoder.data.manifest import Utterance, read_manifest
 from vocoder.errors import CorpusError
 
+pytestmark = pytest.mark.slow
+
 VOICE = "usr/share/festival/voices/russian/msu_ru_nsh_clunits"
 COPYRIGHT = "usr/share/doc/speech/copyright"
 

@@ -21,6 +21,8 @@ from vocoder.dsp.framing import interpolate_linear
 from vocoder.dsp.sources.glottal import lf_harmonics, lf_power, lf_shape, lf_source
 from vocoder.dsp.sources.oscillators import boundary_phase, sample_phase
 
+pytestmark = pytest.mark.slow
+
 RDS = [0.3, 0.5, 0.8, 1.0, 1.7, 2.4, 2.7]
 
 

@@ -16,6 +16,8 @@ from vocoder.dsp.filters.lattice import all_pole_lattice
 from vocoder.dsp.filters.pole_mixing import four_pole
 from vocoder.dsp.filters.state_variable import trapezoidal, warp
 
+pytestmark = pytest.mark.slow
+
 COUNT, SAMPLES, RATE = 10_000, 48, 16000
 SLACK = 1 + 1e-9
 

@@ -14,6 +14,8 @@ from vocoder.evaluation.backends import check_backend, run_unordered
 from vocoder.evaluation.cache import ScoreCache
 from vocoder.evaluation.folders import evaluate_folders
 
+pytestmark = pytest.mark.slow
+
 RATE = 16000
 METRICS = ("pesq", "mstft", "f0_rmse_cents", "voicing_error", "stoi", "mcd_mcep", "own_peak")
 # A metric of the user's own reaches the workers too.

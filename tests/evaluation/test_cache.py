@@ -28,6 +28,8 @@ from vocoder.evaluation.metric import Metric
 from vocoder.evaluation.registry import METRICS
 from vocoder.evaluation.summary import Summary
 
+pytestmark = pytest.mark.slow
+
 RATE = 16000
 
 

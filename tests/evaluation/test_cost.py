@@ -15,6 +15,8 @@ from vocoder.evaluation.cost import (
     measure_memory,
 )
 
+pytestmark = pytest.mark.slow
+
 MEL = torch.zeros(2, 80, 50)
 
 

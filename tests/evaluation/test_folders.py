@@ -25,6 +25,8 @@ from vocoder.metrics.mstft import mstft
 from vocoder.metrics.pesq import pesq_wb
 from vocoder.metrics.signals import lowpass_7k
 
+pytestmark = pytest.mark.slow
+
 FAST = ("mstft", "voicing_error")
 
 

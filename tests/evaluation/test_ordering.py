@@ -20,6 +20,8 @@ from vocoder.data.audio import read_audio
 from vocoder.errors import AudioError, VocoderError
 from vocoder.evaluation.registry import METRICS, resolve_columns
 
+pytestmark = pytest.mark.slow
+
 RATE = 16000
 RUNGS = {
     "mp3": (64, 24, 8),

@@ -25,6 +25,8 @@ from vocoder.evaluation.plugins import (
 )
 from vocoder.evaluation.registry import METRICS, resolve_columns
 
+pytestmark = pytest.mark.slow
+
 PLUGIN = """
 from typing import NamedTuple
 

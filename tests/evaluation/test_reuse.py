@@ -12,6 +12,8 @@ from vocoder.data.audio import write_audio
 from vocoder.evaluation.folders import evaluate_folders
 from vocoder.metrics import periodicity
 
+pytestmark = pytest.mark.slow
+
 RATE = 16000
 METRICS = ("periodicity_tiny",)
 

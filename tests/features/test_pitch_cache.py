@@ -10,6 +10,8 @@ import vocoder.features.pitch as pitch_module
 from vocoder.errors import PitchError
 from vocoder.features import PitchConfig, cached_pitch, extract_pitch
 
+pytestmark = pytest.mark.slow
+
 FRAMES = (16000, 256, 40, 0)
 CONFIG = PitchConfig()
 

@@ -25,6 +25,8 @@ from vocoder.listening.key import Key, read_key
 from vocoder.listening.loudness import loudness_lufs
 from vocoder.listening.stimuli import Material
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def folders(tmp_path: Path) -> tuple[Path, dict[str, Path]]:

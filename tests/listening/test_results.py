@@ -28,6 +28,8 @@ from vocoder.listening.key import Key, read_key
 from vocoder.listening.mushra import MushraSummary, summarise_mushra
 from vocoder.listening.results import analyse
 
+pytestmark = pytest.mark.slow
+
 
 def mushra(files: list[Path], key: Key, **options: Any) -> MushraSummary:
     """The analysis of files without its tables and pictures."""

@@ -6,6 +6,8 @@ from tests.metrics.golden import RATE, with_noise
 from vocoder.errors import AudioError
 from vocoder.metrics.distillmos import distillmos
 
+pytestmark = pytest.mark.slow
+
 
 def test_golden_value_and_the_reference_does_not_count():
     clean, noisy = networks.golden_pair()

@@ -8,6 +8,8 @@ from vocoder.errors import AudioError, VocoderError
 from vocoder.metrics import dnsmos as module
 from vocoder.metrics.dnsmos import dnsmos
 
+pytestmark = pytest.mark.slow
+
 try:
     module.require_dnsmos()
     INSTALLED = True

@@ -9,6 +9,8 @@ from tests.metrics.golden import RATE, speech_like, with_noise
 from vocoder.errors import AudioError
 from vocoder.evaluation.registry import METRICS, Column
 
+pytestmark = pytest.mark.slow
+
 GOOD = speech_like()
 SPEECH = recording("train/es_please-try-again")[6000:22000]
 MEASURES = list({metric.measure: metric for metric in METRICS.values()})

@@ -16,6 +16,8 @@ from vocoder.metrics.periodicity import periodicity_errors, periodicity_errors_v
 from vocoder.metrics.speaker_similarity import speaker_similarity
 from vocoder.metrics.visqol import visqol
 
+pytestmark = pytest.mark.slow
+
 PACKAGES = {
     periodicity_errors: "torchcrepe",
     periodicity_errors_vocos: "torchcrepe",

@@ -11,6 +11,8 @@ from tests.metrics.golden import RATE, with_noise
 from vocoder.errors import AudioError, VocoderError
 from vocoder.metrics.hnr import aperiodicity_difference, hnr_difference
 
+pytestmark = pytest.mark.slow
+
 BOTH = (hnr_difference, aperiodicity_difference)
 
 

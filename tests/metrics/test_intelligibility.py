@@ -10,6 +10,8 @@ from tests.metrics.golden import RATE, with_noise
 from vocoder.errors import AudioError
 from vocoder.metrics.intelligibility import edit_distance, intelligibility
 
+pytestmark = pytest.mark.slow
+
 NOW_RECORDING = "train/en_conf-now-recording"
 
 

@@ -10,6 +10,8 @@ from tests.metrics.golden import RATE, with_noise
 from vocoder.errors import AudioError, VocoderError
 from vocoder.metrics.mcd import mcd_mcep, mcd_mgcep, mcd_world
 
+pytestmark = pytest.mark.slow
+
 SPEECH = recording("train/es_please-try-again")
 WARPED = (mcd_mgcep, mcd_mcep)
 

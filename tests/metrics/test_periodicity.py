@@ -20,6 +20,8 @@ from vocoder.metrics.periodicity import (
     periodicity_errors_vocos,
 )
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("periodicity", "f1", "cents")
 
 

@@ -10,6 +10,8 @@ from tests.metrics.golden import GOLDEN, RATE, golden_pair, speech_like, with_no
 from vocoder.errors import AudioError
 from vocoder.metrics.pesq import pesq_nb, pesq_wb
 
+pytestmark = pytest.mark.slow
+
 BEST = 4.6439
 BEST_NB = 4.5486
 

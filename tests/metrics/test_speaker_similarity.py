@@ -6,6 +6,8 @@ from tests.metrics.golden import RATE, with_noise
 from vocoder.errors import AudioError
 from vocoder.metrics.speaker_similarity import speaker_similarity
 
+pytestmark = pytest.mark.slow
+
 
 def test_golden_value():
     assert speaker_similarity(*networks.golden_pair(), RATE) == pytest.approx(

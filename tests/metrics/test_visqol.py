@@ -6,6 +6,8 @@ from tests.metrics.golden import RATE, with_noise
 from vocoder.errors import AudioError
 from vocoder.metrics.visqol import visqol
 
+pytestmark = pytest.mark.slow
+
 
 def test_golden_values():
     golden = networks.read()

@@ -12,6 +12,8 @@ from vocoder.metrics.mel_distance import mel_distance
 from vocoder.metrics.pesq import pesq_wb
 from vocoder.models.classical import griffin_lim, mel_to_magnitude
 
+pytestmark = pytest.mark.slow
+
 CENTER = PRESETS["speecht5_16k"]
 SAME = CENTER.model_copy(update={"padding": "same"})
 # A window that is no whole number of hops, and shorter than the FFT.

@@ -14,6 +14,8 @@ from vocoder.models.blocks.padding import pad_silence
 from vocoder.models.waveflow import Flow, WaveFlow, WaveFlowConfig
 from vocoder.models.waveglow import InvertibleConvolution, WaveGlow, WaveGlowConfig
 
+pytestmark = pytest.mark.slow
+
 SPEC = PRESETS["speecht5_16k"].model_copy(
     update={"hop_length": 32, "win_length": 128, "n_fft": 128, "n_mels": 8}
 )

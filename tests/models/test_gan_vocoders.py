@@ -19,6 +19,8 @@ from vocoder.models.istftnet import ISTFTNet, ISTFTNetConfig
 from vocoder.models.vocos import Vocos, VocosConfig
 from vocoder.training.recipe import load_recipe
 
+pytestmark = pytest.mark.slow
+
 EVERY_MODEL = pytest.mark.parametrize("name", NAMES)
 EVERY_SPEC = pytest.mark.parametrize("spec", SPECS)
 

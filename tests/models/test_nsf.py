@@ -13,6 +13,8 @@ from vocoder.errors import MelError, PitchError
 from vocoder.models.blocks.pitch_predictor import PitchPredictorConfig
 from vocoder.models.nsf import NSF, NSFConfig, _FilterBlock
 
+pytestmark = pytest.mark.slow
+
 PITCH = PitchPredictorConfig(channels=16, layers=2)
 SMALL = NSFConfig(channels=8, blocks=2, layers=4, noise_layers=3, condition_channels=8, pitch=PITCH)
 RATE, HOP = 16000, 256

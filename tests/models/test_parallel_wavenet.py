@@ -12,6 +12,8 @@ from vocoder.features.mel import PRESETS, MelSpec
 from vocoder.models.blocks.padding import pad_silence
 from vocoder.models.parallel_wavenet import ParallelWaveNet, ParallelWaveNetConfig
 
+pytestmark = pytest.mark.slow
+
 # A short hop and few bands, so that a Jacobian is small.
 SPEC = MelSpec(
     sample_rate=16000, n_fft=64, hop_length=16, win_length=64, n_mels=8, f_min=0, f_max=8000

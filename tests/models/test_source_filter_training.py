@@ -22,6 +22,8 @@ from vocoder.models.blocks.pitch_predictor import PitchPredictorConfig
 from vocoder.models.source_filter import SourceFilter, SourceFilterConfig
 from vocoder.training.objectives.source_filter import SourceFilterLossConfig, SourceFilterObjective
 
+pytestmark = pytest.mark.slow
+
 SPECTRAL = SpectralLossConfig(n_ffts=(1024, 256, 64), n_mels=(40, 20, 0))
 
 

@@ -18,6 +18,8 @@ from vocoder.models.blocks.padding import pad_silence
 from vocoder.models.wavenet import WaveNet, WaveNetConfig
 from vocoder.training.objectives.likelihood import LikelihoodConfig, LikelihoodObjective
 
+pytestmark = pytest.mark.slow
+
 # A loop over samples takes its time: a short hop, and few bands.
 SPEC = MelSpec(
     sample_rate=16000, n_fft=256, hop_length=64, win_length=256, n_mels=20, f_min=0, f_max=8000

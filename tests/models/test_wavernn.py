@@ -17,6 +17,8 @@ from vocoder.models.blocks.sampling import sample_categorical, sample_logistic_m
 from vocoder.models.wavernn import WaveRNN, WaveRNNConfig
 from vocoder.models.wavernn_dual import DualWaveRNN, DualWaveRNNConfig
 
+pytestmark = pytest.mark.slow
+
 SPEC = PRESETS["speecht5_16k"].model_copy(
     update={"hop_length": 32, "win_length": 128, "n_fft": 128, "n_mels": 8}
 )

@@ -25,6 +25,8 @@ from vocoder.report import media
 from vocoder.report.build import build_report
 from vocoder.report.media import file_names
 
+pytestmark = pytest.mark.slow
+
 
 def contents(folder: Path) -> dict[str, bytes]:
     found = folder.rglob("*")

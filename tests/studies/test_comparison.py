@@ -51,6 +51,8 @@ from vocoder.loading import DESCRIPTION, dump_description
 from vocoder.training.checkpoint import RECIPE, save_checkpoint
 from vocoder.training.recipe import dump_recipe, load_recipe
 
+pytestmark = pytest.mark.slow
+
 SYSTEMS = all_systems()
 
 

@@ -16,6 +16,8 @@ from vocoder.metrics.f0 import f0_errors
 from vocoder.metrics.spectral_distance import log_spectral_distance
 from vocoder.models.world import World
 
+pytestmark = pytest.mark.slow
+
 RATE = 16000
 
 

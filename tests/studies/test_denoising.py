@@ -14,6 +14,8 @@ from vocoder.errors import VocoderError
 from vocoder.features.mel import PRESETS
 from vocoder.loading import load
 
+pytestmark = pytest.mark.slow
+
 SPEC = PRESETS["speecht5_16k"]
 SPEECH = Path(__file__).parents[2] / "egs/tiny/wavs/test/ru_0806.wav"
 

@@ -8,6 +8,8 @@ from studies.filter_order.learned import Network
 from studies.filter_order.signals import FRAMES, LONGEST, SAMPLES, Record, causal, tract
 from vocoder.dsp.filters.adaptive import nlms
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def record() -> Record:

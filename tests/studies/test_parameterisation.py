@@ -8,6 +8,8 @@ import torch
 from studies.parameterisation.fit import adam, conditions, lbfgs, steps_to
 from studies.parameterisation.shapes import ALPHA, BINS, SHAPES
 
+pytestmark = pytest.mark.slow
+
 
 def envelope(seed: int = 0) -> torch.Tensor:
     """Something smooth: a few cosines."""

@@ -17,6 +17,8 @@ from vocoder.models.parallel_wavenet import ParallelWaveNet, ParallelWaveNetConf
 from vocoder.models.wavenet import WaveNet, WaveNetConfig
 from vocoder.training.objectives.distillation import DistillationConfig, DistillationObjective
 
+pytestmark = pytest.mark.slow
+
 SPEC = MelSpec(
     sample_rate=16000, n_fft=256, hop_length=64, win_length=256, n_mels=20, f_min=0, f_max=8000
 )

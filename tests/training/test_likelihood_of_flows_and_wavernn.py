@@ -16,6 +16,8 @@ from vocoder.models.wavernn_dual import DualWaveRNN, DualWaveRNNConfig
 from vocoder.training.objectives.flow import FlowLossConfig, FlowObjective
 from vocoder.training.objectives.wavernn import WaveRNNLossConfig, WaveRNNObjective
 
+pytestmark = pytest.mark.slow
+
 SPEC = PRESETS["speecht5_16k"].model_copy(
     update={"hop_length": 64, "win_length": 256, "n_fft": 256, "n_mels": 20}
 )

@@ -22,6 +22,8 @@ from vocoder.training.checkpoint import TRAINING
 from vocoder.training.recipe import load_recipe
 from vocoder.training.run import Lines, Throughput, train
 
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ["tests.training.fixtures"]
 
 

@@ -19,6 +19,8 @@ from vocoder.training.losslog import LossLog, StepReport
 from vocoder.training.schedule import Clock, TrainingConfig, learning_rate
 from vocoder.training.trainer import Trainer
 
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ["tests.training.fixtures"]
 
 MakeTrainer = Callable[..., Trainer]

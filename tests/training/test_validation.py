@@ -17,6 +17,8 @@ from vocoder.losses.spectral import SpectralLossConfig
 from vocoder.training.trainer import Trainer
 from vocoder.training.validation import Validator, picture
 
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ["tests.training.fixtures"]
 
 

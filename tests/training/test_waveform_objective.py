@@ -25,6 +25,8 @@ from vocoder.training.objectives.adversarial import (
 from vocoder.training.objectives.waveform import WaveformConfig, WaveformObjective
 from vocoder.training.recipe import load_recipe
 
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ["tests.training.fixtures"]
 
 SPEC = PRESETS["speecht5_16k"]
