@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -21,7 +22,7 @@ FAMILIES = {
     "flow matching": ("#56B4E9", "v"),
     "classical": ("#999999", "X"),
 }
-OWN_STYLES = (("#000000", "*"), ("#D55E00", "*"))
+OWN_STYLES = (("#000000", "*"), ("#D55E00", "*"), ("#000000", "P"), ("#D55E00", "P"))
 RECORDING = "recording"
 LJSPEECH = "LJSpeech"
 UNKNOWN_COST = 3e-3
@@ -61,7 +62,7 @@ def draw_quality(path: Path, dots: Sequence[Dot]) -> None:
     own = list(
         dict.fromkeys(d.kind for d in dots if d.kind not in FAMILIES and d.kind != RECORDING)
     )
-    styles = {**FAMILIES, **dict(zip(own, OWN_STYLES, strict=False))}
+    styles = {**FAMILIES, **dict(zip(own, cycle(OWN_STYLES), strict=False))}
     for row, metric in zip(axes, metrics, strict=True):
         for axis, lj in zip(row, (True, False), strict=True):
             chosen = [dot for dot in dots if (LJSPEECH in dot.corpus) == lj]
@@ -75,7 +76,7 @@ def draw_quality(path: Path, dots: Sequence[Dot]) -> None:
         axis.set_xlabel("10⁹ multiply-accumulates for a second of audio (far left: not published)")
     handles = [
         Line2D([], [], linestyle="", marker=marker, color=colour, label=kind,
-               markersize=13 if marker == "*" else 7)
+               markersize=13 if kind in own else 7)
         for kind, (colour, marker) in styles.items()
     ]  # fmt: skip
     handles.append(Line2D([], [], linestyle="--", color="#555555", label="recordings, each page"))

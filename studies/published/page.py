@@ -9,6 +9,7 @@ from studies.published.measure import (
     MAX_DELAY_MS,
     MAX_LENGTH_DIFFERENCE_S,
     read_own_scores,
+    read_page_scores,
 )
 from studies.published.pages import RECORDING, Page
 from vocoder.data.files import write_text
@@ -26,14 +27,21 @@ def build_pages(pages: Mapping[str, Page], source: Path, made: Path, jobs: int) 
     Raises:
         VocoderError: no audio was made yet.
     """
-    labels = {own.name: own.label for own in read_own_scores()}
+    ours = {own.name: own.label for own in read_own_scores()}
+    classical = {
+        name: label
+        for scores in read_page_scores(pages).values()
+        for name, label in scores.labels.items()
+    }
     built: dict[str, Path] = {}
     for name, page in pages.items():
-        folders = {page.systems[s].label: source / name / s for s in page.systems}
         if not (made / name).is_dir():
             continue
-        own = {labels.get(path.name, path.name): path for path in _audio_folders(made / name)}
-        systems = {RECORDING: source / name / RECORDING, **own, **folders}
+        here = {path.name: path for path in _audio_folders(made / name)}
+        systems = {RECORDING: source / name / RECORDING}
+        systems |= {label: here[own] for own, label in ours.items() if own in here}
+        systems |= {page.systems[s].label: source / name / s for s in page.systems}
+        systems |= {label: here[own] for own, label in classical.items() if own in here}
         scores = made / name / "scores-report"
         evaluate_folders(
             source / name / RECORDING,

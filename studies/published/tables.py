@@ -1,7 +1,7 @@
 """Tables of RESULTS.md and of the README, built from the scores in the repository alone."""
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,11 +36,11 @@ SHORT = {
 NATIVE = {"mstft": ("M-STFT, native", 3, 1.0), "mel_distance": ("mel, native", 3, 1.0)}
 COMPARED = ("pesq", "mstft", "voicing_error", "dnsmos", "distillmos")
 IN_README = ("pesq", "distillmos")
-SHOWN_IN_README = {
+SHOWN_IN_README = (
     "WaveNet", "Parallel WaveNet, ClariNet", "WaveRNN", "WaveFlow-64", "WaveFlow-256",
     "WaveGlow-256", "NSF", "LPCNet", "FARGAN", "Parallel WaveGAN", "HiFi-GAN V1", "Vocos",
     "BigVGAN-v2", "Griffin-Lim, speecht5_16k (made here)",
-}  # fmt: skip
+)  # fmt: skip
 MISSING = "–"
 
 
@@ -165,7 +165,9 @@ def _heard(page: Page, published: Published) -> str:
 
 
 def _number(value: float | None) -> str:
-    return MISSING if value is None else f"{value:.3g}"
+    if value is None:
+        return MISSING
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 # -- ours minus theirs ---------------------------------------------------------------------------
@@ -369,43 +371,39 @@ def readme_table(study: Study) -> str:
     # Adjusted over all rows, also those that only RESULTS.md shows.
     adjusted = _holm_by_metric(found)
     rows = [[
-        "ours against", "pages, utterances", "their GMAC/s",
+        "ours against", "systems, utterances", "their GMAC/s",
         *(f"{SHORT[m][0]}, theirs → ours" for m in IN_README),
         *(f"ours in {SHORT[m][0]}" for m in IN_README),
     ]]  # fmt: skip
+    lines: dict[str, list[str]] = {}
     for each, differences, p_values in zip(every, found, adjusted, strict=True):
-        if each.name not in SHOWN_IN_README:
-            continue
-        count = differences["pesq"].n
         gmac = [
             cost
             for page, system in each.members
             if (published := study.pages[page].systems.get(system)) is not None
             and (cost := published.size[1]) is not None
         ]
-        means = [_theirs_and_ours(study, each, own, metric) for metric in IN_README]
-        words = [_word(differences[m], p_values[m]) for m in IN_README]
-        pages = len(each.by_page())
-        rows.append([each.name, f"{pages}, {count}", _range(gmac), *means, *words])
-    return table(rows)
+        lines[each.name] = [
+            each.name,
+            f"{len(each.members)}, {differences['pesq'].n}",
+            _range(gmac),
+            *(_theirs_and_ours(study, each, own, metric) for metric in IN_README),
+            *(_word(differences[m], p_values[m]) for m in IN_README),
+        ]
+    return table(rows + [lines[name] for name in SHOWN_IN_README if name in lines])
 
 
 def _theirs_and_ours(study: Study, architecture: Architecture, own: OwnScores, metric: str) -> str:
+    """Means over the utterances; theirs is, on each, the mean of the page's systems."""
     _, decimals, _ = SHORT[metric]
-    pages = [page for page in architecture.by_page() if page in own.pages]
-
-    def mean(of: Callable[[str], Sequence[float | None]]) -> str:
-        return _mean_cell([value for page in pages for value in of(page)], decimals)
-
-    theirs = mean(
-        lambda page: [
-            value
-            for system in architecture.by_page()[page]
-            for value in study.scores[page].systems[system].common.values[metric]
-        ]
-    )
-    ours = mean(lambda page: own.pages[page].common.values[metric])
-    return f"{theirs} → {ours}"
+    theirs: list[float | None] = []
+    ours: list[float | None] = []
+    for page, systems in architecture.by_page().items():
+        if page in own.pages:
+            columns = [study.scores[page].systems[name].common.values[metric] for name in systems]
+            theirs += [mean_of(values) for values in zip(*columns, strict=True)]
+            ours += own.pages[page].common.values[metric]
+    return f"{_mean_cell(theirs, decimals)} → {_mean_cell(ours, decimals)}"
 
 
 def _word(found: Difference, p_value: float | None) -> str:
