@@ -37,6 +37,7 @@ report: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[bench]"
 	$(BIN)/vocoder bench
+	$(BIN)/python -m bench.loading
 	$(BIN)/python -m bench.baselines
 	$(BIN)/python bench/peers.py
 	$(BIN)/python bench/memory.py

@@ -51,8 +51,7 @@ class Study:
     Attributes:
         pages: by name.
         scores: of the pages that were measured.
-        own: the newest scores of each set of our weights, shipped ones first.
-        history: all of ours, oldest first.
+        history: all that was ever measured of ours, oldest first.
     """
 
     pages: Mapping[str, Page]
@@ -61,7 +60,7 @@ class Study:
 
     @property
     def own(self) -> list[OwnScores]:
-        """The newest scores of each set of our weights."""
+        """The newest scores of each set of our weights, shipped ones first."""
         return latest(list(self.history))
 
     @property

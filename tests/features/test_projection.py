@@ -60,18 +60,6 @@ def test_a_louder_mel_makes_it_louder_and_every_pass_comes_closer(name: str):
     assert distances[1] < 0.7 * distances[0]
 
 
-def test_one_update_never_increases_the_distance_of_energies():
-    """Lee and Seung's theorem, on the frames themselves: e F - M before and after."""
-    spec, generator = SMALL, torch.Generator().manual_seed(1)
-    filters = spec.filterbank()
-    energy = torch.rand(5, filters.shape[1], generator=generator).double()
-    wanted = torch.rand(5, spec.n_mels, generator=generator).double()
-    for _ in range(20):
-        before = (energy @ filters.T - wanted).square().sum()
-        energy = energy * (wanted @ filters) / (energy @ filters.T @ filters).clamp(min=1e-20)
-        assert (energy @ filters.T - wanted).square().sum() <= before + 1e-12
-
-
 def test_gradients_are_those_of_finite_differences():
     generator = torch.Generator().manual_seed(2)
     waveform = torch.randn(1, 64, generator=generator).double().requires_grad_()

@@ -89,8 +89,8 @@ def synth(
     """
     import torch
 
-    from vocoder.cli.mels import find_mels, read_mel
     from vocoder.data.audio import write_audio
+    from vocoder.data.mels import find_mels, read_mel
     from vocoder.errors import MelError
     from vocoder.features.mel import PRESETS
     from vocoder.loading import load

@@ -1,11 +1,12 @@
 """Preparing a corpus: from where it lies to 16-bit WAVs by split and a manifest."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from vocoder.data.debian import cache_folder
-from vocoder.data.folder import BY_FOLDER, common_rate, folder_corpus, own_rates
+from vocoder.data.folder import BY_FOLDER, folder_corpus, own_rates
 from vocoder.data.layout import MANIFEST, Recording, claim, is_complete, lay_out
 from vocoder.data.local import librispeech, libritts, ljspeech, speechocean762, tiny, vctk
 from vocoder.data.manifest import Utterance, read_manifest
@@ -99,8 +100,9 @@ def _own_folder(
     """A folder as a corpus, at the rate of most of its files; a note about lower ones."""
     if not source.is_dir():
         raise CorpusError(f"{source}: no such folder; name your recordings by --source")
-    rate = sample_rate or common_rate(source)
-    if lower := {path: own for path, own in own_rates(source).items() if own < rate}:
+    rates = own_rates(source)
+    rate = sample_rate or Counter(rates.values()).most_common(1)[0][0]
+    if lower := {path: own for path, own in rates.items() if own < rate}:
         first, own = min(lower.items())
         note(
             f"{len(lower)} files have a lower rate than {rate} Hz ({first}: {own} Hz): above "
@@ -108,6 +110,6 @@ def _own_folder(
         )
 
     def list_recordings(folder: Path, output: Path) -> list[Recording]:
-        return folder_corpus(folder, output, speakers, licence)
+        return folder_corpus(folder, speakers, licence)  # no notice to copy into the output
 
     return Corpus(rate, list_recordings)

@@ -3,7 +3,6 @@
 import csv
 import hashlib
 import re
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
@@ -22,13 +21,12 @@ MANY_SPEAKERS = 20
 
 
 def folder_corpus(
-    source: Path, output: Path, speakers: str = BY_FOLDER, licence: str = "not stated"
+    source: Path, speakers: str = BY_FOLDER, licence: str = "not stated"
 ) -> list[Recording]:
     """Recordings of a folder that is searched to any depth.
 
     Args:
         source: the folder; WAV, FLAC, Ogg and MP3 are found.
-        output: not used; a corpus of one's own has no notice to copy.
         speakers: "by-folder" (the first folder below the source; all are one speaker where files
             lie in the source itself), a CSV with the columns utterance and speaker, or a regular
             expression whose first group is the speaker in a file's path below the source.
@@ -94,11 +92,6 @@ def _drawn(names: Collection[str]) -> dict[str, str]:
             | dict.fromkeys(ordered[count : 2 * count], "test")
         )
     return splits
-
-
-def common_rate(source: Path) -> int:
-    """The rate that most files of a folder have, in Hz: what they are laid out at by default."""
-    return Counter(own_rates(source).values()).most_common(1)[0][0]
 
 
 def own_rates(source: Path) -> dict[Path, int]:

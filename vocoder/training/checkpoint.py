@@ -98,7 +98,9 @@ def convert_checkpoint(folder: Path) -> Path:
         values = yaml.safe_load(_text(recipe))
     except yaml.YAMLError as error:
         raise CheckpointError(f"{recipe}: not valid YAML ({error})") from error
-    if not isinstance(values, dict) or not values.keys() >= {"mel", "model"}:
+    if not isinstance(values, dict) or not all(
+        isinstance(values.get(key), dict) for key in ("mel", "model")
+    ):
         raise CheckpointError(f"{recipe}: lacks mel or model; it is no resolved recipe")
     # The first checkpoints name no model: there was one.
     model = {"name": "source_filter", **values["model"]}
