@@ -84,7 +84,7 @@ def _noise(recipe: Recipe) -> Recording:
     utterance = Utterance(
         path=Path("noise.wav"), speaker="none", split="train", duration_s=NOISE_S, licence="none"
     )
-    return Recording(utterance, utterance.path, noise, pitch)
+    return Recording(utterance, utterance.path, noise, pitch, spec.sample_rate)
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,9 @@ def recording(
     frames = spec.frames(len(samples))
     f0 = torch.full((frames,), 150.0) if f0_hz is None else torch.from_numpy(f0_hz).float()
     voiced = torch.ones(frames) if voicing is None else torch.from_numpy(voicing).float()
-    return Recording(utterance("x.wav", speaker), Path("x.wav"), samples, Pitch(f0, voiced))
+    return Recording(
+        utterance("x.wav", speaker), Path("x.wav"), samples, Pitch(f0, voiced), spec.sample_rate
+    )
 
 
 def noise(seconds: float, sample_rate: int = 16000, seed: int = 0) -> np.ndarray:
@@ -75,7 +77,7 @@ def test_a_batch_is_a_function_of_seed_and_step():
     first, second = source(recordings, **options), source(recordings, **options)
     for step in (0, 1, 2):
         first.batch(step)  # what was asked for before has no influence
-    for one, other in zip(first.batch(7), second.batch(7), strict=True):
+    for one, other in zip(first.batch(7)[:4], second.batch(7)[:4], strict=True):
         assert torch.equal(one, other)
     assert not torch.equal(first.batch(7).waveform, first.batch(8).waveform)
     other_seed = source(recordings, seed=4, **options)

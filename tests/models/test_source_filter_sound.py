@@ -163,7 +163,7 @@ def test_filters_stand_where_their_mel_does(spec, steps_per_frame):
     frames, (left, right) = 20, model.context
     centres = torch.arange(-left, frames + right) * model.spec.hop_length + model.spec.center_offset
     gain = (1e-3 * centres)[None, :, None].expand(1, -1, model.spec.n_mels)
-    expected = 1e-3 * torch.arange(frames * steps_per_frame) * model.step_length
+    expected = 1e-3 * torch.arange(frames * steps_per_frame) * model.synthesis.step_length
     found = model.controls(gain)
     for control, offset in ((found.harmonic_gain, 0.0), (found.noise_gain, -1.0)):
         torch.testing.assert_close(
@@ -182,9 +182,9 @@ def test_filters_have_the_frequencies_of_their_mel(spec):
         gain = torch.full((1, sum(model.context) + 5, model.spec.n_mels), -5.0)
         gain[..., band] = 0.0
         highest = int(model.controls(gain).harmonic_gain[0, 5].argmax())
-        hertz = highest * model.sample_rate / model.n_fft
+        hertz = highest * model.sample_rate / model.synthesis.n_fft
         centre = int(bank[band].argmax()) * model.sample_rate / model.spec.n_fft
-        assert abs(hertz - centre) <= model.sample_rate / model.n_fft
+        assert abs(hertz - centre) <= model.sample_rate / model.synthesis.n_fft
 
 
 @EVERY_SPEC

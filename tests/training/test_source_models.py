@@ -96,7 +96,7 @@ def test_a_step_is_drawn_from_its_streams(name):
     assert float(chance) == pytest.approx(0.5, abs=0.06)
     whole = target(batch_for(target), *first)
     # A process that has the second half of the batch.
-    half = target(Batch(*(part[1:] for part in batch_for(target))), *(d[1:] for d in first))
+    half = target(Batch(*(part[1:] for part in batch_for(target)[:4])), *(d[1:] for d in first))
     torch.testing.assert_close(half.estimate, whole.estimate[1:], atol=1e-5, rtol=0)
 
 

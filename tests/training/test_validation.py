@@ -36,7 +36,8 @@ def silence(trainer: Trainer, samples: int) -> Recording:
         path=Path("silence.wav"), speaker="a", split="valid", duration_s=1, licence="none"
     )
     pitch = Pitch(torch.full((frames,), 173.2), torch.zeros(frames))
-    return Recording(about, Path("silence.wav"), np.zeros(samples, np.int16), pitch)
+    rate = trainer.model.sample_rate
+    return Recording(about, Path("silence.wav"), np.zeros(samples, np.int16), pitch, rate)
 
 
 def test_scores_are_those_of_the_weights_given(

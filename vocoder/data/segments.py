@@ -22,6 +22,7 @@ from torchaudio.functional import resample
 from vocoder.config import Config
 from vocoder.data.audio import read_audio
 from vocoder.data.manifest import Utterance, read_manifest
+from vocoder.data.mel_draws import MelDraws
 from vocoder.errors import CorpusError
 from vocoder.features.mel import MelSpec
 from vocoder.features.pitch import Pitch, PitchConfig, cached_pitch
@@ -34,7 +35,9 @@ class DataConfig(Config):
     frames of one segment. ``batch_size``: segments a step, over all processes. ``gain_db``: range
     of a random gain. ``speeds``: rates of playback, one drawn for each segment, as fractions of
     small numbers; pitch and formants move with it. ``speaker_balance``: 0 draws speakers in
-    proportion to the speech they left, 1 equally often.
+    proportion to the speech they left, 1 equally often. ``held_out``: speakers of the split "train"
+    that are validated on instead. ``mels``: mels drawn for a universal vocoder, null for the
+    recipe's own alone.
     """
 
     manifests: tuple[str, ...] = Field(min_length=1)
@@ -43,6 +46,8 @@ class DataConfig(Config):
     gain_db: tuple[float, float] = (-12.0, 6.0)
     speeds: tuple[str, ...] = ("1/1",)
     speaker_balance: float = Field(0.5, ge=0, le=1)
+    held_out: tuple[str, ...] = ()
+    mels: MelDraws | None = None
 
     @field_validator("speeds")
     @classmethod
@@ -62,35 +67,79 @@ class DataConfig(Config):
 
 
 class Recording(NamedTuple):
-    """One utterance in memory: 16-bit samples and the pitch of its mel frames."""
+    """One utterance in memory: 16-bit samples at ``sample_rate`` (Hz) and the pitch of its mel
+    frames."""
 
     utterance: Utterance
     path: Path
     samples: np.ndarray
     pitch: Pitch
+    sample_rate: int
 
 
 class Batch(NamedTuple):
     """Segments of ``frames`` frames.
 
     ``waveform`` (batch, frames * hop), ``mel`` (batch, n_mels, left + frames + right) with the
-    context that the model wants, ``f0_hz`` and ``voicing`` (batch, frames).
+    context that the model wants, ``f0_hz`` and ``voicing`` (batch, frames). For universal vocoders
+    ``band_limit_hz`` (batch,), above which the waveform is not known, and the mel's ``spec``.
     """
 
     waveform: Tensor
     mel: Tensor
     f0_hz: Tensor
     voicing: Tensor
+    band_limit_hz: Tensor | None = None
+    spec: MelSpec | None = None
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on a device."""
+        limit = self.band_limit_hz
+        return Batch(
+            self.waveform.to(device),
+            self.mel.to(device),
+            self.f0_hz.to(device),
+            self.voicing.to(device),
+            None if limit is None else limit.to(device),
+            self.spec,
+        )
 
 
-def recording_paths(manifests: Sequence[str], split: str) -> dict[Path, Utterance]:
-    """The utterances of one split by the paths of their files, in the manifests' order."""
-    return {
-        Path(manifest).parent / utterance.path: utterance
-        for manifest in manifests
-        for utterance in read_manifest(manifest)
-        if utterance.split == split
-    }
+def recording_paths(
+    manifests: Sequence[str], split: str, held_out: Sequence[str] = ()
+) -> dict[Path, Utterance]:
+    """The utterances of one split by the paths of their files, in the manifests' order.
+
+    Where speakers are ``held_out``, their utterances of the split "train" are the split "valid",
+    and nothing else is: what is validated on are strangers.
+
+    Raises:
+        CorpusError: no utterance of that split, or a speaker held out whom no manifest has.
+    """
+    found: dict[Path, Utterance] = {}
+    missing = set(held_out)
+    for manifest in manifests:
+        for utterance in read_manifest(manifest):
+            missing.discard(utterance.speaker)
+            if _split_of(utterance, held_out) == split:
+                found[Path(manifest).parent / utterance.path] = utterance
+    if missing:
+        raise CorpusError(
+            f"data.held_out: no speaker {', '.join(sorted(missing))} in {', '.join(manifests)}"
+        )
+    if not found:
+        raise CorpusError(f"no {split!r} utterances in {', '.join(manifests)}")
+    return found
+
+
+def _split_of(utterance: Utterance, held_out: Sequence[str]) -> str:
+    """The utterance's split where some speakers are held out for validation."""
+    own = utterance.split
+    if not held_out or own not in ("train", "valid"):
+        return own
+    if utterance.speaker in held_out:
+        return "valid" if own == "train" else "unused"
+    return "train" if own == "train" else "unused"
 
 
 def load_recordings(
@@ -102,6 +151,7 @@ def load_recordings(
     jobs: int = 1,
     limit: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    held_out: Sequence[str] = (),
 ) -> list[Recording]:
     """The utterances of one split, decoded and with Praat's pitch, in the manifests' order.
 
@@ -110,13 +160,9 @@ def load_recordings(
         jobs: processes that decode and analyse.
         limit: load no more than so many, evenly spread over the split.
         progress: told how many of how many are loaded.
-
-    Raises:
-        CorpusError: no utterance of that split in any manifest.
+        held_out: see :func:`recording_paths`, as for errors.
     """
-    wanted = list(recording_paths(manifests, split).items())
-    if not wanted:
-        raise CorpusError(f"no {split!r} utterances in {', '.join(manifests)}")
+    wanted = list(recording_paths(manifests, split, held_out).items())
     if limit is not None and limit < len(wanted):
         wanted = [wanted[index * len(wanted) // limit] for index in range(limit)]
     load = delayed(_load_recording)
@@ -145,7 +191,7 @@ def _load_recording(
         pitch,
         cache_dir,
     )
-    return Recording(utterance, path, samples, track)
+    return Recording(utterance, path, samples, track, spec.sample_rate)
 
 
 class SegmentSource:
@@ -162,16 +208,11 @@ class SegmentSource:
         self.recordings, self.config, self.spec = recordings, config, spec
         self.context, self.seed = context, seed
         self.speeds = [parse_speed(speed) for speed in config.speeds]
-        self.cumulative = np.cumsum(_weights(recordings, config.speaker_balance))
+        self.cumulative = np.cumsum(speaker_weights(recordings, config.speaker_balance))
 
     def batch(self, step: int, rank: int = 0, processes: int = 1) -> Batch:
         """The segments of one step that belong to one of several processes."""
-        share, remainder = divmod(self.config.batch_size, processes)
-        if remainder:
-            raise CorpusError(
-                f"batch_size {self.config.batch_size} cannot be shared out to {processes} processes"
-            )
-        cut = [self._segment(step, item) for item in range(rank * share, (rank + 1) * share)]
+        cut = [self._segment(step, item) for item in self.items(rank, processes)]
         waveform, f0_hz, voicing = (torch.stack(part) for part in zip(*cut, strict=True))
         # Mel and target are cut from one stretch of signal that carries the mel's own window too.
         left, right = self.context
@@ -179,6 +220,15 @@ class SegmentSource:
         mel = self.spec.mel(waveform)[:, :, margin : margin + left + self.frames + right]
         start = (margin + left) * hop
         return Batch(waveform[:, start : start + self.frames * hop], mel, f0_hz, voicing)
+
+    def items(self, rank: int, processes: int) -> range:
+        """Which items of a step's batch belong to one of several processes."""
+        share, remainder = divmod(self.config.batch_size, processes)
+        if remainder:
+            raise CorpusError(
+                f"batch_size {self.config.batch_size} cannot be shared out to {processes} processes"
+            )
+        return range(rank * share, (rank + 1) * share)
 
     @cached_property
     def data_hash(self) -> str:
@@ -234,7 +284,7 @@ class SegmentSource:
         )
 
 
-def _weights(recordings: Sequence[Recording], balance: float) -> np.ndarray:
+def speaker_weights(recordings: Sequence[Recording], balance: float) -> np.ndarray:
     """Chance of each recording: its length, times its speaker's length to the power -balance."""
     lengths = np.array([len(recording.samples) for recording in recordings], dtype=np.float64)
     speakers = np.array([recording.utterance.speaker for recording in recordings])

@@ -23,11 +23,21 @@ def white_noise_level(spec: MelSpec) -> Float[Tensor, " n_mels"]:
     return torch.log((weights * rms.square()).sqrt()).float()
 
 
-def bin_weights(spec: MelSpec, n_bins: int) -> Float[Tensor, "n_mels bins"]:
-    """Matrix that interpolates values at the mel bands' centres to ``n_bins`` frequencies."""
+def band_centres_hz(spec: MelSpec) -> np.ndarray:
+    """Centre of gravity of each mel filter, Hz, rising; (n_mels,)."""
     filters = spec.filterbank().double().numpy()
     frequencies = np.linspace(0, spec.sample_rate / 2, filters.shape[1])
-    centres = filters @ frequencies / filters.sum(axis=1)
-    targets = np.linspace(0, spec.sample_rate / 2, n_bins)
-    rows = [np.interp(targets, centres, unit) for unit in np.eye(spec.n_mels)]
+    centres: np.ndarray = filters @ frequencies / filters.sum(axis=1)
+    return centres
+
+
+def interpolation(sources: np.ndarray, targets: np.ndarray) -> Float[Tensor, "sources targets"]:
+    """Matrix W of linear interpolation: ``values @ W`` are the values at the targets, held beyond
+    the first and last source."""
+    rows = [np.interp(targets, sources, unit) for unit in np.eye(len(sources))]
     return torch.tensor(np.stack(rows), dtype=torch.float32)
+
+
+def bin_weights(spec: MelSpec, n_bins: int) -> Float[Tensor, "n_mels bins"]:
+    """Matrix that interpolates values at the mel bands' centres to ``n_bins`` frequencies."""
+    return interpolation(band_centres_hz(spec), np.linspace(0, spec.sample_rate / 2, n_bins))

@@ -25,7 +25,7 @@ from pydantic import Field, ValidationError, model_validator
 from torch import Tensor
 
 from vocoder.config import Config
-from vocoder.errors import MelError
+from vocoder.errors import MelError, suggestion
 from vocoder.features.filterbank import mel_filters
 from vocoder.features.presets import PRESET_FIELDS
 
@@ -342,7 +342,7 @@ class MelSpec(Config):
 # ---- cached constants, pure functions of their arguments -----------------------------------------
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _filterbank(spec: MelSpec, device: torch.device, dtype: torch.dtype) -> Tensor:
     """Triangular mel filters (n_mels, n_fft // 2 + 1), computed in float64."""
     bank = mel_filters(
@@ -359,13 +359,13 @@ def _filterbank(spec: MelSpec, device: torch.device, dtype: torch.dtype) -> Tens
         return torch.tensor(bank, dtype=dtype, device=device)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _hann(length: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     with torch.inference_mode(False):
         return torch.hann_window(length, periodic=True, dtype=torch.float64).to(device, dtype)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _silence(spec: MelSpec) -> Tensor:
     """The mel of digital silence (n_mels,), float64: `magnitude_eps` is heard in it."""
     with torch.inference_mode(False):
@@ -415,3 +415,10 @@ PRESETS: dict[str, MelSpec] = {
     name: MelSpec.model_validate(fields) for name, fields in PRESET_FIELDS.items()
 }
 """The named specs; `presets.py` says where each is from."""
+
+
+def named_mel(name: str) -> MelSpec:
+    """The preset of a name. Raises MelError with the nearest valid name."""
+    if name not in PRESETS:
+        raise MelError(f"no mel preset {name!r}{suggestion(name, list(PRESETS))}")
+    return PRESETS[name]

@@ -103,7 +103,7 @@ def _one_pass(
     return total[:, before : before + samples]
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=128)
 def _filters(
     spec: MelSpec, device: torch.device, dtype: torch.dtype
 ) -> Float[Tensor, "n_mels bins"]:
@@ -112,7 +112,7 @@ def _filters(
         return spec.filterbank().to(device, dtype)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=128)
 def _window(spec: MelSpec, device: torch.device, dtype: torch.dtype) -> Float[Tensor, " n_fft"]:
     """Hann, centred in the transform as `torch.stft` centres it."""
     with torch.inference_mode(False):

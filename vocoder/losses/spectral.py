@@ -80,7 +80,7 @@ class SpectralLoss(nn.Module):
             raise ValueError(
                 f"{len(config.n_ffts)} n_ffts but {len(config.n_mels)} n_mels: give one for each"
             )
-        self.config = config
+        self.config, self.sample_rate = config, sample_rate
         for n_fft, n_mels in zip(config.n_ffts, config.n_mels, strict=True):
             if n_mels:
                 bank = melscale_fbanks(
@@ -89,28 +89,62 @@ class SpectralLoss(nn.Module):
                 self.register_buffer(f"mel_bank_{n_fft}", bank, persistent=False)
 
     def forward(
-        self, reference: Float[Tensor, "batch samples"], estimate: Float[Tensor, "batch samples"]
+        self,
+        reference: Float[Tensor, "batch samples"],
+        estimate: Float[Tensor, "batch samples"],
+        band_limit_hz: Float[Tensor, " batch"] | None = None,
     ) -> dict[str, Tensor]:
-        """Weighted losses by name, ``stft`` and ``mel``; in float32 whatever autocast says."""
-        with torch.autocast(reference.device.type, enabled=False):
-            return self._losses(reference, estimate)
+        """Weighted losses by name, ``stft`` and ``mel``; in float32 whatever autocast says.
 
-    def _losses(self, reference: Tensor, estimate: Tensor) -> dict[str, Tensor]:
+        Above ``band_limit_hz``, one frequency for each item, nothing is compared: the bins there
+        and the mel bands that reach there count neither in the sums nor in the means.
+        """
+        with torch.autocast(reference.device.type, enabled=False):
+            return self._losses(reference, estimate, band_limit_hz)
+
+    def _losses(
+        self, reference: Tensor, estimate: Tensor, limit_hz: Tensor | None
+    ) -> dict[str, Tensor]:
         floor = self.config.log_floor
         stft, mel = [], []
         for n_fft, n_mels in zip(self.config.n_ffts, self.config.n_mels, strict=True):
             target = magnitude_spectrum(reference, n_fft)
             output = magnitude_spectrum(estimate, n_fft)
-            log_distance = ((target + floor).log() - (output + floor).log()).abs().mean()
-            stft.append(spectral_convergence(target, output) + log_distance)
+            compared = None
+            if limit_hz is not None:
+                compared = self._bins_below(limit_hz, target)
+                target, output = target * compared, output * compared
+            log_distance = ((target + floor).log() - (output + floor).log()).abs()
+            stft.append(spectral_convergence(target, output) + _mean(log_distance, compared))
             if n_mels:
                 bank = getattr(self, f"mel_bank_{n_fft}").T
                 target_mel = torch.log(bank @ target + floor)
-                mel.append((target_mel - torch.log(bank @ output + floor)).abs().mean())
+                distance = (target_mel - torch.log(bank @ output + floor)).abs()
+                if compared is not None:
+                    # A band that a bin beyond the limit belongs to is not known either.
+                    compared = ((bank @ (1 - compared)) == 0).to(distance)
+                mel.append(_mean(distance, compared))
         losses = {"stft": self.config.stft_weight * torch.stack(stft).mean()}
         if mel:
             losses["mel"] = self.config.mel_weight * torch.stack(mel).mean()
         return losses
+
+    def _bins_below(
+        self, limit_hz: Float[Tensor, " batch"], like: Float[Tensor, "batch bins frames"]
+    ) -> Float[Tensor, "batch bins one"]:
+        """One for the bins up to each item's limit, zero above."""
+        bins = like.shape[1]
+        hertz = torch.arange(bins, device=like.device) * (self.sample_rate / 2 / (bins - 1))
+        return (hertz <= limit_hz.to(like.device)[:, None]).to(like)[:, :, None]
+
+
+def _mean(
+    distance: Float[Tensor, "batch rows frames"], compared: Float[Tensor, "batch rows one"] | None
+) -> Float[Tensor, ""]:
+    """Mean, of the compared rows where not all are."""
+    if compared is None:
+        return distance.mean()
+    return (distance * compared).mean(dim=2).sum() / compared.sum().clamp(min=1)
 
 
 class LogPowerLossConfig(Config):

@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vocoder.features.mel import MelSpec
+from vocoder.errors import MelError
+from vocoder.features.mel import MelSpec, named_mel
 from vocoder.features.pitch import PitchEstimate
 
 Generators = torch.Generator | Sequence[torch.Generator] | None
@@ -54,6 +55,20 @@ class Vocoder(nn.Module):
         """F0 and voicing that the model reads off a mel to synthesise by; None where it does
         not."""
         return None
+
+    def for_mel(self, spec: MelSpec | str) -> "Vocoder":
+        """This vocoder for another mel, given by its spec or a preset's name.
+
+        Raises:
+            MelError: it was trained for its own mel only, or does not serve this one.
+        """
+        wanted = named_mel(spec) if isinstance(spec, str) else spec
+        if wanted != self.spec:
+            raise MelError(
+                "this vocoder serves only the mel it was trained for, which differs: "
+                f"{'; '.join(self.spec.describe_difference(wanted))}; load universal weights"
+            )
+        return self
 
     @abstractmethod
     def forward(

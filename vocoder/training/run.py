@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 from torch.utils.tensorboard import SummaryWriter
 
+from vocoder.data.any_mel import AnyMelSource, load_native_recordings
 from vocoder.data.debian import cache_folder
 from vocoder.data.files import write_text
 from vocoder.data.segments import Recording, SegmentSource, load_recordings, recording_paths
@@ -121,8 +122,18 @@ def make_accelerator(recipe: Recipe) -> Accelerator:
 def segment_source(
     recipe: Recipe, model: Vocoder, recordings: Sequence[Recording]
 ) -> SegmentSource:
-    """Segments of these recordings, cut as a recipe says, with the context its model wants."""
+    """Segments of these recordings in the recipe's mel, with the context its model wants."""
     return SegmentSource(recordings, recipe.data, recipe.mel, model.context, recipe.training.seed)
+
+
+def training_source(
+    recipe: Recipe, model: Vocoder, recordings: Sequence[Recording]
+) -> SegmentSource:
+    """Segments to train on: in the recipe's mel, or in the mels that ``data.mels`` draws."""
+    draws, seed = recipe.data.mels, recipe.training.seed
+    if draws is None:
+        return segment_source(recipe, model, recordings)
+    return AnyMelSource(recordings, recipe.data, draws, recipe.mel, model.context, seed)
 
 
 def build_trainer(
@@ -135,7 +146,7 @@ def build_trainer(
     """The trainer of a recipe on these recordings; ``objective`` is the recipe's own."""
     return Trainer(
         objective,
-        segment_source(recipe, objective.model, recordings),
+        training_source(recipe, objective.model, recordings),
         recipe.adversarial,
         recipe.training,
         run_folder,
@@ -184,14 +195,14 @@ class Lines:
 
 def _opening(trainer: Trainer, recordings: dict[str, list[Recording]], resumed: bool) -> str:
     """One line about what is trained on what."""
-    samples = sum(len(each.samples) for each in recordings["train"])
+    seconds = sum(len(each.samples) / each.sample_rate for each in recordings["train"])
     processes = trainer.accelerator.num_processes
     budget = trainer.config.budget_minutes
     limit = "" if budget is None else f" or {budget:g} minutes"
     return (
         f"{'resumed at' if resumed else 'starting from'} step {trainer.step} of "
         f"{trainer.config.steps}{limit}: {trainer.model.parameters_count / 1e6:.2f} M parameters, "
-        f"{samples / trainer.model.sample_rate / 3600:.2f} h of speech, "
+        f"{seconds / 3600:.2f} h of speech, "
         f"{len(recordings.get('valid', []))} validation utterances, "
         f"{processes} process{'es' if processes > 1 else ''}"
     )
@@ -215,9 +226,10 @@ def _check_folder(run_folder: Path, recipe: Recipe) -> None:
 
 def _warn_of_lower_rates(recipe: Recipe, console: Console) -> None:
     """Say how many recordings have a lower rate than the model: a band of silence is learned."""
-    rates = [
-        soundfile.info(path).samplerate for path in recording_paths(recipe.data.manifests, "train")
-    ]
+    if recipe.data.mels is not None:
+        return
+    paths = recording_paths(recipe.data.manifests, "train", recipe.data.held_out)
+    rates = [soundfile.info(path).samplerate for path in paths]
     lower = [rate for rate in rates if rate < recipe.mel.sample_rate]
     if lower:
         console.print(
@@ -241,15 +253,18 @@ def _teacher(recipe: Recipe, name: str) -> Vocoder:
 
 def _load(recipe: Recipe, split: str, progress: Progress) -> list[Recording]:
     task = progress.add_task(f"loading {split}", total=None)
+    data, cache, jobs = recipe.data, cache_folder() / "pitch", recipe.training.threads
+
+    def loaded(done: int, total: int) -> None:
+        progress.update(task, completed=done, total=total)
+
+    if split == "train" and data.mels is not None:
+        return load_native_recordings(
+            data.manifests, split, recipe.pitch, cache, jobs, data.held_out, loaded
+        )
+    limit = recipe.training.validate_utterances if split == "valid" else None
     return load_recordings(
-        recipe.data.manifests,
-        split,
-        recipe.mel,
-        recipe.pitch,
-        cache_folder() / "pitch",
-        recipe.training.threads,
-        recipe.training.validate_utterances if split == "valid" else None,
-        lambda done, total: progress.update(task, completed=done, total=total),
+        data.manifests, split, recipe.mel, recipe.pitch, cache, jobs, limit, loaded, data.held_out
     )
 
 

@@ -113,7 +113,7 @@ class Trainer:
         self._clock.start()
         step, rank = self.step, self.accelerator.process_index
         batch = self.source.batch(step, rank, self.accelerator.num_processes)
-        batch = Batch(*(part.to(self.accelerator.device) for part in batch))
+        batch = batch.to(self.accelerator.device)
         self._set_learning_rates(step)
         try:
             output = self.objective(batch, *self._draws(batch))
@@ -149,7 +149,7 @@ class Trainer:
             self._mean_over_processes(watched),
             float(norm),
             self.optimizer.param_groups[0]["lr"],
-            seconds / self.model.sample_rate,
+            seconds / (batch.spec or self.model.spec).sample_rate,
         )
 
     def _adversarial_step(

@@ -1,5 +1,7 @@
 """The source-filter vocoder: excitation through learned time-varying filters."""
 
-from vocoder.models.source_filter.model import Controls, SourceFilter, SourceFilterConfig
+from vocoder.models.source_filter.config import SourceFilterConfig
+from vocoder.models.source_filter.model import SourceFilter
+from vocoder.models.source_filter.synthesis import Controls
 
 __all__ = ["Controls", "SourceFilter", "SourceFilterConfig"]

@@ -10,83 +10,32 @@ processing. After the neural homomorphic vocoder (Liu, Chen and Yu, Interspeech 
 spectrum, and they start from the mel itself: each filter's log gain is the mel's own envelope,
 interpolated in time and frequency, plus a learned correction. A silent mel is therefore silent,
 and a louder mel louder, before anything is learned. Corrections and phases are learned on the mel's
-own bands and interpolated to the filters' bins like the envelope. At the end the loop is closed:
-the mel of what would come out is compared with the mel that went in, and the spectrum is filtered
-by the difference. No network knows beforehand how harmonics and noise will add up in each mel bin;
-listening does.
+own bands and interpolated to the filters' bins like the envelope. At the end the mel of the output
+is compared with the given mel, and the spectrum is filtered by the difference: how harmonics and
+noise add up in a mel band cannot be predicted at frame rate, but it can be measured.
+
+A universal vocoder (``universal`` in the config) gives its networks canonical bands instead of the
+mel's own, so that the same weights serve every mel: ``vocoder.for_mel(spec)``.
 """
 
-import math
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
-from pydantic import Field
 from torch import Tensor
 
-from vocoder.config import Config
-from vocoder.dsp.filters.spectral_filter import (
-    cover_ends,
-    filter_spectrum,
-    from_short_time_spectrum,
-    short_time_spectrum,
-)
-from vocoder.dsp.framing import boundary_values, fit_length, hold_ends, interpolate_linear
-from vocoder.dsp.sources.noise import extend_noise, pulse_modulation
-from vocoder.dsp.sources.oscillators import boundary_phase, pulse_train, sample_phase
-from vocoder.errors import AudioError, MelError, PitchError
-from vocoder.features.envelope import bin_weights, white_noise_level
-from vocoder.features.mel import MelSpec
+from vocoder.dsp.framing import boundary_values, fit_length, hold_ends
+from vocoder.dsp.sources.noise import extend_noise
+from vocoder.dsp.sources.oscillators import boundary_phase
+from vocoder.errors import AudioError, PitchError
+from vocoder.features.mel import MelSpec, named_mel
 from vocoder.features.pitch import PitchEstimate, validate_f0
-from vocoder.features.projection import project_mel
 from vocoder.models.base import Generators, Vocoder
-from vocoder.models.blocks.layers import normalise_log_gain
 from vocoder.models.blocks.padding import pad_silence
-from vocoder.models.blocks.pitch_predictor import PitchPredictor, PitchPredictorConfig
+from vocoder.models.blocks.pitch_predictor import PitchPredictor
+from vocoder.models.source_filter.config import SourceFilterConfig
 from vocoder.models.source_filter.networks import FilterNetwork
-
-LARGEST_CORRECTION_NEPERS = 2.0
-"""Bound of the mel correction, 17 dB."""
-
-
-class SourceFilterConfig(Config):
-    """Size of the filter network and shape of the filters.
-
-    ``steps_per_frame`` filters a mel frame, each applied to windows of ``window_steps`` such steps.
-    ``noise_modulation`` moves the noise in step with the pulse; ``mel_correction`` filters the
-    output by what its own mel lacks to the given one; ``mel_projection``: passes of
-    `vocoder.features.projection` after that, each of which costs a window of latency.
-    """
-
-    name: Literal["source_filter"] = "source_filter"
-    channels: int = Field(256, ge=1)
-    expansion: float = Field(1.5, gt=0)
-    blocks: int = Field(5, ge=1)
-    left: int = Field(3, ge=0, description="frames a block looks back")
-    right: int = Field(1, ge=0, description="frames a block looks ahead")
-    steps_per_frame: int = Field(2, ge=1)
-    window_steps: int = Field(4, ge=2, multiple_of=2)
-    noise_modulation: bool = True
-    mel_correction: bool = True
-    mel_projection: int = Field(0, ge=0, description="passes")
-    pitch: PitchPredictorConfig = PitchPredictorConfig()
-
-
-class Controls(NamedTuple):
-    """What the networks decide. Frames are mel frames, steps are filter steps.
-
-    ``harmonic_gain`` and ``noise_gain``: (batch, steps, bins), natural log of the gain over a
-    source of unit power. ``harmonic_real``, ``harmonic_imaginary``: (batch, steps, bins), cosine
-    and sine of the harmonic filter's phase. ``modulation``: (batch, frames, 2), cosine and sine
-    depth of the noise's movement with the pulse, at most one together.
-    """
-
-    harmonic_gain: Tensor
-    harmonic_real: Tensor
-    harmonic_imaginary: Tensor
-    noise_gain: Tensor
-    modulation: Tensor
+from vocoder.models.source_filter.synthesis import Controls, Synthesis
 
 
 class SourceFilter(Vocoder):
@@ -95,51 +44,61 @@ class SourceFilter(Vocoder):
     Latency: a sample depends on mel frames up to ``lookahead_frames`` later than its own, and on
     ``history_frames`` earlier ones; both include the filters' windows. Beyond the ends of the mel
     stands silence (the log floor), so padding a mel with the floor changes nothing before it.
+
+    Args:
+        config: sizes.
+        spec: the mel it takes.
+        networks: pitch predictor and filter network to share with another vocoder; fresh ones by
+            default.
     """
 
     scales_f0 = True
 
-    def __init__(self, config: SourceFilterConfig, spec: MelSpec) -> None:
+    def __init__(
+        self,
+        config: SourceFilterConfig,
+        spec: MelSpec,
+        networks: tuple[PitchPredictor, FilterNetwork] | None = None,
+    ) -> None:
         super().__init__(spec)
-        if spec.hop_length % config.steps_per_frame:
-            raise MelError(
-                f"hop_length {spec.hop_length} is no multiple of steps_per_frame "
-                f"{config.steps_per_frame}: choose a divisor in the recipe's model section"
-            )
         self.config = config
-        self.step_length = spec.hop_length // config.steps_per_frame
-        self.n_fft = config.window_steps * self.step_length
-        self.pitch_predictor = PitchPredictor(config.pitch, spec.n_mels)
-        self.filter_network = FilterNetwork(
-            spec.n_mels,
-            config.steps_per_frame,
-            config.channels,
-            config.expansion,
-            config.blocks,
-            config.left,
-            config.right,
+        self.synthesis = Synthesis(config, spec)
+        self.pitch_predictor, self.filter_network = networks or (
+            PitchPredictor(config.pitch, self.synthesis.network_inputs),
+            FilterNetwork(
+                self.synthesis.network_inputs,
+                self.synthesis.network_bands,
+                config.steps_per_frame,
+                config.channels,
+                config.expansion,
+                config.blocks,
+                config.left,
+                config.right,
+            ),
         )
         pitch, filters = self.pitch_predictor.context, self.filter_network.context
         self.context = (max(pitch[0], filters[0]), max(pitch[1], filters[1]))
         self.lookahead_frames: int = self.context[1] + self.reach_frames()
-        self.white_level: Tensor
-        self.register_buffer("white_level", white_noise_level(spec), persistent=False)
-        self.bin_weights: Tensor
-        n_bins = self.n_fft // 2 + 1
-        self.register_buffer("bin_weights", bin_weights(spec, n_bins), persistent=False)
+
+    def for_mel(self, spec: MelSpec | str) -> "SourceFilter":
+        """This vocoder for another mel, given by its spec or a preset's name; weights are shared.
+
+        Raises:
+            MelError: it is not universal, or does not serve this mel (see `bands.check_served`).
+        """
+        if isinstance(spec, str):
+            spec = named_mel(spec)
+        if spec == self.spec or not self.config.universal:
+            super().for_mel(spec)
+            return self
+        sibling = SourceFilter(self.config, spec, (self.pitch_predictor, self.filter_network))
+        weight = self.filter_network.output.weight
+        sibling.synthesis.to(weight.device, weight.dtype)
+        return sibling.train(self.training)
 
     def reach_frames(self, mel_projection: int | None = None) -> int:
-        """Mel frames over which signal processing reaches to one side: the windows of analysis and
-        synthesis and an interpolated frame, for the mel correction its own window, the filter that
-        is corrected and one more frame between which it is interpolated, and a window of the mel
-        for each pass of the projection (by default as many as the config says)."""
-        passes = self.config.mel_projection if mel_projection is None else mel_projection
-        window = math.ceil(self.n_fft / self.spec.hop_length)
-        projection = passes * math.ceil(self.spec.win_length / self.spec.hop_length)
-        if not self.config.mel_correction:
-            return window + 1 + projection
-        correction = math.ceil(self.spec.win_length / 2 / self.spec.hop_length) + window
-        return window + correction + 1 + projection
+        """Mel frames over which signal processing reaches to one side, see `Synthesis`."""
+        return self.synthesis.reach_frames(mel_projection)
 
     @property
     def latency_seconds(self) -> float:
@@ -154,8 +113,8 @@ class SourceFilter(Vocoder):
         return self.context[0] + self.reach_frames()
 
     def log_gain(self, mel: Float[Tensor, "batch n_mels frames"]) -> Tensor:
-        """(batch, frames, n_mels): nepers above what white noise of unit power gives."""
-        return self.spec.log_amplitude(mel).transpose(1, 2) - self.white_level
+        """(batch, frames, n_mels): nepers above the mel of white noise of unit power."""
+        return self.synthesis.log_gain(mel)
 
     def pad_context(self, mel: Float[Tensor, "batch n_mels frames"], tail: int = 0) -> Tensor:
         """Silence around a mel, as much as the networks look back and ahead, and ``tail`` frames
@@ -174,15 +133,9 @@ class SourceFilter(Vocoder):
         """Filters and modulation from log gains that carry the model's context."""
         output, depths = self.filter_network(self._network_input(gain, self.filter_network.context))
         left, right = self.context
-        envelope = self._at_steps(gain[:, left - 1 : gain.shape[1] - right + 1])
-        harmonic, real, imaginary, noise = output.unbind(dim=2)
-        harmonic, real, imaginary, noise = self._at_bins(
-            torch.stack([envelope + harmonic, real, imaginary, envelope + noise])
+        return self.synthesis.controls(
+            gain[:, left - 1 : gain.shape[1] - right + 1], output, depths
         )
-        norm = torch.rsqrt(real.square() + imaginary.square() + 1e-6)
-        depth = torch.tanh(depths.square().sum(-1, keepdim=True).add(1e-6).sqrt())
-        direction = torch.nn.functional.normalize(depths, dim=-1, eps=1e-3)
-        return Controls(harmonic, real * norm, imaginary * norm, noise, depth * direction)
 
     def synthesise(
         self,
@@ -194,56 +147,11 @@ class SourceFilter(Vocoder):
         mel_gain: Float[Tensor, "batch frames n_mels"] | None = None,
         mel_projection: int | None = None,
     ) -> Float[Tensor, "batch samples"]:
-        """Waveform from controls, F0 (Hz), voicing (0 to 1) and unit-power white noise.
-
-        ``mel_gain``, log gains of the given mel without context, asks for the mel correction and,
-        where the config or ``mel_projection`` has passes of it, for the mel projection.
-        ``phase_boundaries`` (cycles) is that of the whole track where ``f0_hz`` is a part of one:
-        how F0 ran across the cut is not known here, and the phase would stay wrong after it.
-        """
-        hop, offset = self.spec.hop_length, self.spec.center_offset
-        f0_boundaries = boundary_values(f0_hz, hop, offset)
-        if phase_boundaries is None:
-            phase_boundaries = boundary_phase(f0_boundaries, self.sample_rate, hop)
-        phase = sample_phase(phase_boundaries, f0_boundaries, self.sample_rate, hop)
-        pulses = pulse_train(phase, interpolate_linear(f0_boundaries, hop), self.sample_rate)
-        voiced = interpolate_linear(boundary_values(voicing, hop, offset), hop)
-        if self.config.noise_modulation:
-            depth = [
-                voiced * interpolate_linear(boundary_values(d, hop, offset), hop)
-                for d in controls.modulation.unbind(-1)
-            ]
-            noise = noise * pulse_modulation(phase, *depth)
-        window = (self.n_fft, self.step_length)
-        gain = controls.harmonic_gain.exp()
-        harmonic = filter_spectrum(
-            short_time_spectrum(pulses * voiced, *window),
-            cover_ends(gain * controls.harmonic_real, *window),
-            cover_ends(gain * controls.harmonic_imaginary, *window),
+        """Waveform from controls, F0, voicing and noise; arguments as of `Synthesis.forward`."""
+        waveform: Tensor = self.synthesis(
+            controls, f0_hz, voicing, noise, phase_boundaries, mel_gain, mel_projection
         )
-        breath = filter_spectrum(
-            short_time_spectrum(noise, *window), cover_ends(controls.noise_gain.exp(), *window)
-        )
-        spectrum = harmonic + breath
-        if mel_gain is not None and self.config.mel_correction:
-            correction = self._mel_correction(from_short_time_spectrum(spectrum, *window), mel_gain)
-            spectrum = filter_spectrum(spectrum, cover_ends(correction.exp(), *window))
-        waveform = from_short_time_spectrum(spectrum, *window)
-        passes = self.config.mel_projection if mel_projection is None else mel_projection
-        if mel_gain is None or passes == 0:
-            return waveform
-        log_amplitude = (mel_gain + self.white_level).transpose(1, 2)
-        return project_mel(waveform, log_amplitude, self.spec, passes)
-
-    def _mel_correction(
-        self, waveform: Float[Tensor, "batch samples"], mel_gain: Tensor
-    ) -> Float[Tensor, "batch steps bins"]:
-        """Log gain (nepers) by which a waveform's mel differs from the one wanted, at the filters'
-        times and frequencies."""
-        own = self.log_gain(self.spec.mel(waveform, waveform.dtype))[:, : mel_gain.shape[1]]
-        bound = LARGEST_CORRECTION_NEPERS
-        missing = self._at_steps(hold_ends((mel_gain - own).clamp(-bound, bound), 1, 1))
-        return self._at_bins(missing)
+        return waveform
 
     def forward(
         self,
@@ -376,28 +284,10 @@ class SourceFilter(Vocoder):
         return torch.cat(f0_hz, dim=1), torch.cat(voicing, dim=1)
 
     def _network_input(self, gain: Tensor, context: tuple[int, int]) -> Tensor:
-        """Gains brought to a range around zero, cropped to the context one network wants."""
+        """The networks' input, cropped to the context that one of them wants."""
         left, right = self.context
         cropped = gain[:, left - context[0] : gain.shape[1] - (right - context[1])]
-        return normalise_log_gain(cropped)
-
-    def _at_steps(self, values: Tensor) -> Float[Tensor, "batch steps n_mels"]:
-        """Values a mel frame and band, with one frame more at either end, interpolated linearly to
-        the filters' times."""
-        steps = self.config.steps_per_frame
-        before, here, after = values[:, :-2], values[:, 1:-1], values[:, 2:]
-        rows = []
-        for step in range(steps):
-            position = step / steps - self.spec.center_offset / self.spec.hop_length
-            neighbour = before if position < 0 else after
-            rows.append(torch.lerp(here, neighbour, abs(position)))
-        return torch.stack(rows, dim=2).flatten(1, 2)
-
-    def _at_bins(self, values: Float[Tensor, "... n_mels"]) -> Float[Tensor, "... bins"]:
-        """Values a mel band, interpolated linearly to the filters' frequencies."""
-        # Eight bits of mantissa would be a quarter of a decibel.
-        with torch.autocast(values.device.type, enabled=False):
-            return values @ self.bin_weights
+        return self.synthesis.network_input(cropped)
 
     @staticmethod
     def _frame_values(name: str, values: Tensor, mel: Tensor, tail: int) -> Tensor:

@@ -13,15 +13,16 @@ class FilterNetwork(nn.Module):
     """From normalised mel frames to corrections of the envelope, phases and noise modulation.
 
     A convolution over five frames and ``blocks`` ConvNeXt blocks, each looking ``left`` frames back
-    and ``right`` ahead. Gives, for each of ``steps`` filter steps a frame and each mel band, four
-    numbers, (batch, frames * steps, 4, n_mels): correction of the harmonic gain (nepers), cosine
+    and ``right`` ahead. Gives, for each of ``steps`` filter steps per frame and each band, four
+    numbers, (batch, frames * steps, 4, bands): correction of the harmonic gain (nepers), cosine
     and sine of the harmonic phase (not normalised), correction of the noise gain (nepers); and two
     for each frame, (batch, frames, 2), the modulation of the noise.
     """
 
     def __init__(
         self,
-        n_mels: int,
+        inputs: int,
+        bands: int,
         steps: int,
         channels: int,
         expansion: float,
@@ -30,27 +31,27 @@ class FilterNetwork(nn.Module):
         right: int,
     ) -> None:
         super().__init__()
-        self.n_mels, self.steps = n_mels, steps
-        self.input = ValidConv1d(n_mels, channels, INPUT_CONTEXT, INPUT_CONTEXT)
+        self.bands, self.steps = bands, steps
+        self.input = ValidConv1d(inputs, channels, INPUT_CONTEXT, INPUT_CONTEXT)
         self.blocks = nn.ModuleList(
             ConvNeXtBlock(channels, expansion, left, right, 1 / blocks) for _ in range(blocks)
         )
         self.norm = nn.LayerNorm(channels)
-        self.output = nn.Linear(channels, steps * 4 * n_mels + 2)
+        self.output = nn.Linear(channels, steps * 4 * bands + 2)
         self.context = (INPUT_CONTEXT + blocks * left, INPUT_CONTEXT + blocks * right)
         """Frames looked back and ahead."""
         with torch.no_grad():
             self.output.weight.mul_(0.1)
-            bias = self.output.bias[:-2].view(steps, 4, n_mels)
+            bias = self.output.bias[:-2].view(steps, 4, bands)
             # No correction of the harmonic envelope, zero phase, noise 9 dB below the harmonics.
             bias.copy_(torch.tensor([0.0, 1.0, 0.0, -1.0])[:, None].expand_as(bias))
             self.output.bias[-2:] = 0
 
-    def forward(self, x: Float[Tensor, "batch frames n_mels"]) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Float[Tensor, "batch frames inputs"]) -> tuple[Tensor, Tensor]:
         x = self.input(x)
         for block in self.blocks:
             x = block(x)
         # Under autocast the filters still want float32.
         output = self.output(self.norm(x)).float()
-        shape = (x.shape[0], x.shape[1] * self.steps, 4, self.n_mels)
+        shape = (x.shape[0], x.shape[1] * self.steps, 4, self.bands)
         return output[..., :-2].reshape(shape), output[..., -2:]

@@ -1,5 +1,6 @@
 """What the source-filter vocoder is trained for: spectra, F0 and voicing."""
 
+import math
 from typing import ClassVar, Literal, Self
 
 import torch
@@ -8,6 +9,7 @@ from pydantic import model_validator
 from torch import Tensor
 
 from vocoder.data.segments import Batch
+from vocoder.features.mel import MelSpec
 from vocoder.losses.spectral import SpectralLoss, SpectralLossConfig
 from vocoder.models.source_filter import SourceFilter
 from vocoder.training.objectives.base import Objective, StepOutput, Streams
@@ -17,8 +19,8 @@ NOISE, PREDICTED = 1, 2
 """Streams of random numbers within a step."""
 
 EDGE_FRAMES = 4
-"""Frames at either end of a segment that no waveform loss sees: the filters' windows reach out of
-the segment there, and what sounds beyond is unknown."""
+"""Least number of frames at either end of a segment that no waveform loss sees: the windows of the
+filters and of the mel reach out of the segment there, where the signal is unknown."""
 
 
 class SourceFilterLossConfig(PitchLossConfig):
@@ -57,6 +59,7 @@ class SourceFilterObjective(Objective):
         super().__init__()
         self.model, self.config = model, config
         self.spectral = SpectralLoss(config.spectral, model.sample_rate)
+        self._siblings: dict[MelSpec, tuple[SourceFilter, SpectralLoss]] = {}
 
     def draw(self, items: int, samples: int, streams: Streams) -> tuple[Tensor, ...]:
         noise = torch.randn(items, samples, generator=streams(NOISE))
@@ -70,7 +73,9 @@ class SourceFilterObjective(Objective):
         from_prediction: Bool[Tensor, " batch"],
     ) -> StepOutput:
         """Losses of one batch; no gradient of the waveform reaches the pitch predictor."""
-        model, config = self.model, self.config
+        model, spectral, config = self.model, self.spectral, self.config
+        if batch.spec is not None:
+            model, spectral = self._at_mel(batch.spec)
         gain = model.log_gain(batch.mel)
         pitch = model.estimate_pitch(gain)
         choose = from_prediction[:, None]
@@ -82,7 +87,17 @@ class SourceFilterObjective(Objective):
             noise,
             mel_gain=gain[:, left : gain.shape[1] - right] if model.config.mel_correction else None,
         )
-        edge = EDGE_FRAMES * model.spec.hop_length
+        spec = model.spec
+        edge = max(EDGE_FRAMES, math.ceil(spec.win_length / spec.hop_length)) * spec.hop_length
         reference, estimate = batch.waveform[:, edge:-edge], estimate[:, edge:-edge]
         losses, counts = pitch_losses(pitch, batch, model.config.pitch, config)
-        return StepOutput(self.spectral(reference, estimate) | losses, reference, estimate, counts)
+        losses = spectral(reference, estimate, batch.band_limit_hz) | losses
+        return StepOutput(losses, reference, estimate, counts)
+
+    def _at_mel(self, spec: MelSpec) -> tuple[SourceFilter, SpectralLoss]:
+        """Model and loss for a batch's mel; kept, as building filterbanks takes milliseconds."""
+        if spec not in self._siblings:
+            loss = SpectralLoss(self.config.spectral, spec.sample_rate)
+            device = next(self.model.parameters()).device
+            self._siblings[spec] = (self.model.for_mel(spec), loss.to(device))
+        return self._siblings[spec]
