@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vocoder.errors import VocoderError
+from vocoder.errors import MelError, VocoderError
 
 if TYPE_CHECKING:
     from vocoder.models.base import Vocoder
@@ -15,6 +15,28 @@ ModelName = Annotated[
     str,
     typer.Option(help="A model's name, a checkpoint folder or a training run; see `vocoder info`."),
 ]
+
+MelName = Annotated[
+    str | None,
+    typer.Option("--mel", help="Preset of the mel, of universal models; default: the model's."),
+]
+
+
+def load_for_mel(model: str, mel: str | None) -> "Vocoder | WaveVocoder":
+    """The vocoder named ``model``, for the mel preset of that name if one is given.
+
+    Raises:
+        VocoderError: no such model or preset, or the model does not serve that mel.
+    """
+    from vocoder.loading import load
+
+    vocoder = load(model)
+    if mel is None:
+        return vocoder
+    try:
+        return require_mel(vocoder, model).for_mel(mel)
+    except MelError as error:
+        raise MelError(f"--mel {mel}: {model}: {error}") from error
 
 
 def require_mel(vocoder: "Vocoder | WaveVocoder", model: str) -> "Vocoder":

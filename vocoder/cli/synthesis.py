@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vocoder.cli.console import progress_bar, say
-from vocoder.cli.options import JsonFlag, ModelName, require_mel
+from vocoder.cli.options import JsonFlag, MelName, ModelName, load_for_mel, require_mel
 from vocoder.errors import VocoderError, suggestion
 
 
@@ -17,6 +17,7 @@ def resynth(
     inputs: Annotated[list[Path], typer.Argument(help="Audio files and folders.")],
     output: Annotated[Path, typer.Option(help="Folder for the resynthesised WAVs.")],
     model: ModelName = "default",
+    mel: MelName = None,
     f0_scale: Annotated[float, typer.Option(min=0.1, max=10, help="Factor on F0.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = 1,
@@ -30,11 +31,10 @@ def resynth(
     import torch
 
     from vocoder.evaluation.resynthesis import Resynthesis, output_paths, resynthesise_files
-    from vocoder.loading import load
 
     torch.set_num_threads(threads)
     targets, failed = output_paths(inputs, output)
-    vocoder = load(model)
+    vocoder = load_for_mel(model, mel)
     with progress_bar() as progress:
         task = progress.add_task("resynthesis", total=len(targets) + len(failed))
 
@@ -85,7 +85,8 @@ def synth(
 ) -> None:
     """Mels → speech: what a TTS wrote as .npy, one WAV per file.
 
-    A mel of another spec is converted where that is exact, and refused with reasons otherwise.
+    Universal models serve mels of any preset. For the others a mel of another preset is converted
+    where that is exact, and refused with reasons otherwise.
     """
     import torch
 
@@ -102,6 +103,8 @@ def synth(
     if f0_scale != 1.0 and not vocoder.scales_f0:
         raise MelError(f"{model}: has no F0 to scale; leave --f0-scale out")
     given = vocoder.spec if spec is None else PRESETS[spec]
+    if vocoder.serves_any_mel:
+        vocoder = vocoder.for_mel(given)
     options = {"f0_scale": f0_scale} if vocoder.scales_f0 else {}
     failed: dict[str, str] = {}
     targets = find_mels(inputs)

@@ -29,6 +29,8 @@ class Vocoder(nn.Module):
     """Whether a batch takes much less time than its items one by one, as in a loop over samples."""
     scales_f0: bool = False
     """Whether ``forward`` takes ``f0_scale``, a factor on F0."""
+    serves_any_mel: bool = False
+    """Whether :meth:`for_mel` serves mels other than the vocoder's own."""
     lookahead_frames: int | None = None
     """Mel frames after its own that a sample may depend on; None where that is the whole rest."""
 
@@ -59,16 +61,24 @@ class Vocoder(nn.Module):
     def for_mel(self, spec: MelSpec | str) -> "Vocoder":
         """This vocoder for another mel, given by its spec or a preset's name.
 
+        A universal vocoder gives a sibling that shares its weights.
+
         Raises:
-            MelError: it was trained for its own mel only, or does not serve this one.
+            MelError: it serves its own mel only, or does not serve this one.
         """
         wanted = named_mel(spec) if isinstance(spec, str) else spec
-        if wanted != self.spec:
+        if wanted == self.spec:
+            return self
+        if not self.serves_any_mel:
             raise MelError(
-                "this vocoder serves only the mel it was trained for, which differs: "
+                "this vocoder serves only the mel it was trained on, which differs: "
                 f"{'; '.join(self.spec.describe_difference(wanted))}; load universal weights"
             )
-        return self
+        return self._sibling(wanted)
+
+    def _sibling(self, spec: MelSpec) -> "Vocoder":
+        """This vocoder for another mel; of vocoders that serve any."""
+        raise NotImplementedError
 
     @abstractmethod
     def forward(

@@ -141,9 +141,14 @@ def _signal(
 class GriffinLim(Vocoder):
     """:func:`griffin_lim` as a vocoder, so that it can stand wherever a model does."""
 
+    serves_any_mel = True
+
     def __init__(self, spec: MelSpec, iterations: int = 32) -> None:
         super().__init__(spec)
         self.iterations = iterations
+
+    def _sibling(self, spec: MelSpec) -> "GriffinLim":
+        return GriffinLim(spec, self.iterations).train(self.training)
 
     def forward(
         self,

@@ -28,7 +28,7 @@ from vocoder.dsp.framing import boundary_values, fit_length, hold_ends
 from vocoder.dsp.sources.noise import extend_noise
 from vocoder.dsp.sources.oscillators import boundary_phase
 from vocoder.errors import AudioError, PitchError
-from vocoder.features.mel import MelSpec, named_mel
+from vocoder.features.mel import MelSpec
 from vocoder.features.pitch import PitchEstimate, validate_f0
 from vocoder.models.base import Generators, Vocoder
 from vocoder.models.blocks.padding import pad_silence
@@ -61,7 +61,7 @@ class SourceFilter(Vocoder):
         networks: tuple[PitchPredictor, FilterNetwork] | None = None,
     ) -> None:
         super().__init__(spec)
-        self.config = config
+        self.config, self.serves_any_mel = config, config.universal
         self.synthesis = Synthesis(config, spec)
         self.pitch_predictor, self.filter_network = networks or (
             PitchPredictor(config.pitch, self.synthesis.network_inputs),
@@ -80,17 +80,7 @@ class SourceFilter(Vocoder):
         self.context = (max(pitch[0], filters[0]), max(pitch[1], filters[1]))
         self.lookahead_frames: int = self.context[1] + self.reach_frames()
 
-    def for_mel(self, spec: MelSpec | str) -> "SourceFilter":
-        """This vocoder for another mel, given by its spec or a preset's name; weights are shared.
-
-        Raises:
-            MelError: it is not universal, or does not serve this mel (see `bands.check_served`).
-        """
-        if isinstance(spec, str):
-            spec = named_mel(spec)
-        if spec == self.spec or not self.config.universal:
-            super().for_mel(spec)
-            return self
+    def _sibling(self, spec: MelSpec) -> "SourceFilter":
         sibling = SourceFilter(self.config, spec, (self.pitch_predictor, self.filter_network))
         weight = self.filter_network.output.weight
         sibling.synthesis.to(weight.device, weight.dtype)

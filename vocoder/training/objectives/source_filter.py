@@ -1,7 +1,7 @@
 """What the source-filter vocoder is trained for: spectra, F0 and voicing."""
 
 import math
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self, cast
 
 import torch
 from jaxtyping import Bool, Float
@@ -99,5 +99,6 @@ class SourceFilterObjective(Objective):
         if spec not in self._siblings:
             loss = SpectralLoss(self.config.spectral, spec.sample_rate)
             device = next(self.model.parameters()).device
-            self._siblings[spec] = (self.model.for_mel(spec), loss.to(device))
+            model = cast(SourceFilter, self.model.for_mel(spec))
+            self._siblings[spec] = (model, loss.to(device))
         return self._siblings[spec]
