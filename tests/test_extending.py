@@ -99,8 +99,7 @@ def test_a_model_of_one_s_own_trains_speaks_and_is_published(clone: Clone) -> No
 
 def test_the_same_model_in_the_package(clone: Clone) -> None:
     clone.follow("A model of your own")
-    shown = clone.follow("A model in the package")
-    assert '"model": "GRUVocoder"' in shown
+    clone.follow("A model in the package")
     # It is the same model: the first steps are those of the one outside.
     assert clone.losses("out/in_package")[0] == clone.losses("out/gru")[0]
     code = (
