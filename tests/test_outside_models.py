@@ -171,9 +171,7 @@ def test_its_class_names_the_objective(outside: str, write):
         ("channels: many", "model.channels: Input should be a valid integer"),
     ],
 )
-def test_its_configuration_is_checked_with_line_and_key(
-    outside: str, write, entry: str, said: str
-):
+def test_its_configuration_is_checked_with_line_and_key(outside: str, write, entry: str, said: str):
     path = write(f'name: "{outside}:Own"\n  {entry}')
     message = line(RecipeError, lambda: load_recipe(path))
     assert message.startswith(f"{path}, line 4: {said}")

@@ -30,7 +30,8 @@ from vocoder.features.mel import PRESETS
 from vocoder.models.base import Vocoder
 from vocoder.models.classical import GriffinLim
 from vocoder.models.lpc import LPCVocoder
-from vocoder.models.registry import OUTSIDE_MODEL, ModelDescription
+from vocoder.models.outside import OutsideModelError
+from vocoder.models.registry import ModelDescription
 from vocoder.models.waveform import WaveVocoder
 from vocoder.models.world import WorldVocoder
 
@@ -168,8 +169,9 @@ def parse_description(text: str, source: str) -> ModelDescription:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        if first["type"] == OUTSIDE_MODEL:
-            raise CheckpointError(f"{source}: {where} {first['input']}: {first['msg']}") from error
+        reason = first.get("ctx", {}).get("error")
+        if isinstance(reason, OutsideModelError):
+            raise CheckpointError(f"{source}: {where} {first['input']}: {reason}") from error
         raise CheckpointError(
             f"{source}: {where}: {first['msg']}; the model was saved by another version of its "
             "code, or the file was edited"

@@ -15,6 +15,10 @@ from vocoder.config import Config
 from vocoder.models.base import Vocoder
 
 
+class OutsideModelError(ValueError):
+    """A name ``module:Class`` that cannot be used; the message does not repeat the name."""
+
+
 def is_outside(name: str) -> bool:
     """Whether a model's name is ``module:Class``.
 
@@ -28,12 +32,13 @@ def outside_class(name: str) -> type[Vocoder]:
     """The class that ``module:Class`` names; imports the module.
 
     Raises:
-        ValueError: no such module, one that fails, no such class, or one that is no model; the
-            message does not repeat the name.
+        OutsideModelError: no such module, one that fails, no such class, or one that is no model.
     """
     module_name, _, class_name = name.partition(":")
     if not (class_name.isidentifier() and all(map(str.isidentifier, module_name.split(".")))):
-        raise ValueError("a model outside the package is written my_package.my_model:MyVocoder")
+        raise OutsideModelError(
+            "a model outside the package is written my_package.my_model:MyVocoder"
+        )
     try:
         module = importlib.import_module(module_name)
     # The user's code may raise anything.
@@ -45,18 +50,22 @@ def outside_class(name: str) -> type[Vocoder]:
             hint = "install it or put its folder into PYTHONPATH"
         else:
             hint = f"`python -c 'import {module_name}'` shows where"
-        raise ValueError(f"module {module_name} cannot be imported ({said}); {hint}") from error
+        raise OutsideModelError(
+            f"module {module_name} cannot be imported ({said}); {hint}"
+        ) from error
     found = getattr(module, class_name, None)
     if found is None:
-        raise ValueError(f"module {module_name} ({module.__file__}) has no class {class_name}")
+        raise OutsideModelError(
+            f"module {module_name} ({module.__file__}) has no class {class_name}"
+        )
     if not (isinstance(found, type) and issubclass(found, Vocoder)):
-        raise ValueError(f"{class_name} is no subclass of vocoder.models.base.Vocoder")
+        raise OutsideModelError(f"{class_name} is no subclass of vocoder.models.base.Vocoder")
     config = getattr(found, "Config", None)
     if not (isinstance(config, type) and issubclass(config, Config)):
-        raise ValueError(
+        raise OutsideModelError(
             f"{class_name}.Config must be a subclass of vocoder.config.Config; add `Config = "
             f"{class_name}Config` to the class"
         )
     if "name" not in config.model_fields:
-        raise ValueError(f"{config.__name__} has no field `name`; add `name: str`")
+        raise OutsideModelError(f"{config.__name__} has no field `name`; add `name: str`")
     return found

@@ -15,7 +15,6 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
 )
-from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from vocoder.config import Config
 from vocoder.errors import VocoderError, suggestion
@@ -25,7 +24,7 @@ from vocoder.models.ddsp import DDSP, DDSPConfig
 from vocoder.models.hifigan import HiFiGAN, HiFiGANConfig
 from vocoder.models.istftnet import ISTFTNet, ISTFTNetConfig
 from vocoder.models.nsf import NSF, NSFConfig
-from vocoder.models.outside import is_outside, outside_class
+from vocoder.models.outside import OutsideModelError, is_outside, outside_class
 from vocoder.models.parallel_wavenet import ParallelWaveNet, ParallelWaveNetConfig
 from vocoder.models.source_filter import SourceFilter, SourceFilterConfig
 from vocoder.models.vocos import Vocos, VocosConfig
@@ -74,9 +73,6 @@ MODELS = {
     "vocos": ModelEntry(VocosConfig, Vocos, "arXiv 2306.00814", "vocos_24k"),
 }
 
-OUTSIDE_MODEL = "outside_model"
-"""Type of the validation error about a name ``module:Class`` that cannot be used."""
-
 # Made of the table, so that a model is added by its row alone; types know no such union.
 _ROWS: Any = Annotated[
     Union[tuple(entry.config for entry in MODELS.values())],  # noqa: UP007
@@ -90,18 +86,20 @@ def config_class(name: str) -> type[Config]:
 
     Raises:
         KeyError: no row of the table.
-        ValueError: a name ``module:Class`` that cannot be used.
+        OutsideModelError: a name ``module:Class`` that cannot be used.
     """
     if is_outside(name):
         return cast(type[Config], cast(Any, outside_class(name)).Config)
     return MODELS[name].config
 
 
-def refused_name(name: str, reason: ValueError, *section: str) -> ValidationError:
+def refused_name(name: str, reason: OutsideModelError, *section: str) -> ValidationError:
     """The validation error about a model's name, at the field ``name`` of a section."""
-    kind = PydanticCustomError(OUTSIDE_MODEL, "{reason}", {"reason": str(reason)})
-    details = InitErrorDetails(type=kind, loc=(*section, "name"), input=name)
-    return ValidationError.from_exception_data("model", [details])
+    location = (*section, "name")
+    return ValidationError.from_exception_data(
+        "model",
+        [{"type": "value_error", "loc": location, "input": name, "ctx": {"error": reason}}],
+    )
 
 
 def _configuration(value: Any) -> Config:
@@ -111,7 +109,7 @@ def _configuration(value: Any) -> Config:
         return cast(Config, _BUILT_IN.validate_python(value))
     try:
         config = config_class(name)
-    except ValueError as error:
+    except OutsideModelError as error:
         raise refused_name(name, error) from error
     return config.model_validate(value)
 

@@ -17,7 +17,7 @@ from vocoder.data.segments import DataConfig
 from vocoder.errors import RecipeError, suggestion
 from vocoder.features.pitch import PitchConfig
 from vocoder.models.base import Vocoder
-from vocoder.models.outside import is_outside
+from vocoder.models.outside import OutsideModelError, is_outside
 from vocoder.models.registry import (
     MODELS,
     ModelConfig,
@@ -79,7 +79,7 @@ class Recipe(Config):
             if isinstance(name, str) and (name in MODELS or is_outside(name)):
                 try:
                     objective = objective_of(name).name
-                except ValueError as error:
+                except OutsideModelError as error:
                     raise refused_name(name, error, "model") from error
                 if isinstance(loss, dict):
                     values["loss"] = {"objective": objective, **loss}

@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 from pydantic import Field
 
 from vocoder.errors import suggestion
-from vocoder.models.outside import is_outside, outside_class
+from vocoder.models.outside import OutsideModelError, is_outside, outside_class
 from vocoder.training.objectives.base import Objective, ObjectiveConfig
 from vocoder.training.objectives.distillation import DistillationConfig, DistillationObjective
 from vocoder.training.objectives.flow import FlowLossConfig, FlowObjective
@@ -70,15 +70,15 @@ def objective_of(model: str) -> ObjectiveEntry:
 
     Raises:
         KeyError: no row of the table.
-        ValueError: a name ``module:Class`` that cannot be used, or whose class names an unknown
-            objective.
+        OutsideModelError: a name ``module:Class`` that cannot be used, or whose class names an
+            unknown objective.
     """
     if not is_outside(model):
         return OBJECTIVES[model]
     wanted = getattr(outside_class(model), "objective", _WAVEFORM.name)
     rows = {row.name: row for row in OBJECTIVES.values()}
     if wanted not in rows:
-        raise ValueError(
+        raise OutsideModelError(
             f"its class attribute `objective` is {wanted!r}{suggestion(str(wanted), list(rows))}"
         )
     return rows[wanted]
