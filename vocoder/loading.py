@@ -7,7 +7,9 @@ A checkpoint is a folder with
     metadata.json          step, scores, mel fingerprint, versions
 
 and, for training only, what `vocoder.training.checkpoint` lists. Only safetensors, YAML and JSON
-are read: nothing is unpickled.
+are read: nothing is unpickled. A description whose model is outside the package, ``module:Class``,
+makes loading import that module: load weights of strangers only if their `model.yaml` names a
+module that you trust.
 """
 
 import json
@@ -28,6 +30,7 @@ from vocoder.features.mel import PRESETS
 from vocoder.models.base import Vocoder
 from vocoder.models.classical import GriffinLim
 from vocoder.models.lpc import LPCVocoder
+from vocoder.models.outside import OutsideModelError
 from vocoder.models.registry import ModelDescription
 from vocoder.models.waveform import WaveVocoder
 from vocoder.models.world import WorldVocoder
@@ -62,9 +65,12 @@ def load(
         device: where its weights go; WORLD and LPC work on the CPU.
         dtype: of its weights and of what it computes with.
 
+    Where ``model.yaml`` names its model as ``module:Class``, that module is imported, and its code
+    runs.
+
     Raises:
-        CheckpointError: no such name or folder, or a checkpoint that is corrupt, pickled, or does
-            not fit its own description.
+        CheckpointError: no such name or folder, a checkpoint that is corrupt, pickled, or does
+            not fit its own description, or a module or class that is not there.
 
     >>> load().sample_rate
     16000
@@ -135,7 +141,8 @@ def read_description(folder: Path) -> ModelDescription:
     """``model.yaml`` of a checkpoint.
 
     Raises:
-        CheckpointError: it is missing, not readable, or describes no model of this version.
+        CheckpointError: it is missing, not readable, or describes no model of this version and
+            none that can be imported.
     """
     path = folder / DESCRIPTION
     try:
@@ -162,9 +169,12 @@ def parse_description(text: str, source: str) -> ModelDescription:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
+        reason = first.get("ctx", {}).get("error")
+        if isinstance(reason, OutsideModelError):
+            raise CheckpointError(f"{source}: {where} {first['input']}: {reason}") from error
         raise CheckpointError(
-            f"{source}: {where}: {first['msg']}; the model was saved by another version of this "
-            "package, or the file was edited"
+            f"{source}: {where}: {first['msg']}; the model was saved by another version of its "
+            "code, or the file was edited"
         ) from error
 
 

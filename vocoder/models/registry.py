@@ -1,17 +1,30 @@
-"""The one table of models: name → configuration, class, source, mel."""
+"""The one table of models: name → configuration, class, source, mel.
 
-from typing import Annotated, Any, NamedTuple, cast
+A name of the form ``module:Class`` stands for a model outside the table, see
+`vocoder.models.outside`.
+"""
 
-from pydantic import BeforeValidator, Field
+from collections.abc import Mapping
+from typing import Annotated, Any, NamedTuple, Protocol, Union, cast
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    SerializeAsAny,
+    TypeAdapter,
+    ValidationError,
+)
 
 from vocoder.config import Config
-from vocoder.errors import suggestion
+from vocoder.errors import VocoderError, suggestion
 from vocoder.features.mel import PRESETS, MelSpec
 from vocoder.models.base import Vocoder
 from vocoder.models.ddsp import DDSP, DDSPConfig
 from vocoder.models.hifigan import HiFiGAN, HiFiGANConfig
 from vocoder.models.istftnet import ISTFTNet, ISTFTNetConfig
 from vocoder.models.nsf import NSF, NSFConfig
+from vocoder.models.outside import OutsideModelError, is_outside, outside_class
 from vocoder.models.parallel_wavenet import ParallelWaveNet, ParallelWaveNetConfig
 from vocoder.models.source_filter import SourceFilter, SourceFilterConfig
 from vocoder.models.vocos import Vocos, VocosConfig
@@ -60,21 +73,57 @@ MODELS = {
     "vocos": ModelEntry(VocosConfig, Vocos, "arXiv 2306.00814", "vocos_24k"),
 }
 
-ModelConfig = Annotated[
-    SourceFilterConfig
-    | WaveNetConfig
-    | ParallelWaveNetConfig
-    | WaveRNNConfig
-    | DualWaveRNNConfig
-    | WaveFlowConfig
-    | WaveGlowConfig
-    | NSFConfig
-    | DDSPConfig
-    | HiFiGANConfig
-    | ISTFTNetConfig
-    | VocosConfig,
+# Made of the table, so that a model is added by its row alone; types know no such union.
+_ROWS: Any = Annotated[
+    Union[tuple(entry.config for entry in MODELS.values())],  # noqa: UP007
     Field(discriminator="name"),
 ]
+_BUILT_IN: TypeAdapter[Any] = TypeAdapter(_ROWS)
+
+
+def config_class(name: str) -> type[Config]:
+    """What configures the model of this name.
+
+    Raises:
+        KeyError: no row of the table.
+        OutsideModelError: a name ``module:Class`` that cannot be used.
+    """
+    if is_outside(name):
+        return cast(type[Config], cast(Any, outside_class(name)).Config)
+    return MODELS[name].config
+
+
+def refused_name(name: str, reason: OutsideModelError, *section: str) -> ValidationError:
+    """The validation error about a model's name, at the field ``name`` of a section."""
+    location = (*section, "name")
+    return ValidationError.from_exception_data(
+        "model",
+        [{"type": "value_error", "loc": location, "input": name, "ctx": {"error": reason}}],
+    )
+
+
+def _configuration(value: Any) -> Config:
+    """The configuration that the values' ``name`` asks for, of the table or outside it."""
+    name = value.get("name") if isinstance(value, Mapping) else getattr(value, "name", None)
+    if not (isinstance(name, str) and is_outside(name)):
+        return cast(Config, _BUILT_IN.validate_python(value))
+    try:
+        config = config_class(name)
+    except OutsideModelError as error:
+        raise refused_name(name, error) from error
+    return config.model_validate(value)
+
+
+class NamedConfig(Protocol):
+    """The configuration of any model: its ``name`` picks the class."""
+
+    @property
+    def name(self) -> str:
+        """A key of :data:`MODELS`, or ``module:Class``."""
+
+
+ModelConfig = Annotated[NamedConfig, PlainValidator(_configuration), SerializeAsAny()]
+"""The section ``model`` of a recipe and of a checkpoint's description."""
 
 
 def preset_or_fields(value: Any) -> Any:
@@ -95,14 +144,26 @@ class ModelDescription(Config):
 
     Fields:
         mel: what the model takes.
-        model: its configuration; ``name`` picks the row of :data:`MODELS`.
+        model: its configuration; ``name`` picks the row of :data:`MODELS`, or names a class
+            outside the package.
     """
 
     mel: NamedMel
     model: ModelConfig
 
     def build(self) -> Vocoder:
-        """The model with fresh weights, from PyTorch's current random state."""
-        # Each row's classes belong together, which a table of types cannot express.
-        model: Any = MODELS[self.model.name].model
-        return cast(Vocoder, model(self.model, self.mel))
+        """The model with fresh weights, from PyTorch's current random state.
+
+        Raises:
+            VocoderError: a model outside the package that does not keep its configuration.
+        """
+        name = self.model.name
+        # A configuration and its class belong together, which a table of types cannot express.
+        model: Any = outside_class(name) if is_outside(name) else MODELS[name].model
+        vocoder = model(self.model, self.mel)
+        if getattr(vocoder, "config", None) != self.model:
+            raise VocoderError(
+                f"{name}: its attribute `config` is not the configuration it was built from, which "
+                "checkpoints describe it by; set `self.config = config` in __init__"
+            )
+        return cast(Vocoder, vocoder)

@@ -17,10 +17,23 @@ from vocoder.data.segments import DataConfig
 from vocoder.errors import RecipeError, suggestion
 from vocoder.features.pitch import PitchConfig
 from vocoder.models.base import Vocoder
-from vocoder.models.registry import MODELS, ModelConfig, ModelDescription, NamedMel
+from vocoder.models.outside import OutsideModelError, is_outside
+from vocoder.models.registry import (
+    MODELS,
+    ModelConfig,
+    ModelDescription,
+    NamedMel,
+    config_class,
+    refused_name,
+)
 from vocoder.training.objectives.adversarial import AdversarialConfig
 from vocoder.training.objectives.base import Objective
-from vocoder.training.objectives.registry import OBJECTIVES, LossConfig, ObjectiveEntry
+from vocoder.training.objectives.registry import (
+    OBJECTIVES,
+    LossConfig,
+    ObjectiveEntry,
+    objective_of,
+)
 from vocoder.training.schedule import TrainingConfig
 
 BOOKKEEPING = {
@@ -60,10 +73,16 @@ class Recipe(Config):
             return values
         model, loss = values.get("model", {}), values.get("loss", {})
         if isinstance(model, dict):
-            values = {**values, "model": {"name": "source_filter", **model}}
-            named = OBJECTIVES.get(values["model"]["name"])
-            if named is not None and isinstance(loss, dict):
-                values["loss"] = {"objective": named.name, **loss}
+            model = {"name": "source_filter", **model}
+            values = {**values, "model": model}
+            name = model["name"]
+            if isinstance(name, str) and (name in MODELS or is_outside(name)):
+                try:
+                    objective = objective_of(name).name
+                except OutsideModelError as error:
+                    raise refused_name(name, error, "model") from error
+                if isinstance(loss, dict):
+                    values["loss"] = {"objective": objective, **loss}
         return values
 
     @model_validator(mode="after")
@@ -108,7 +127,7 @@ class Recipe(Config):
     @property
     def objective(self) -> ObjectiveEntry:
         """The row of the table of objectives that the model's name picks."""
-        return OBJECTIVES[self.model.name]
+        return objective_of(self.model.name)
 
     @property
     def description(self) -> ModelDescription:
@@ -156,7 +175,7 @@ def parse_recipe(
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        raise RecipeError(_explain(error, source, origins or {})) from error
+        raise RecipeError(_explain(error, values, source, origins or {})) from error
 
 
 def dump_recipe(recipe: Recipe) -> str:
@@ -260,13 +279,21 @@ def _apply_override(
     origins[keys] = f"--set {override}"
 
 
-def _explain(error: ValidationError, source: str, origins: dict[tuple[str, ...], str]) -> str:
+def _explain(
+    error: ValidationError,
+    values: dict[str, Any],
+    source: str,
+    origins: dict[tuple[str, ...], str],
+) -> str:
     """One line for all that is wrong: where it stands, what it is, and what would be right."""
     parts = []
+    outside = _outside_model(values)
     for problem in error.errors():
         location = tuple(str(key) for key in problem["loc"])
         tag = location[1] if location[:1] in (("model",), ("loss",)) and len(location) > 1 else None
-        if tag is not None and tag in {*MODELS, *_objectives()}:
+        if location[:1] == ("model",) and outside is not None:
+            tag = outside
+        elif tag is not None and tag in {*MODELS, *_objectives()}:
             # A union's member stands in the location like a key.
             location = (location[0], *location[2:])
         where = next(
@@ -293,6 +320,13 @@ def _explain(error: ValidationError, source: str, origins: dict[tuple[str, ...],
     return "; ".join(parts)
 
 
+def _outside_model(values: dict[str, Any]) -> str | None:
+    """The name of the model where it is one outside the package."""
+    model = values.get("model")
+    name = model.get("name") if isinstance(model, dict) else None
+    return name if isinstance(name, str) and is_outside(name) else None
+
+
 def _objectives() -> list[str]:
     return [row.name for row in OBJECTIVES.values()]
 
@@ -300,13 +334,15 @@ def _objectives() -> list[str]:
 def _keys(location: Sequence[str], tag: str | None) -> list[str]:
     """Valid keys of the section at a location; ``tag``: name of the model or objective there."""
     section: type[BaseModel] = Recipe
+    if location[:1] == ("model",) and tag is not None:
+        section, location = config_class(tag), location[1:]
     for key in location:
         field = section.model_fields.get(key)
         if field is None:
             return []
         options = [field.annotation, *getattr(field.annotation, "__args__", ())]
         models = [o for o in options if isinstance(o, type) and issubclass(o, BaseModel)]
-        if section is Recipe and key in ("model", "loss"):
+        if section is Recipe and key == "loss":
             models = [m for m in models if tag in (f.default for f in m.model_fields.values())]
         if not models:
             return []

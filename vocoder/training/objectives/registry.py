@@ -1,12 +1,15 @@
 """The one table of objectives: what each model is trained for.
 
-A recipe's ``model.name`` picks the row; ``loss.objective`` must be that row's.
+A recipe's ``model.name`` picks the row; ``loss.objective`` must be that row's. A model outside the
+package names one of these objectives by its class attribute ``objective``.
 """
 
 from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
+from vocoder.errors import suggestion
+from vocoder.models.outside import OutsideModelError, is_outside, outside_class
 from vocoder.training.objectives.base import Objective, ObjectiveConfig
 from vocoder.training.objectives.distillation import DistillationConfig, DistillationObjective
 from vocoder.training.objectives.flow import FlowLossConfig, FlowObjective
@@ -57,6 +60,29 @@ OBJECTIVES = {
     "vocos": _WAVEFORM,
 }
 """By the name of the model."""
+
+
+def objective_of(model: str) -> ObjectiveEntry:
+    """What a model is trained for, by its name.
+
+    A class outside the package that has no attribute ``objective`` is trained for "waveform",
+    which asks for no more than ``model(mel)``.
+
+    Raises:
+        KeyError: no row of the table.
+        OutsideModelError: a name ``module:Class`` that cannot be used, or whose class names an
+            unknown objective.
+    """
+    if not is_outside(model):
+        return OBJECTIVES[model]
+    wanted = getattr(outside_class(model), "objective", _WAVEFORM.name)
+    rows = {row.name: row for row in OBJECTIVES.values()}
+    if wanted not in rows:
+        raise OutsideModelError(
+            f"its class attribute `objective` is {wanted!r}{suggestion(str(wanted), list(rows))}"
+        )
+    return rows[wanted]
+
 
 LossConfig = Annotated[
     SourceFilterLossConfig
