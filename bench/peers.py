@@ -44,7 +44,9 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     systems: dict[str, nn.Module] = {
-        "source_filter (16 kHz)": load(),
+        "universal (24 kHz)": load("universal"),
+        "universal (16 kHz)": load("universal").for_mel("speecht5_16k"),
+        "source_filter_16k (16 kHz)": load("source_filter_16k"),
         "Vocos (24 kHz)": Vocos24k().eval(),
         "Griffin-Lim, 32 iterations (16 kHz)": load("griffin_lim"),
     }

@@ -1,7 +1,7 @@
 """The vocoders that every recording goes through: our weights, Griffin-Lim, WORLD."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from studies.published.pages import Page
@@ -20,32 +20,51 @@ TRIAL = "trial"
 
 @dataclass(frozen=True)
 class Weights:
-    """One set of our own weights.
+    """One set of our own weights, at one mel.
 
     Attributes:
-        name: of shipped weights, or of a trial.
+        weights: name of shipped weights, or of a trial.
         folder: of the checkpoint.
         trial: whether it does not ship.
+        mel: preset that universal weights are given; None for the mel of the checkpoint.
     """
 
-    name: str
+    weights: str
     folder: Path
     trial: bool = False
+    mel: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What files call it."""
+        return self.weights if self.mel is None else f"{self.weights}_{self.mel}"
 
     @property
     def label(self) -> str:
         """What tables call it."""
-        return f"ours, {self.name}{' (a trial)' if self.trial else ''}"
+        mel = "" if self.mel is None else f" from {self.mel}"
+        return f"ours, {self.weights}{mel}{' (a trial)' if self.trial else ''}"
 
     def load(self) -> Vocoder:
         """The vocoder."""
-        return load(self.folder)
+        vocoder: Vocoder = load(self.folder)
+        return vocoder if self.mel is None else vocoder.for_mel(self.mel)
+
+
+OTHER_MELS = ("hifigan_22k", "speecht5_16k")
+"""Mels that universal weights are measured at beside their own."""
 
 
 def own_weights(trials: Mapping[str, Path]) -> list[Weights]:
-    """Every set that ships, then the trials."""
-    shipped = [Weights(name, folder) for name, folder in SHIPPED.items()]
-    return shipped + [Weights(name, folder, trial=True) for name, folder in trials.items()]
+    """Every set that ships, then the trials; universal ones at several mels."""
+    sets = [Weights(name, folder) for name, folder in SHIPPED.items()]
+    sets += [Weights(name, folder, trial=True) for name, folder in trials.items()]
+    found = []
+    for each in sets:
+        found.append(each)
+        if each.load().serves_any_mel:
+            found += [replace(each, mel=mel) for mel in OTHER_MELS]
+    return found
 
 
 def classical(

@@ -12,6 +12,9 @@ from vocoder.cli.console import progress_bar, say
 from vocoder.cli.options import JsonFlag, MelName, ModelName, load_for_mel, require_mel
 from vocoder.errors import VocoderError, suggestion
 
+DEMO_MELS = ("vocos_24k", "hifigan_22k", "speecht5_16k")
+"""Mels that `vocoder demo` gives to a universal model; Griffin-Lim gets the first."""
+
 
 def resynth(
     inputs: Annotated[list[Path], typer.Argument(help="Audio files and folders.")],
@@ -134,14 +137,21 @@ def demo(
     ] = Path("egs/tiny/manifest.jsonl"),
     model: ModelName = "default",
 ) -> None:
-    """Real utterances through the vocoder and through Griffin-Lim, from the same mel."""
+    """Real utterances through the vocoder and through Griffin-Lim, from the same mel.
+
+    A universal model speaks from mels at 16, 22.05 and 24 kHz.
+    """
     import torch
 
     from vocoder.cli.demo import run_demo
     from vocoder.loading import GRIFFIN_LIM, load
 
     torch.set_num_threads(1)
-    systems = {"source_filter": require_mel(load(model), model), GRIFFIN_LIM: load(GRIFFIN_LIM)}
+    vocoder = require_mel(load(model), model)
+    mels = DEMO_MELS if vocoder.serves_any_mel else ()
+    systems = {mel: vocoder.for_mel(mel) for mel in mels} or {"source_filter": vocoder}
+    spec = next(iter(systems.values())).spec
+    systems[GRIFFIN_LIM] = require_mel(load(GRIFFIN_LIM), GRIFFIN_LIM).for_mel(spec)
     rows = run_demo(systems, manifest, output)
     # Short headings: in 80 columns, rich would break names in two.
     scores = ("PESQ-WB", "F0 cents", "V/UV", "RTF")
@@ -158,6 +168,6 @@ def demo(
     console = Console()
     console.print(table)
     console.print("F0 cents: RMSE. V/UV: voicing error.")
-    console.print("RTF: seconds of computing a second of audio, mel to waveform, one thread.")
+    console.print("RTF: seconds of computing per second of audio, mel to waveform, one thread.")
     say(console, f"Listen: {output.resolve()}")
     say(console, f"Look:   {(output / 'spectrograms.png').resolve()}")

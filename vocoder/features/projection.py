@@ -10,7 +10,7 @@ from torch.nn.functional import pad
 from vocoder.dsp.framing import overlap_add
 from vocoder.features.mel import MelSpec
 
-LARGEST_GAIN_NEPERS = 4.0
+LARGEST_GAIN = 55.0
 """Bound of one update's gain in a bin, 35 dB."""
 _TINY = 1e-20
 
@@ -64,8 +64,9 @@ def project_mel(
     with torch.autocast(waveform.device.type, enabled=False):
         filters = _filters(spec, waveform.device, waveform.dtype)
         wanted = (spec.power * log_amplitude.to(waveform)).exp().transpose(1, 2) @ filters
+        weight = _overlapped(_window(spec, waveform.device, waveform.dtype).square(), frames, spec)
         for _ in range(passes):
-            waveform = _one_pass(waveform, wanted, filters, spec, updates)
+            waveform = _one_pass(waveform, wanted, filters, weight, spec, updates)
     return waveform
 
 
@@ -73,34 +74,42 @@ def _one_pass(
     waveform: Float[Tensor, "batch samples"],
     wanted: Float[Tensor, "batch frames bins"],
     filters: Float[Tensor, "n_mels bins"],
+    weight: Float[Tensor, "1 span"],
     spec: MelSpec,
     updates: int,
 ) -> Float[Tensor, "batch samples"]:
-    """`wanted`: Fᵀ M of every frame."""
-    window, lead = _window(spec, waveform.device, waveform.dtype), spec.n_fft // 2
-    before = lead - spec.center_offset
+    """`wanted`: Fᵀ M of every frame; `weight`: sum of the squared windows over all frames."""
+    window = _window(spec, waveform.device, waveform.dtype)
+    before = spec.n_fft // 2 - spec.center_offset
     samples, hop = waveform.shape[1], spec.hop_length
     after = wanted.shape[1] * hop + spec.n_fft - hop - before - samples
     frames = pad(waveform, (before, after)).unfold(1, spec.n_fft, hop) * window
-    spectrum = torch.fft.rfft(frames)
-    squared = spectrum.real.square() + spectrum.imag.square()
+    spectrum = torch.view_as_real(torch.fft.rfft(frames))
+    energy = spectrum.square().sum(-1)
     if spec.pre_emphasis:
-        squared = squared * _pre_emphasis_power(spec, squared)
-    energy = squared + spec.magnitude_eps
+        energy = energy * _pre_emphasis_power(spec, energy)
+    energy = energy + spec.magnitude_eps
     energy = (energy + _TINY).sqrt() if spec.power == 1 else energy
-    log_gain = torch.zeros_like(energy)
-    covered = filters.sum(0) > 0
+    gain = torch.ones_like(energy[:1, :1])
     for _ in range(updates):
-        own = (energy * log_gain.exp()) @ filters.T @ filters
-        ratio = (wanted + _TINY).log() - (own + _TINY).log()
-        bounded = ratio.clamp(-LARGEST_GAIN_NEPERS, LARGEST_GAIN_NEPERS)
-        log_gain = log_gain + torch.where(covered, bounded, 0.0)
-    frames = torch.fft.irfft(spectrum * (log_gain / spec.power).exp(), n=spec.n_fft) * window
-    # `overlap_add` wants frames of whole hops.
-    frames = pad(frames, (0, -spec.n_fft % hop))
-    weight = pad(window.square(), (0, -spec.n_fft % hop)).expand(1, frames.shape[1], -1)
-    total = overlap_add(frames, hop) / overlap_add(weight, hop).clamp(min=1e-4)
+        own = (energy * gain) @ filters.T @ filters
+        # In bins outside every filter both are zero, and the ratio is one.
+        gain = gain * ((wanted + _TINY) / (own + _TINY)).clamp(1 / LARGEST_GAIN, LARGEST_GAIN)
+    gain = gain if spec.power == 1 else gain.sqrt()
+    spectrum = torch.view_as_complex(spectrum * gain[..., None])
+    frames = torch.fft.irfft(spectrum, n=spec.n_fft) * window
+    total = _overlap(frames, spec) / weight
     return total[:, before : before + samples]
+
+
+def _overlap(frames: Float[Tensor, "batch frames n_fft"], spec: MelSpec) -> Tensor:
+    """Overlap-add; `overlap_add` wants frames of whole hops."""
+    return overlap_add(pad(frames, (0, -spec.n_fft % spec.hop_length)), spec.hop_length)
+
+
+def _overlapped(window: Float[Tensor, " n_fft"], frames: int, spec: MelSpec) -> Tensor:
+    """(1, span): a window overlap-added in every frame, kept away from zero."""
+    return _overlap(window.expand(1, frames, -1), spec).clamp(min=1e-4)
 
 
 @lru_cache(maxsize=128)

@@ -12,9 +12,10 @@ class SourceFilterConfig(Config):
     """Size of the filter network and shape of the filters.
 
     ``steps_per_frame``: filters per mel frame, each applied to windows of ``window_steps`` such
-    steps. ``noise_modulation``: the noise moves in step with the pulse. ``mel_correction``: the
-    output is filtered by the difference between its own mel and the given one. ``mel_projection``:
-    passes of `vocoder.features.projection` after that, each of which costs a window of latency.
+    steps. ``noise_modulation``: the noise moves in step with the pulse. Two ways to meet the given
+    mel: ``mel_correction`` filters the output smoothly by the difference between its own mel and
+    the given one; ``mel_projection``, passes of `vocoder.features.projection` at the end, is
+    closer, and each pass costs a window of the mel of latency.
     ``universal``: the networks work on canonical bands (`bands.py`) instead of the mel's own, so
     that one set of weights serves every mel.
     """

@@ -191,11 +191,11 @@ class SourceFilter(Vocoder):
             voicing: 0 (noise only) to 1, from outside; predicted when absent.
             f0_scale: factor on F0.
             noise: unit-power white noise (batch, samples); drawn from ``generator`` when absent.
-            mel_correction: filter the output by what its mel lacks to the given one. By default
-                where the model was trained so and ``f0_scale`` is one; pass False too where F0
-                from outside is not that of the mel, whose harmonics would be forced upon it.
-            mel_projection: passes of the mel projection, where ``mel_correction`` applies; by
-                default as many as the config says. Each costs a window of the mel of latency.
+            mel_correction: meet the given mel, by correction and projection as far as the config
+                has them. By default where ``f0_scale`` is one; pass False too where F0 from outside
+                is not that of the mel, whose harmonics would be forced upon it.
+            mel_projection: passes of the mel projection, where the mel is met; by default as many
+                as the config says. Each costs a window of the mel of latency.
             chunk_frames: frames synthesised at a time; the signal does not depend on it, but noise
                 drawn here for a batch of several does.
 
@@ -203,7 +203,8 @@ class SourceFilter(Vocoder):
             MelError: a wrong number of bins or a value that is not finite.
             PitchError: F0 or voicing out of range or of another shape.
             AudioError: noise of another shape.
-            ValueError: ``chunk_frames`` below one, or a mel correction that the config excludes.
+            ValueError: ``chunk_frames`` below one, passes below zero, or a mel to be met by a
+                model whose config has neither way.
         """
         self.spec.check(mel)
         n_frames, hop = mel.shape[2], self.spec.hop_length
@@ -230,13 +231,15 @@ class SourceFilter(Vocoder):
             raise PitchError("voicing must lie between 0 (noise) and 1 (voice) in every frame")
         boundaries = boundary_values(f0_hz, hop, self.spec.center_offset)
         phase = boundary_phase(boundaries, self.sample_rate, hop)
-        if mel_projection is not None and mel_projection < 0:
-            raise ValueError(f"mel_projection is {mel_projection}: passes, 0 for none")
-        if mel_correction is None:
-            mel_correction = self.config.mel_correction and f0_scale == 1
-        if mel_correction and not self.config.mel_correction:
-            # Its reach is not in the margins of the chunks, nor in the declared latency.
+        passes = self.config.mel_projection if mel_projection is None else mel_projection
+        if passes < 0:
+            raise ValueError(f"mel_projection is {passes}: passes, 0 for none")
+        meets_mel = self.config.mel_correction or passes > 0
+        if mel_correction and not meets_mel:
+            # The reach of a correction is not in the margins of the chunks.
             raise ValueError("mel_correction: this model's config has it switched off")
+        if mel_correction is None:
+            mel_correction = meets_mel and f0_scale == 1
         left, right = self.context
         drawn = mel.new_empty(mel.shape[0], 0)
         for start in range(0, n_frames, chunk_frames):
@@ -256,7 +259,7 @@ class SourceFilter(Vocoder):
                 excitation,
                 phase[:, first : last + 1],
                 gain[:, left + first : left + last] if mel_correction else None,
-                mel_projection,
+                passes,
             )
             yield piece[:, (start - first) * hop : (stop - first) * hop]
 

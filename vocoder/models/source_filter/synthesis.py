@@ -69,13 +69,14 @@ class Synthesis(nn.Module):
         self.step_length = spec.hop_length // config.steps_per_frame
         self.n_fft = config.window_steps * self.step_length
         n_bins = self.n_fft // 2 + 1
+        if config.universal:
+            check_served(spec)
         self.white_level: Tensor
         self.register_buffer("white_level", white_noise_level(spec), persistent=False)
         self.bin_weights: Tensor
         self.register_buffer("bin_weights", bin_weights(spec, n_bins), persistent=False)
         self.network_bands, self.network_inputs = spec.n_mels, spec.n_mels
         if config.universal:
-            check_served(spec)
             self.network_bands = CANONICAL.n_mels
             self.network_inputs = CANONICAL.n_mels + DESCRIPTION_SIZE
             self.to_canonical: Tensor
@@ -161,8 +162,8 @@ class Synthesis(nn.Module):
     ) -> Float[Tensor, "batch samples"]:
         """Waveform from controls, F0 (Hz), voicing (0 to 1) and unit-power white noise.
 
-        ``mel_gain``, log gains of the given mel without context, asks for the mel correction and,
-        where the config or ``mel_projection`` has passes of it, for the mel projection.
+        ``mel_gain``, log gains of the given mel without context, asks for the mel correction and
+        the mel projection, as far as the config has them or ``mel_projection`` gives passes.
         ``phase_boundaries`` (cycles) is that of the whole track where ``f0_hz`` is a part of one:
         how F0 ran across the cut is not known here, and the phase would stay wrong after it.
         """

@@ -85,7 +85,7 @@ class SourceFilterObjective(Objective):
             torch.where(choose, pitch.f0_hz.detach(), batch.f0_hz),
             torch.where(choose, pitch.voicing.detach(), batch.voicing),
             noise,
-            mel_gain=gain[:, left : gain.shape[1] - right] if model.config.mel_correction else None,
+            mel_gain=gain[:, left : gain.shape[1] - right],
         )
         spec = model.spec
         edge = max(EDGE_FRAMES, math.ceil(spec.win_length / spec.hop_length)) * spec.hop_length
