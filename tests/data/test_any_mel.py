@@ -7,10 +7,10 @@ import pytest
 import torch
 from scipy.signal import hilbert
 
-from vocoder.data.any_mel import AnyMelSource, window_margin
+from vocoder.data.any_mel import AnyMelSource
 from vocoder.data.manifest import Utterance, write_manifest
 from vocoder.data.mel_draws import MelDraws
-from vocoder.data.segments import DataConfig, Recording, recording_paths
+from vocoder.data.segments import DataConfig, Recording, recording_paths, window_margin
 from vocoder.errors import CorpusError, MelError
 from vocoder.features.mel import PRESETS
 from vocoder.features.pitch import Pitch

@@ -22,9 +22,12 @@ from vocoder.data.segments import (
     DataConfig,
     Recording,
     SegmentSource,
+    interpolate_track,
     parse_speed,
     recording_paths,
+    samples_between,
     speaker_weights,
+    window_margin,
 )
 from vocoder.features.mel import MelSpec
 from vocoder.features.pitch import PitchConfig, cached_pitch
@@ -130,19 +133,26 @@ class AnyMelSource(SegmentSource):
         lead = math.ceil(MARGIN / ratio)
         first = math.floor(start - ((left + margin) * hop + lead) * ratio)
         length = (left + margin + frames + right + margin) * hop
-        samples = _samples_between(
+        samples = samples_between(
             recording.samples, first, first + math.ceil((lead + length) * ratio) + MARGIN
         )
         resampled = soxr.resample(samples, recording.sample_rate * speed, spec.sample_rate)
         waveform = torch.from_numpy(resampled[lead : lead + length] * np.float32(gain))
         begin = first + (lead + (left + margin) * hop) * ratio
         centres = begin + (np.arange(frames) * hop + spec.center_offset) * ratio
-        f0_hz, voicing = _pitch_at(recording, centres)
+        f0_hz, voicing = interpolate_track(
+            recording.pitch, centres / round(PITCH_HOP_S * recording.sample_rate)
+        )
         limit_hz = PASSBAND * recording.sample_rate / 2 * speed
         # What the mel shows to be silent is known to be silent.
         if spec.f_max > 1.1 * limit_hz or limit_hz >= 0.99 * spec.sample_rate / 2:
             limit_hz = spec.sample_rate / 2
-        return waveform, f0_hz * speed, voicing, torch.tensor(limit_hz, dtype=torch.float32)
+        return (
+            waveform,
+            torch.from_numpy(f0_hz * speed).float(),
+            torch.from_numpy(voicing).float(),
+            torch.tensor(limit_hz, dtype=torch.float32),
+        )
 
     def _choose(self, random: np.random.Generator, spec: MelSpec) -> int:
         """Index of a recording."""
@@ -152,29 +162,3 @@ class AnyMelSource(SegmentSource):
             weights = weights * filling
         cumulative = np.cumsum(weights)
         return int(np.searchsorted(cumulative, random.random() * cumulative[-1], side="right"))
-
-
-def window_margin(spec: MelSpec) -> int:
-    """Frames that the padding at the ends of a signal can touch."""
-    return math.ceil(spec.n_fft / 2 / spec.hop_length) + 1
-
-
-def _samples_between(samples: np.ndarray, first: int, last: int) -> np.ndarray:
-    """Float samples from ``first`` up to ``last``, zero beyond the ends."""
-    inside = samples[max(first, 0) : max(last, 0)]
-    before = max(-first, 0)
-    padded = np.pad(inside, (before, max(last - first - before - len(inside), 0)))
-    return padded[: last - first].astype(np.float32) / 32768
-
-
-def _pitch_at(recording: Recording, positions: np.ndarray) -> tuple[Tensor, Tensor]:
-    """F0 (log-linear between the track's frames) and voicing (of the nearest frame), at positions
-    in samples."""
-    track = recording.pitch
-    index = positions / round(PITCH_HOP_S * recording.sample_rate)
-    frames = len(track.f0_hz)
-    log_f0 = np.interp(index, np.arange(frames), np.log(track.f0_hz.numpy()))
-    nearest = np.rint(index).astype(int)
-    inside = (nearest >= 0) & (nearest < frames)
-    voicing = track.voicing.numpy()[nearest.clip(0, frames - 1)] * inside
-    return torch.from_numpy(np.exp(log_f0)).float(), torch.from_numpy(voicing).float()

@@ -216,7 +216,7 @@ class SegmentSource:
         waveform, f0_hz, voicing = (torch.stack(part) for part in zip(*cut, strict=True))
         # Mel and target are cut from one stretch of signal that carries the mel's own window too.
         left, right = self.context
-        hop, margin = self.spec.hop_length, self._window_margin
+        hop, margin = self.spec.hop_length, window_margin(self.spec)
         mel = self.spec.mel(waveform)[:, :, margin : margin + left + self.frames + right]
         start = (margin + left) * hop
         return Batch(waveform[:, start : start + self.frames * hop], mel, f0_hz, voicing)
@@ -244,18 +244,14 @@ class SegmentSource:
         """Mel frames of a segment."""
         return self.config.segment_frames
 
-    @property
-    def _window_margin(self) -> int:
-        """Frames that the padding at the ends of a signal can touch."""
-        return math.ceil(self.spec.n_fft / 2 / self.spec.hop_length) + 1
-
     def _segment(self, step: int, item: int) -> tuple[Tensor, Tensor, Tensor]:
         random = np.random.default_rng((self.seed, step, item))
         position = random.random() * self.cumulative[-1]
         recording = self.recordings[int(np.searchsorted(self.cumulative, position, side="right"))]
         fast, slow = self.speeds[random.integers(len(self.speeds))]
         gain = 10 ** (random.uniform(*self.config.gain_db) / 20)
-        hop, (left, right), margin = self.spec.hop_length, self.context, self._window_margin
+        hop, (left, right) = self.spec.hop_length, self.context
+        margin = window_margin(self.spec)
         # Starts lie a quarter of a segment beyond either end too, so that onsets are learned.
         slack = self.frames * hop // 4
         span = self.frames * hop * fast / slow
@@ -272,16 +268,31 @@ class SegmentSource:
         """F0 (log-linear between frames) and voicing (of the nearest frame) along a segment."""
         hop, offset = self.spec.hop_length, self.spec.center_offset
         times = start + (np.arange(self.frames) * hop + offset) * speed
-        index = (times - offset) / hop
-        frames = len(pitch.f0_hz)
-        log_f0 = np.interp(index, np.arange(frames), np.log(pitch.f0_hz.numpy()))
-        nearest = np.rint(index).astype(int)
-        inside = (nearest >= 0) & (nearest < frames)
-        voicing = pitch.voicing.numpy()[nearest.clip(0, frames - 1)] * inside
-        return (
-            torch.from_numpy(np.exp(log_f0) * speed).float(),
-            torch.from_numpy(voicing).float(),
-        )
+        f0_hz, voicing = interpolate_track(pitch, (times - offset) / hop)
+        return torch.from_numpy(f0_hz * speed).float(), torch.from_numpy(voicing).float()
+
+
+def window_margin(spec: MelSpec) -> int:
+    """Frames that the padding at the ends of a signal can touch."""
+    return math.ceil(spec.n_fft / 2 / spec.hop_length) + 1
+
+
+def interpolate_track(pitch: Pitch, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """F0 (Hz) and voicing at fractional frames of a track: F0 log-linear between frames, voicing of
+    the nearest frame, and none beyond the ends."""
+    frames = len(pitch.f0_hz)
+    log_f0 = np.interp(index, np.arange(frames), np.log(pitch.f0_hz.numpy()))
+    nearest = np.rint(index).astype(int)
+    inside = (nearest >= 0) & (nearest < frames)
+    return np.exp(log_f0), pitch.voicing.numpy()[nearest.clip(0, frames - 1)] * inside
+
+
+def samples_between(samples: np.ndarray, first: int, last: int) -> np.ndarray:
+    """Float samples from ``first`` up to ``last``, zero beyond the ends of the recording."""
+    inside = samples[max(first, 0) : max(last, 0)]
+    padded = np.pad(inside, (max(-first, 0), 0))[: last - first]
+    padded = np.pad(padded, (0, last - first - len(padded)))
+    return padded.astype(np.float32) / 32768
 
 
 def speaker_weights(recordings: Sequence[Recording], balance: float) -> np.ndarray:
@@ -295,10 +306,7 @@ def speaker_weights(recordings: Sequence[Recording], balance: float) -> np.ndarr
 def _cut(samples: np.ndarray, first: int, length: int, fast: int, slow: int) -> Tensor:
     """Samples from ``first`` on, zero beyond the ends, enough for ``length`` after stretching."""
     last = first + math.ceil(length * fast / slow) + fast
-    inside = samples[max(first, 0) : max(last, 0)]
-    padded = np.pad(inside, (max(-first, 0), 0))[: last - first]
-    padded = np.pad(padded, (0, last - first - len(padded)))
-    return torch.from_numpy(padded.astype(np.float32) / 32768)
+    return torch.from_numpy(samples_between(samples, first, last))
 
 
 def _stretch(waveform: Float[Tensor, " samples"], fast: int, slow: int) -> Tensor:
