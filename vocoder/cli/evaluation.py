@@ -116,7 +116,7 @@ def evaluate(
 
 
 def _rate(text: str) -> "SampleRate":
-    """The argument of --sample-rate."""
+    """Parse the argument of --sample-rate."""
     if text == "auto":
         return "auto"
     if text == "reference":

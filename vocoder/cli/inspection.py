@@ -24,7 +24,7 @@ def info(
     ] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """What there is: models and mel presets; all about one model; or the architectures."""
+    """List models and mel presets; describe one model; or list the architectures."""
     if models:
         _show_architectures(as_json)
         return
@@ -83,7 +83,7 @@ def bench(
 
 
 def _show_names(as_json: bool) -> None:
-    """The names of models and mel presets."""
+    """Print the names of models and mel presets."""
     from vocoder.features.mel import PRESETS
     from vocoder.loading import SHIPPED, UNTRAINED
 
@@ -101,7 +101,7 @@ def _show_names(as_json: bool) -> None:
 
 
 def _description(vocoder: "Vocoder | WaveVocoder") -> dict[str, Any]:
-    """What a vocoder is and takes; WORLD and LPC take the waveform, no mel."""
+    """Type and input of a vocoder; WORLD and LPC take a waveform instead of a mel."""
     from vocoder.models.waveform import WaveVocoder
 
     name = type(vocoder).__name__
@@ -120,7 +120,7 @@ def _description(vocoder: "Vocoder | WaveVocoder") -> dict[str, Any]:
 
 
 def _show_architectures(as_json: bool) -> None:
-    """One line per architecture that a recipe can name, at its paper's size."""
+    """Print one line per architecture that a recipe can name, at its paper's size."""
     import torch
 
     from vocoder.evaluation.cost import macs_per_second

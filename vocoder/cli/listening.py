@@ -23,7 +23,7 @@ listening_test.add_typer(build, name="build")
 
 
 class LevelName(StrEnum):
-    """Treatment of the systems' levels."""
+    """Level alignment of the systems."""
 
     loudness = "loudness"
     none = "none"
@@ -115,7 +115,7 @@ def analyse(
     ] = True,
     as_json: JsonFlag = False,
 ) -> None:
-    """Answer files → scores with intervals; files that cannot be used are named and left out."""
+    """Answer files → scores with intervals; unusable files are reported and skipped."""
     from vocoder.listening.results import analyse as analyse_answers
     from vocoder.listening.results import format_result
 
@@ -159,14 +159,14 @@ def _systems(entries: list[str]) -> dict[str, Path]:
 
 
 def _utterances(text: str | None) -> int | list[str] | None:
-    """A number of utterances, their names, or None for the default."""
+    """Parse --utterances: a number, names, or None for the default."""
     if text is None:
         return None
     return int(text) if text.strip().isdigit() else [name.strip() for name in text.split(",")]
 
 
 def _text(path: Path | None) -> str | None:
-    """The text of the file, or None for the default instructions."""
+    """Contents of the instructions file, or None for the default instructions."""
     if path is None:
         return None
     try:

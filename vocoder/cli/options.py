@@ -1,4 +1,4 @@
-"""Options that several groups of commands have."""
+"""Options shared by several command groups."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +21,7 @@ def require_mel(vocoder: "Vocoder | WaveVocoder", model: str) -> "Vocoder":
     """The vocoder named ``model``, for commands that measure mel → waveform.
 
     Raises:
-        VocoderError: it analyses the waveform itself, as WORLD and LPC do.
+        VocoderError: the model analyses the waveform itself, as WORLD and LPC do.
     """
     from vocoder.models.base import Vocoder
 

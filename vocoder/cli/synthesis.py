@@ -26,7 +26,7 @@ def resynth(
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Recorded speech → mel → speech; with --model world or lpc, from the speech itself."""
+    """Recorded speech → mel → speech; --model world or lpc analyses the waveform directly."""
     import torch
 
     from vocoder.evaluation.resynthesis import Resynthesis, output_paths, resynthesise_files
@@ -43,7 +43,7 @@ def resynth(
             for note in result.notes:
                 say(progress.console, f"{result.source}: {note}")
             if result.error:
-                # Errors of reading and writing name their file, errors of the model do not.
+                # Reading and writing errors name their file; model errors do not.
                 named = "" if str(result.source) in result.error else f"{result.source}: "
                 say(progress.console, f"failed: {named}{result.error}")
 
@@ -83,9 +83,9 @@ def synth(
     threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = 1,
     as_json: JsonFlag = False,
 ) -> None:
-    """Mels → speech: what a TTS wrote as .npy, one WAV per file.
+    """Mels → speech: .npy files, as TTS systems write them, to one WAV per file.
 
-    A mel of another spec is converted where that is exact, and refused with reasons otherwise.
+    A mel of another spec is converted if the conversion is exact, and rejected otherwise.
     """
     import torch
 
@@ -131,7 +131,7 @@ def demo(
     ] = Path("egs/tiny/manifest.jsonl"),
     model: ModelName = "default",
 ) -> None:
-    """Real utterances through the vocoder and through Griffin-Lim, from the same mel."""
+    """Resynthesise recorded utterances with the vocoder and Griffin-Lim, from the same mel."""
     import torch
 
     from vocoder.cli.demo import run_demo
@@ -140,7 +140,7 @@ def demo(
     torch.set_num_threads(1)
     systems = {"source_filter": require_mel(load(model), model), GRIFFIN_LIM: load(GRIFFIN_LIM)}
     rows = run_demo(systems, manifest, output)
-    # Short headings: in 80 columns, rich would break names in two.
+    # Short headings, or rich breaks names at 80 columns.
     scores = ("PESQ-WB", "F0 cents", "V/UV", "RTF")
     table = Table("speaker, utterance", "system", *scores, box=None, padding=(0, 1, 0, 0))
     for row in rows:

@@ -1,4 +1,4 @@
-"""``vocoder train``, ``publish`` and ``convert``: checkpoints, from recipe to release."""
+"""``vocoder train``, ``publish`` and ``convert``: training and checkpoints."""
 
 from pathlib import Path
 from typing import Annotated
