@@ -99,7 +99,7 @@ def align(
 
     Raises:
         AudioError: the delay exceeds `max_delay_ms`, or the lengths still differ by more than
-        `max_length_difference_s`.
+            `max_length_difference_s`.
     """
     rate, a, b = reference.sample_rate, len(reference.waveform), len(estimate.waveform)
     # No allowed delay can explain a larger difference: skip the search.
@@ -199,8 +199,7 @@ def remove_delay(
 
     Raises:
         AudioError: the delay is larger than `max_delay_ms`.
-
-        """
+    """
     if max_delay_ms == 0.0:
         return reference, estimate, ()
     rate = reference.sample_rate

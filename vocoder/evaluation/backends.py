@@ -63,7 +63,7 @@ def run_unordered(
 
     Raises:
         VocoderError: the scheduler does not answer, the cluster has no workers, its workers have
-        several threads or other versions, or a worker process died.
+            several threads or other versions, or a worker process died.
     """
     check_backend(backend, scheduler, jobs)
     if backend == "dask":

@@ -84,7 +84,7 @@ def measure_cost(
 
     Raises:
         VocoderError: `threads` or `repeats` below one, empty output, or `synthesise` cannot be
-        pickled for the memory measurement (`memory=False` skips it).
+            pickled for the memory measurement (`memory=False` skips it).
     """
     if threads < 1 or repeats < 1:
         raise VocoderError(f"threads and repeats must be at least 1, got {threads} and {repeats}")

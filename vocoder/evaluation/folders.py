@@ -108,10 +108,10 @@ def evaluate_folders(
 
     Raises:
         VocoderError: an unknown metric, an unusable plugin or a missing extra, no systems, a folder
-        that is missing, unreadable or without audio, two files for one utterance, a map line
-        without a match, an unknown name in `utterances`, an incomplete speaker file, a setting out
-        of range, an unusable cluster, or an output that cannot be written. Only in the last case
-        has anything been scored.
+            that is missing, unreadable or without audio, two files for one utterance, a map line
+            without a match, an unknown name in `utterances`, an incomplete speaker file, a setting
+            out of range, an unusable cluster, or an output that cannot be written. Only in the last
+            case has anything been scored.
     """
     columns = resolve_columns(metrics, lowpass_7k, load_plugins(plugins))
     if not systems:

@@ -76,7 +76,7 @@ class Naming(Config):
 
         Raises:
             VocoderError: a suffix that matches no file, or a map line with an unknown system, a
-            missing file, an utterance without a recording, or a file named in an earlier line.
+                missing file, an utterance without a recording, or a file named in an earlier line.
         """
         if not (self.strip_suffixes or self.lines):
             return

@@ -99,7 +99,7 @@ def files_by_utterance(folder: Path) -> dict[str, Path]:
 
     Raises:
         AudioError: the folder does not exist, cannot be read or holds no audio, or two file names
-        differ only in the suffix.
+            differ only in the suffix.
     """
     if not folder.is_dir():
         raise AudioError(f"{folder}: no such folder")

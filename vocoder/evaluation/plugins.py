@@ -58,7 +58,7 @@ def load_metrics(spec: str) -> dict[str, Metric]:
 
     Raises:
         VocoderError: invalid form, missing file or object, failing code, or an entry that is no
-        valid metric or has a name in use. The message begins with `spec`.
+            valid metric or has a name in use. The message begins with `spec`.
     """
     spec = absolute_spec(spec)
     found = _load(spec)

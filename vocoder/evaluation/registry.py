@@ -186,7 +186,7 @@ def resolve_columns(
 
     Raises:
         VocoderError: no names, an unknown name (the message suggests the nearest valid one), or a
-        metric whose optional packages are missing.
+            metric whose optional packages are missing.
     """
     known = {**METRICS, **(more or {})}
     valid = [*known, *(name + BAND_SUFFIX for name, metric in known.items() if metric.banded)]

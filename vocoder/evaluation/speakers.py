@@ -22,7 +22,7 @@ def speakers_of(utterances: Iterable[str], file: Path | None = None) -> dict[str
 
     Raises:
         VocoderError: the file cannot be read, an utterance is missing, or two matching lines name
-        different speakers.
+            different speakers.
     """
     names = list(utterances)
     if file is None:

@@ -194,7 +194,7 @@ def lf_source(
 
     Raises:
         ValueError: an Rd outside its range, an F0 of zero or less, or samples that are no multiple
-        of the frames.
+            of the frames.
 
     >>> phase = (torch.arange(200)[None] / 200 + 0.5) % 1 - 0.5
     >>> source = lf_source(phase, torch.full((1, 200), 80.0), torch.ones(1, 2), 16000)
