@@ -210,7 +210,7 @@ def remove_delay(
     if abs(delay_ms) > max_delay_ms:
         raise AudioError(
             f"{delay.text} ({abs(delay_ms):.1f} ms), allowed {max_delay_ms:g} ms "
-        "(--max-delay-ms; 0 compares the files as they are)"
+            "(--max-delay-ms; 0 compares the files as they are)"
         )
     first = Audio(reference.waveform[max(-delay.samples, 0) :], rate, reference.notes)
     second = Audio(estimate.waveform[max(delay.samples, 0) :], rate, estimate.notes)
