@@ -97,13 +97,13 @@ def test_a_moving_section_is_direct_form_two_transposed(backend):
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("kind", KINDS)
-def test_resting_cascades_are_those_of_scipy(form, kind):
-    rows = torch.stack([design(kind, 500, 2.0), design(kind, 3000, 0.5, -9.0)])
-    signal = random(1, 500)
-    found, _ = biquad_cascade(signal, rows.expand(1, 500, 2, 5), form=form)
-    sos = np.insert(rows.numpy(), 3, 1.0, axis=1)
-    np.testing.assert_allclose(found[0], sosfilt(sos, signal[0].numpy()), atol=1e-9)
+def test_resting_cascades_are_those_of_scipy(form):
+    for kind in KINDS:
+        rows = torch.stack([design(kind, 500, 2.0), design(kind, 3000, 0.5, -9.0)])
+        signal = random(1, 500)
+        found, _ = biquad_cascade(signal, rows.expand(1, 500, 2, 5), form=form)
+        sos = np.insert(rows.numpy(), 3, 1.0, axis=1)
+        np.testing.assert_allclose(found[0], sosfilt(sos, signal[0].numpy()), atol=1e-9)
 
 
 @pytest.mark.parametrize("form", FORMS)

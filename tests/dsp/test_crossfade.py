@@ -11,13 +11,13 @@ SIZES = pytest.mark.parametrize(("length", "overlap"), [(8, 2), (8, 4), (9, 1), 
 
 
 @SIZES
-@pytest.mark.parametrize("pieces", [1, 2, 5])
-def test_folding_and_fading_is_the_identity(length, overlap, pieces):
-    samples = pieces * (length - overlap) + overlap
-    signal = torch.randn(2, samples, dtype=torch.float64)
-    folded = fold_overlapping(signal[:, None], length, overlap)
-    assert folded.shape == (2, pieces, 1, length)
-    torch.testing.assert_close(crossfade(folded[:, :, 0], overlap), signal)
+def test_folding_and_fading_is_the_identity(length, overlap):
+    for pieces in [1, 2, 5]:
+        samples = pieces * (length - overlap) + overlap
+        signal = torch.randn(2, samples, dtype=torch.float64)
+        folded = fold_overlapping(signal[:, None], length, overlap)
+        assert folded.shape == (2, pieces, 1, length)
+        torch.testing.assert_close(crossfade(folded[:, :, 0], overlap), signal)
 
 
 @SIZES

@@ -52,19 +52,17 @@ def test_half_of_what_fits_is_always_whole():
             assert next_below >= (above - 1) // 2
 
 
-@pytest.mark.parametrize(
-    "f0_hz", [20.0, 61.7, 100.0, 333.3, 924.9, 1850.0, 2466.7, 3701.0, 7000.0, 7401.0, 20000.0]
-)
-def test_a_table_is_its_series(f0_hz):
-    f0, table = torch.full((1, 11), f0_hz, dtype=torch.float64), random(1, 200)
-    phase = sample_phase(boundary_phase(f0, RATE, 100), f0, RATE, 100)
-    levels = wavetable_levels(table)
-    fitting = np.full(1000, 7400 / f0_hz)
-    expected = oracle.wavetable(phase[0].numpy(), fitting, table[0].numpy(), levels.harmonics)
-    found = tone(f0, table, hop=100)[0].numpy()
-    assert np.abs(found - expected).max() < 1e-4 * float(table.abs().max())
-    if f0_hz > 7400:
-        assert not found.any()
+def test_a_table_is_its_series():
+    for f0_hz in [20.0, 61.7, 100.0, 333.3, 924.9, 1850.0, 2466.7, 3701.0, 7000.0, 7401.0, 20000.0]:
+        f0, table = torch.full((1, 11), f0_hz, dtype=torch.float64), random(1, 200)
+        phase = sample_phase(boundary_phase(f0, RATE, 100), f0, RATE, 100)
+        levels = wavetable_levels(table)
+        fitting = np.full(1000, 7400 / f0_hz)
+        expected = oracle.wavetable(phase[0].numpy(), fitting, table[0].numpy(), levels.harmonics)
+        found = tone(f0, table, hop=100)[0].numpy()
+        assert np.abs(found - expected).max() < 1e-4 * float(table.abs().max())
+        if f0_hz > 7400:
+            assert not found.any()
 
 
 def test_tables_are_mixed_along_lines():

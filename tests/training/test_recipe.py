@@ -26,9 +26,9 @@ from vocoder.training.trainer import Trainer
 pytest_plugins = ["tests.training.fixtures"]
 
 RECIPES = sorted(
-    path.relative_to(ROOT / "recipes").as_posix()
+    name
     for path in (ROOT / "recipes").rglob("*.yaml")
-    if "base" not in path.parts
+    if not (name := path.relative_to(ROOT / "recipes").as_posix()).startswith("base/")
 )
 
 VALID = """\
@@ -321,15 +321,15 @@ def test_all_corpora_have_their_recipe():
     } <= set(RECIPES)
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_a_shipped_recipe_reads_back_from_its_resolved_text(name: str, tmp_path: Path):
-    recipe = load_recipe(ROOT / "recipes" / name)
-    text = dump_recipe(recipe)
-    (tmp_path / "resolved.yaml").write_text(text)
-    assert load_recipe(tmp_path / "resolved.yaml") == recipe
-    # Resolved: every key stands there, and none is left to a default.
-    assert flat(yaml.safe_load(text)) == flat(recipe.model_dump(mode="json"))
-    assert "include" not in yaml.safe_load(text)
+def test_a_shipped_recipe_reads_back_from_its_resolved_text(tmp_path: Path):
+    for name in RECIPES:
+        recipe = load_recipe(ROOT / "recipes" / name)
+        text = dump_recipe(recipe)
+        (tmp_path / "resolved.yaml").write_text(text)
+        assert load_recipe(tmp_path / "resolved.yaml") == recipe, name
+        # Resolved: every key is given, and none is left to a default.
+        assert flat(yaml.safe_load(text)) == flat(recipe.model_dump(mode="json")), name
+        assert "include" not in yaml.safe_load(text), name
 
 
 def flat(values: object, prefix: str = "") -> set[str]:
@@ -338,9 +338,9 @@ def flat(values: object, prefix: str = "") -> set[str]:
     return {key for name, value in values.items() for key in flat(value, f"{prefix}.{name}")}
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_a_shipped_recipe_says_what_it_is_for(name: str):
-    assert re.match(r"# \w", (ROOT / "recipes" / name).read_text())
+def test_a_shipped_recipe_says_what_it_is_for():
+    silent = [n for n in RECIPES if not re.match(r"# \w", (ROOT / "recipes" / n).read_text())]
+    assert silent == []
 
 
 def reduced(name: str) -> Recipe:
