@@ -93,6 +93,7 @@ def test_the_published_period_discriminator():
     assert sum(sizes.values()) == pytest.approx(41.1e6, rel=1e-3)
 
 
+@pytest.mark.slow
 @EVERY_KIND
 @pytest.mark.parametrize("loss", ["hinge", "least_squares"])
 def test_a_toy_problem_is_learnt(kind, loss):

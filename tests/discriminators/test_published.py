@@ -132,6 +132,7 @@ def test_the_vocos_layout_hears_levels_and_the_logarithmic_one_ratios():
     assert 0.3 < moved[1] < 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "loss"), [("scale", "least_squares"), ("vocos", "clipped_hinge")])
 def test_a_toy_problem_is_learnt(kind, loss):
     # Recorded: a tone of 500 Hz in noise. Generated: noise of the same power.

@@ -90,6 +90,7 @@ def harmonic_mel(f0_hz: torch.Tensor, voiced: torch.Tensor) -> torch.Tensor:
     return ripple * voiced[:, None]
 
 
+@pytest.mark.slow
 def test_it_learns_f0_and_voicing():
     config = PitchPredictorConfig(channels=48, layers=2, left=1, right=1)
     model = predictor(config)

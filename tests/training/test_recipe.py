@@ -368,6 +368,7 @@ def reduced(name: str) -> Recipe:
     return load_recipe(ROOT / "recipes" / name, overrides)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in RECIPES if name.startswith("source_filter")])
 def test_a_shipped_recipe_runs_end_to_end(
     name: str, tmp_path: Path, fresh_accelerator: None, monkeypatch: pytest.MonkeyPatch
