@@ -1,4 +1,4 @@
-"""The vocoders that every recording goes through: our weights, Griffin-Lim, WORLD."""
+"""The vocoders applied to every recording: our weights, Griffin-Lim, WORLD."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Weights:
     Attributes:
         name: of shipped weights, or of a trial.
         folder: of the checkpoint.
-        trial: whether it does not ship.
+        trial: True if not shipped.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Weights:
 
     @property
     def label(self) -> str:
-        """What tables call it."""
+        """Its name in tables."""
         return f"ours, {self.name}{' (a trial)' if self.trial else ''}"
 
     def load(self) -> Vocoder:
@@ -43,7 +43,7 @@ class Weights:
 
 
 def own_weights(trials: Mapping[str, Path]) -> list[Weights]:
-    """Every set that ships, then the trials."""
+    """All shipped sets, then the trials."""
     shipped = [Weights(name, folder) for name, folder in SHIPPED.items()]
     return shipped + [Weights(name, folder, trial=True) for name, folder in trials.items()]
 
@@ -51,7 +51,7 @@ def own_weights(trials: Mapping[str, Path]) -> list[Weights]:
 def classical(
     page: Page, presets: list[str]
 ) -> dict[str, tuple[str, Callable[[], Vocoder | WaveVocoder]]]:
-    """Label and constructor of vocoders without training, by name.
+    """Label and constructor of classical vocoders, by name.
 
     Griffin-Lim starts from the mel of the page's vocoders and from each of `presets`, 32
     iterations; WORLD works at the page's rate.
@@ -70,5 +70,5 @@ def classical(
 
 
 def gmac_per_second(vocoder: Vocoder) -> float:
-    """10⁹ multiply-accumulates for a second of audio."""
+    """10⁹ multiply-accumulates per second of audio."""
     return macs_per_second(vocoder) / 1e9
