@@ -1,4 +1,4 @@
-"""The table of architectures, the recipes of the baselines, and that every one of them runs."""
+"""The table of architectures, the recipes of the baselines, and a short run of each."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ pytest_plugins = ["tests.training.fixtures"]
 RECIPES = ROOT / "recipes" / "baselines"
 BUDGET = sorted(path for path in (RECIPES / "budget").glob("*.yaml") if path.stem != "common")
 FIRST = {"hifigan": "hifigan_v1"}
-"""Recipes of the variant that a config's defaults follow, where they are not named alike."""
+"""Recipes with a config's default values, if named differently."""
 STUDENT, TEACHER = "parallel_wavenet", "wavenet_gaussian"
 
 LITTLE = (
@@ -36,7 +36,7 @@ LITTLE = (
     "training.threads=1",
     "training.snapshots=[0.5]",
 )
-"""Overrides that leave everything as it is but the time that it takes."""
+"""Overrides that only reduce the run time."""
 
 
 def by_stem(paths: list[Path]):
@@ -90,7 +90,7 @@ def test_every_budget_recipe_trains_and_speaks(
     assert output.shape == sound.shape
     assert output.isfinite().all()
     assert torch.equal(output, resynthesise(model, sound))
-    # What was kept half-way is a model too, and another one.
+    # The snapshot is a valid, different model.
     halfway = load(tmp_path / "run" / "snapshots" / "at-0500")
     assert not _same(halfway, model)
 

@@ -1,4 +1,4 @@
-"""docs/dsp.md: its code runs, its lesson speaks, and nothing of the library is missing in it."""
+"""docs/dsp.md: its code runs, its lesson gives speech, and it covers every function."""
 
 import inspect
 import re

@@ -18,9 +18,9 @@ from vocoder.data.manifest import read_manifest
 LARGEST_BYTES = 5_000_000
 # Shell words that a run.sh may use beside the program itself.
 SHELL_WORDS = {"set", "cd", "for", "do", "done", "vocoder"}
-# The folder of egs/ that is no corpus: it scores what is there.
+# The folder of egs/ that is no corpus.
 NO_CORPUS = {"report"}
-# Studies whose results are tables of many systems, not the answer to one question.
+# Studies with tables of many systems instead of one question.
 OVERVIEWS = {"comparison", "published", "validation"}
 # The report lays files out, and makes Opus, which no part of the program does.
 REPORT_WORDS = {"if", "echo", "exit", "fi", "mkdir", "cp", "ffmpeg"}

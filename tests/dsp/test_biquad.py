@@ -1,4 +1,4 @@
-"""Biquads against SciPy, the cookbook's designs against what they promise."""
+"""Biquads against SciPy, and the cookbook's designs against their specifications."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def design(kind: str, frequency_hz: float, q: float, gain_db: float = 6.0) -> to
 
 
 def sections(batch: int, n_samples: int, count: int) -> torch.Tensor:
-    """Stable sections that move with every sample."""
+    """Stable sections that change with every sample."""
     shape = (batch, n_samples, count)
     frequency = 2000 * torch.exp(0.3 * random(*shape, seed=1).clamp(-3, 3))
     q = torch.exp(0.5 * random(*shape, seed=2))

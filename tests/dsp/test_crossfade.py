@@ -1,4 +1,4 @@
-"""Folding and cross-fading: what goes in comes out, and a seam is heard where there is one."""
+"""Folding and cross-fading are the identity, and the roughness measure detects seams."""
 
 import math
 
@@ -71,7 +71,7 @@ def test_roughness_tells_hard_cuts_from_cross_fades_and_from_nothing():
     assert seam_roughness_db(cut, cuts, window) > 10
     assert abs(seam_roughness_db(faded, fades, window)) < 4
     assert abs(seam_roughness_db(signal, cuts, window)) < 1.5
-    # No level enters into it.
+    # Independent of level.
     assert seam_roughness_db(0.01 * cut, cuts, window) == pytest.approx(
         seam_roughness_db(cut, cuts, window)
     )

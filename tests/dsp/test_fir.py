@@ -1,4 +1,4 @@
-"""Filters of finite length: the response that was asked for, and convolution as it is defined."""
+"""FIR filters: the specified response, and convolution by its definition."""
 
 import numpy as np
 import pytest
@@ -94,7 +94,7 @@ def test_pieces_are_the_whole(n_taps):
         second, last = filter_frames_causal(signal[:, 20 * cut :], taps[:, cut:], state)
         torch.testing.assert_close(torch.cat([first, second], dim=1), whole)
         torch.testing.assert_close(last, end)
-        # Late by half the taps, what `filter_frames` gives.
+        # The output of `filter_frames`, delayed by half the taps.
         late = torch.cat([whole, end], dim=1)[:, n_taps // 2 :]
         shown = min(late.shape[1], 120)
         torch.testing.assert_close(filter_frames(signal, taps)[:, :shown], late[:, :shown])

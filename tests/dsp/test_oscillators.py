@@ -23,7 +23,7 @@ RATE = 16000
 
 
 def random_f0(frames: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> torch.Tensor:
-    """A track that leaps about between 80 and 400 Hz."""
+    """A random track between 80 and 400 Hz."""
     generator = torch.Generator().manual_seed(seed)
     return 80 * 5 ** torch.rand(2, frames, generator=generator, dtype=dtype)
 
@@ -89,7 +89,7 @@ def test_no_drift_in_an_hour(f0_hz):
     hop, frames = 256, 3600 * RATE // 256
     f0 = torch.full((1, frames + 1), f0_hz)
     starts = boundary_phase(f0, RATE, hop)
-    # The frequency that single precision holds is a fraction: whatever follows is exact.
+    # A single-precision frequency is a fraction, so that the reference is exact.
     a_sample = Fraction(float(f0[0, 0])) / RATE
 
     def error(found: float, sample: int) -> float:

@@ -123,7 +123,7 @@ def test_a_centre_frequency_is_in_its_band_alone():
     # Half way between two in octaves half belongs to each.
     between = split_bands(torch.cos(2 * torch.pi * 2000 * time), centres, 16000)
     torch.testing.assert_close(between[2], between[3])
-    # Beyond the ends there is nobody else.
+    # There are no neighbours beyond the ends.
     for frequency, band in ((50.0, 0), (7500.0, 3)):
         tone = torch.cos(2 * torch.pi * frequency * time)
         torch.testing.assert_close(split_bands(tone, centres, 16000)[band], tone)

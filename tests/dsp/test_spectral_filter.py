@@ -69,7 +69,7 @@ def test_a_static_filter_is_a_convolution(n_fft):
     error = np.linalg.norm(found[0].numpy() - expected) / np.linalg.norm(expected)
     overlaps = (np.pi * np.arange(24) / n_fft) ** 2 / 2
     assert error < 1.1 * np.linalg.norm(taps * overlaps) / np.linalg.norm(taps)
-    # It is there, though: a test with no error at all would not measure this filter.
+    # The error must not vanish, or the test would not measure this filter.
     assert error > 1e-5
 
 
@@ -92,7 +92,7 @@ def test_a_linear_phase_delays(delay):
     response = np.exp(-1j * omega * delay)
     found = time_varying_filter(torch.from_numpy(burst)[None], *static(response, 32))[0].numpy()
     later = np.roll(burst, delay)
-    # The delay itself, and the little that the windows lose by it.
+    # The delay itself, and the small loss by the windows.
     lag = np.argmax(np.correlate(found, burst, mode="full")) - 4095
     assert lag == delay
     loss = (np.pi * delay / 512) ** 2 / 2
@@ -153,7 +153,7 @@ def test_dtypes_agree():
 
 
 def test_inference_does_not_spoil_training():
-    # The window is remembered: one made in inference mode could not be trained through.
+    # The window is cached: one created in inference mode could not be used in training.
     signal = random(1, 30)
     with torch.inference_mode():
         time_varying_filter(signal, random(1, 3, 21))

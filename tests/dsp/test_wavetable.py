@@ -1,4 +1,4 @@
-"""Wavetables against their Fourier series, harmonic by harmonic, and what folds back."""
+"""Wavetables against their Fourier series, harmonic by harmonic, and aliasing."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def random(*shape: int, seed: int = 0) -> torch.Tensor:
 def tone(
     f0: torch.Tensor, tables: torch.Tensor, mixture: torch.Tensor | None = None, hop: int = HOP
 ) -> torch.Tensor:
-    """The tables at an F0 given at frame boundaries; the sum of them where nothing else is said."""
+    """The tables at an F0 given at frame boundaries; by default their sum."""
     if mixture is None:
         mixture = f0.new_ones(*f0.shape, tables.shape[-2])
     phase = sample_phase(boundary_phase(f0, RATE, hop), f0, RATE, hop)

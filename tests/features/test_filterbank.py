@@ -1,4 +1,4 @@
-"""The mel filters against librosa's, and what a triangle is."""
+"""The mel filters against librosa's, and the properties of triangles."""
 
 import librosa
 import numpy as np
@@ -10,7 +10,7 @@ from vocoder.features.mel import PRESETS
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_filters_are_those_of_librosa_to_the_last_bit(name: str):
-    """Shipped weights must sound the same whoever computes the filters."""
+    """Shipped weights require bit-exact filters."""
     spec = PRESETS[name]
     norm = "slaney" if spec.mel_norm == "slaney" else None
     expected = librosa.filters.mel(

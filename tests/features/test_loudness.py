@@ -1,4 +1,4 @@
-"""A-weighting against librosa's, and loudness against the spectrum of what sounds."""
+"""A-weighting against librosa's, and loudness against the signal's spectrum."""
 
 import librosa
 import numpy as np

@@ -115,7 +115,7 @@ def test_half_precision_and_autocast_keep_the_energies(waveform):
 
 
 def test_caches_filled_in_inference_mode_serve_training():
-    spec = change(SMALL, f_max=3210.0)  # nobody else's cache entry
+    spec = change(SMALL, f_max=3210.0)  # an unused cache entry
     with torch.inference_mode():
         spec.mel(torch.ones(1, 100))
     waveform = torch.ones(1, 100, requires_grad=True)

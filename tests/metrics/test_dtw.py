@@ -6,7 +6,7 @@ from vocoder.metrics.dtw import warped_distance
 
 
 def oracle(first: np.ndarray, second: np.ndarray) -> float:
-    """The whole table, cell by cell, and the way back through it."""
+    """The whole table, cell by cell, with backtracking."""
     n, m = len(first), len(second)
     cost = np.full((n + 1, m + 1), np.inf)
     cost[0, 0] = 0.0

@@ -1,4 +1,4 @@
-"""What holds for every metric of the registry: refusals, best score, symmetry, description."""
+"""Properties of every metric of the registry: rejection, best score, symmetry, description."""
 
 import numpy as np
 import pytest
@@ -15,8 +15,8 @@ GOOD = speech_like()
 SPEECH = recording("train/es_please-try-again")[6000:22000]
 MEASURES = list({metric.measure: metric for metric in METRICS.values()})
 
-# The metrics without networks. What each gives a signal with itself, exactly; PESQ's are what the
-# highest raw score, 4.5, is mapped to by P.862.2 and P.862.1.
+# The metrics without networks, with their exact score of a signal with itself; PESQ's are the
+# highest raw score, 4.5, mapped by P.862.2 and P.862.1.
 BEST = {
     "pesq": np.float32(0.999 + 4 / (1 + np.exp(-1.3669 * 4.5 + 3.8224))),
     "mstft": 0.0,
@@ -55,7 +55,7 @@ SYMMETRIC = {
 }
 # ESTOI is neither: it is symmetric where both signals have the same silent frames.
 ASYMMETRIC = {"pesq", "mstft", "pesq_nb", "stoi", "snr"}
-# Every measurement once, by the column that names it here.
+# Every measurement once, by one of its columns.
 ONCE = [min(name for name in BEST if METRICS[name].measure is measure)
         for measure in {METRICS[name].measure: None for name in BEST}]  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Signals come out of the checks as they should, resampling keeps and the 7 kHz filter filters."""
+"""Signal validation, resampling and the 7 kHz filter."""
 
 import numpy as np
 import pytest

@@ -174,7 +174,7 @@ def test_half_precision_leaves_the_waveform_its_resolution(name):
         mixed = model(mel)
     assert mixed.dtype == torch.float32
     assert relative_error(mixed, exact) < 0.1
-    # Eight bits of mantissa would round it to itself.
+    # A bfloat16 waveform would be unchanged by rounding.
     assert not torch.equal(mixed, mixed.bfloat16().float())
 
 

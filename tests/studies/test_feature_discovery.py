@@ -1,4 +1,4 @@
-"""Bands that are known are found, by layers whose shapes are measured rightly."""
+"""Known bands are found, by layers with correctly measured shapes."""
 
 import pytest
 import torch

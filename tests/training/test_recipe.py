@@ -1,4 +1,4 @@
-"""Recipes: what is wrong with one is said by file, line and key; every shipped one runs."""
+"""Recipes: errors name file, line and key; every shipped recipe runs."""
 
 import re
 from pathlib import Path
@@ -52,7 +52,7 @@ def write(tmp_path: Path):
 
 
 def refusal(path: Path, *overrides: str) -> str:
-    """The one line with which a recipe is refused."""
+    """The one-line error of a recipe."""
     with pytest.raises(RecipeError) as caught:
         load_recipe(path, overrides)
     assert "\n" not in str(caught.value)
@@ -344,7 +344,7 @@ def test_a_shipped_recipe_says_what_it_is_for():
 
 
 def reduced(name: str) -> Recipe:
-    """A shipped recipe as it is, but with small networks, batches and the tiny corpus."""
+    """A shipped recipe with small networks, batches and the tiny corpus."""
     overrides = [
         f"data.manifests=[{MANIFEST}]",
         "data.batch_size=2",

@@ -1,4 +1,4 @@
-"""What NSF and DDSP are trained for: where gradients go, what is drawn, one batch by heart."""
+"""Objectives of NSF and DDSP: gradients, random draws, and overfitting one batch."""
 
 import pytest
 import torch
