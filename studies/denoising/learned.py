@@ -84,7 +84,7 @@ def train(spec: MelSpec, training: Training) -> MelDenoiser:
         optimizer.step()
         schedule.step()
     if not bool(torch.isfinite(loss)):
-        raise VocoderError("the training ran away: its loss is not a number")
+        raise VocoderError("the training diverged: its loss is not finite")
     return network.eval().requires_grad_(False)
 
 

@@ -158,7 +158,7 @@ def fit_waveform(
         optimizer.step()
         losses.append(float(found.detach()))
     if not math.isfinite(losses[-1]):
-        raise VocoderError("the fit ran away: its loss is not a number")
+        raise VocoderError("the fit diverged: its loss is not finite")
     return losses
 
 

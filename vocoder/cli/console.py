@@ -58,6 +58,6 @@ def parse_named(entries: list[str], option: str, what: str) -> dict[str, str]:
         if not (name and equals and value):
             raise VocoderError(f"{option} {entry}: write it as NAME={what}")
         if name in named:
-            raise VocoderError(f"{option} {entry}: {name} stands there twice; name each one once")
+            raise VocoderError(f"{option} {entry}: {name} stands there twice; use each name once")
         named[name] = value
     return named

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
 
 def info(
-    model: Annotated[str | None, typer.Argument(help="A model; without it, what there is.")] = None,
+    model: Annotated[
+        str | None, typer.Argument(help="A model; default: list models and mel presets.")
+    ] = None,
     models: Annotated[
-        bool, typer.Option("--models", help="The architectures at their papers' sizes.")
+        bool, typer.Option("--models", help="List the architectures at their papers' sizes.")
     ] = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -45,7 +47,9 @@ def info(
 def bench(
     model: ModelName = "default",
     seconds: Annotated[float, typer.Option(min=0.1, help="Length of the audio.")] = 10.0,
-    repeats: Annotated[int, typer.Option(min=1, help="Timed calls; the median counts.")] = 10,
+    repeats: Annotated[
+        int, typer.Option(min=1, help="Timed calls; the result is their median.")
+    ] = 10,
     as_json: JsonFlag = False,
 ) -> None:
     """Real-time factor on one thread and on all, peak memory, parameters and MACs."""
@@ -76,7 +80,7 @@ def bench(
     first = rows[0]
     console.print(
         f"{first['parameters'] / 1e6:.2f} M parameters, "
-        f"{first['macs_per_second'] / 1e6:.0f} M multiply-accumulates a second of audio, "
+        f"{first['macs_per_second'] / 1e6:.0f} M multiply-accumulates per second of audio, "
         f"peak memory {first['memory']['peak'] / 1e6:.0f} MB "
         f"({first['memory']['increase'] / 1e6:.0f} MB by synthesis)"
     )

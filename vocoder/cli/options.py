@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from vocoder.models.base import Vocoder
     from vocoder.models.waveform import WaveVocoder
 
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 ModelName = Annotated[
     str,
     typer.Option(help="A model's name, a checkpoint folder or a training run; see `vocoder info`."),

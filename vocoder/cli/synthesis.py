@@ -22,7 +22,7 @@ def resynth(
     threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = 1,
     batch: Annotated[
         int | None,
-        typer.Option(min=1, help="Files at once; default: what suits the model."),
+        typer.Option(min=1, help="Files per batch; default: depends on the model."),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -71,11 +71,11 @@ def resynth(
 
 
 def synth(
-    inputs: Annotated[list[Path], typer.Argument(help=".npy files of mels, and folders of them.")],
+    inputs: Annotated[list[Path], typer.Argument(help=".npy files with mels, or folders of them.")],
     output: Annotated[Path, typer.Option(help="Folder for the WAVs.")],
     spec: Annotated[
         str | None,
-        typer.Option(help="Preset that the mels are of (`vocoder info`); default: the model's."),
+        typer.Option(help="Preset of the mels (`vocoder info`); default: the model's."),
     ] = None,
     model: ModelName = "default",
     f0_scale: Annotated[float, typer.Option(min=0.1, max=10, help="Factor on F0.")] = 1.0,
@@ -127,7 +127,7 @@ def synth(
 def demo(
     output: Annotated[Path, typer.Option(help="Folder for WAVs and spectrograms.")] = Path("demo"),
     manifest: Annotated[
-        Path, typer.Option(help="Utterances; those of split train are left out.")
+        Path, typer.Option(help="Manifest of utterances; those of split train are skipped.")
     ] = Path("egs/tiny/manifest.jsonl"),
     model: ModelName = "default",
 ) -> None:
@@ -155,6 +155,6 @@ def demo(
     console = Console()
     console.print(table)
     console.print("F0 cents: RMSE. V/UV: voicing error.")
-    console.print("RTF: seconds of computing a second of audio, mel to waveform, one thread.")
+    console.print("RTF: computing time per second of audio, mel to waveform, one thread.")
     say(console, f"Listen: {output.resolve()}")
     say(console, f"Look:   {(output / 'spectrograms.png').resolve()}")

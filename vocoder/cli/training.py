@@ -34,7 +34,7 @@ def publish(
     model: Annotated[str, typer.Argument(help="A checkpoint folder or a training run.")],
     output: Annotated[Path, typer.Option(help="Folder for weights, recipe and metadata.")],
 ) -> None:
-    """Copy a checkpoint for use by others: weights as float16, no training state."""
+    """Copy a checkpoint for publication: weights as float16, no training state."""
     from vocoder.training.checkpoint import publish_checkpoint
 
     folder = publish_checkpoint(model, output)

@@ -83,7 +83,7 @@ def lay_out(
     if failures:
         raise CorpusError(
             f"{output}: {len(failures)} of {len(recordings)} recordings could not be prepared, "
-            f"the first: {min(map(str, failures))}; mend or remove them and run again"
+            f"the first: {min(map(str, failures))}; repair or remove them and run again"
         )
     utterances.sort(key=lambda utterance: utterance.path)
     write_manifest(output / MANIFEST, utterances)

@@ -191,7 +191,7 @@ def _build(kind: Kind, material: Material, output: Path, options: Options, repea
     digest = hashlib.sha256(f"{kind} {seed} {options.title} {repeats}".encode())
     notes = _notes_on_selection(kind, material, len(selection.test))
     if selection.repeated:
-        notes.append("training: no utterance is left over for it, so it takes some of the test's")
+        notes.append("training: no utterance is left over, so some of the test's are used")
     parts: list[dict[str, TrialKey]] = []
     with replacing_folder(output / PAGE_FOLDER) as page:
         for utterances in (selection.training, selection.test):

@@ -36,7 +36,7 @@ COMPARISON = f"pairs of mean grades, one of each assessor (n): {METHOD}"
 
 
 def _not_measured(*_: object) -> object:
-    raise VocoderError("a grade is given by a person, not measured")
+    raise VocoderError("grades come from listeners and cannot be measured")
 
 
 GRADE_COLUMN = Column(
@@ -276,7 +276,7 @@ def _assessors(
 
 def _screening_rules(screened: bool) -> str:
     rules = (
-        f"BS.1534-3, section 4.1.2: out goes who grades the hidden reference below {GRADE:g}, or "
+        f"BS.1534-3, section 4.1.2: excludes who grades the hidden reference below {GRADE:g}, or "
         f"the 7 kHz anchor above {GRADE:g}, for more than {100 * ALLOWED:g} % of the utterances "
         f"(in the second rule without those where more than {100 * WAIVED:g} % of the assessors "
         "do so)"
@@ -294,7 +294,7 @@ def _notes(
     if waived:
         yield (
             f"the 7 kHz anchor was graded above {GRADE:g} by more than {100 * WAIVED:g} % of the "
-            f"assessors, and so screens nobody, in: {', '.join(waived)}"
+            f"assessors, and the rule is waived, in: {', '.join(waived)}"
         )
     if len({one.device for one in answers}) > 1:
         yield (
@@ -312,5 +312,5 @@ def _notes(
     if crowded > len(means) / 2:
         yield (
             f"{crowded} of {len(means)} systems have a mean above {CROWDED:g}: where most do, the "
-            "standard holds the test for doubtful, and BS.1116 for the better method"
+            "standard considers the test doubtful, and recommends BS.1116"
         )

@@ -83,7 +83,7 @@ def intelligibility(
     spoken = _transcribed(recognise, first, sample_rate) if transcript is None else transcript
     expected = _normalised(spoken)
     if not expected:
-        raise AudioError("no word is heard in the reference, so that none can be lost")
+        raise AudioError("no word is heard in the reference")
     heard = _normalised(_transcribed(recognise, second, sample_rate))
     return Intelligibility(edit_distance(expected, heard) / len(expected), expected, heard)
 

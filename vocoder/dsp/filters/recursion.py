@@ -56,7 +56,7 @@ def all_pole_recursion(
             f"{tuple(state.shape)} do not match: one set of coefficients for every sample"
         )
     if coefficients.shape[2] == 0:
-        raise ValueError("a recursion of order 0 is none: the output is the signal")
+        raise ValueError("a recursion of order 0 has no coefficients: the output is the signal")
     _require_one_dtype(signal, coefficients, state)
     kernel = _choose(backend, _compiled_all_pole, _looped_all_pole)
     output: Tensor = _AllPole.apply(signal, coefficients, state, kernel)
@@ -103,7 +103,7 @@ def states_before(
 def _require_one_dtype(*tensors: Tensor) -> None:
     dtypes = {tensor.dtype for tensor in tensors}
     if len(dtypes) > 1:
-        raise ValueError(f"one dtype for signal, filter and state, please, not {dtypes}")
+        raise ValueError(f"signal, filter and state must have one dtype, not {dtypes}")
 
 
 def _choose(backend: str, compiled: _Kernel, looped: _Kernel) -> _Kernel:

@@ -87,7 +87,7 @@ def _check(room: Tensor, source: Tensor, microphone: Tensor, absorption: Tensor)
                 "count from a corner, along the edges"
             )
     if bool((source == microphone).all(dim=1).any()):
-        raise ValueError("a microphone inside its source hears it infinitely loud: move one")
+        raise ValueError("the sound at its own source is infinitely loud: move the microphone")
     if not bool(((absorption >= 0) & (absorption <= 1)).all()):
         raise ValueError(
             f"absorptions from {absorption.min().item():.3g} to {absorption.max().item():.3g}: "
