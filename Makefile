@@ -1,15 +1,15 @@
-# setup      create .venv with everything pinned (done again only when the pins change)
+# setup      create .venv with pinned packages (repeated only when the pins change)
 # demo       resynthesise four shipped recordings and compare with Griffin-Lim
 # test       lint, types, layers, all tests
-# test-fast  the tests to run while working: no training, processes, large networks, browser
-# report     a page of this model beside WORLD, Griffin-Lim and Opus, to listen to
+# test-fast  fast tests: no training, processes, large networks, browser
+# report     a listening page of this model beside WORLD, Griffin-Lim and Opus
 # bench      speed and memory
-# clean      remove what was made, .venv too; data/ and runs/ stay
+# clean      remove generated files and .venv; keep data/ and runs/
 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
-# The pins were made with 3.11; the others are tried where it is missing.
+# The pins are for 3.11; other versions are tried if it is missing.
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,\
 	$(shell command -v $(name))))
 
@@ -55,7 +55,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $(STAMP)
 
-# One line for each thing that is missing; ffmpeg is only noted.
+# One line per missing requirement; ffmpeg and Chromium are optional.
 check-system:
 	@missing=0; say() { echo "missing: $$1"; missing=1; }; \
 	python="$(PYTHON)"; \
@@ -75,7 +75,7 @@ check-system:
 		echo "note: no Chromium; only the tests of pages need it (apt-get install chromium)"; \
 	exit $$missing
 
-# Pin what is installed now, without local versions and paths.
+# Pin the installed packages, without local versions and paths.
 constraints:
 	$(BIN)/pip freeze --all --exclude-editable | grep -v '^pip==' | sed 's/+[a-z0-9.]*$$//' \
 		> constraints.txt

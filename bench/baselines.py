@@ -1,19 +1,19 @@
-"""What every vocoder costs, at its paper's size and at that of the common budget, in one run.
+"""Cost of every vocoder, at its paper's size and at that of the common budget, in one run.
 
     python -m bench.baselines [--json] [NAME …]
 
-One thread, random weights: costs do not depend on them. Times are the thread's CPU time, on an idle
-machine the same as what goes by, so that other work does not count.
+One thread, random weights: costs do not depend on them. Times are the thread's CPU time, equal to
+wall-clock time on an idle machine, so that other work does not count.
 
 For each recipe in `recipes/baselines/`, each in `recipes/baselines/budget/`, and ours: parameters,
-multiply-accumulates for a second of audio, real-time factor, latency (the mel frames that a sample
-may depend on beyond its own, times the hop; a model that sees the whole utterance has none) and
-peak memory of a fresh process, the interpreter and torch included.
+multiply-accumulates per second of audio, real-time factor, latency (the future mel frames on which
+a sample depends, times the hop; undefined for models that see the whole utterance) and peak memory
+of a fresh process, including the interpreter and torch.
 
-The audio is as long as suits the speed: so long that a call takes about a second, at most
-`--seconds`. Models that run sample by sample therefore get some hundredths of a second, two frames
-at least, the others seconds; each row says how much. WORLD and the LPC vocoder analyse the
-waveform and synthesise it again, the others start from the mel.
+The length of the audio is chosen so that a call takes about a second, at most `--seconds`: some
+hundredths of a second, at least two frames, for models that run sample by sample, seconds for the
+others; each row states it. WORLD and the LPC vocoder analyse the waveform and resynthesise it, the
+others start from the mel.
 """
 
 import argparse
@@ -47,11 +47,11 @@ INCLUDED = {"ljspeech", "common"}
 """Files beside the recipes that are no recipes."""
 OURS = "source_filter"
 PAPER, BUDGET, CLASSICAL = "paper", "budget", "classical"
-"""Sizes: of the paper, of the comparison under one budget, and of what is not trained."""
+"""Sizes: of the paper, of the comparison under one budget, and of classical vocoders."""
 CALL_S = 1.0
 LEAST_FRAMES = 2
 WAVE_HOP = 4096
-"""Samples that stand for a frame of vocoders without one."""
+"""Samples per frame for vocoders without frames."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Row:
-    """What was measured of an entry; ``latency_s`` is None where the whole utterance is needed."""
+    """Measurements of an entry; ``latency_s`` is None if the whole utterance is needed."""
 
     name: str
     size: str
@@ -75,7 +75,7 @@ class Row:
 
 
 class FromRecipe:
-    """A model of a recipe with random weights; another process builds it anew."""
+    """A recipe's model with random weights; picklable, rebuilt in other processes."""
 
     def __init__(self, path: str) -> None:
         torch.manual_seed(0)
@@ -90,7 +90,7 @@ class FromRecipe:
 
 
 class Classical:
-    """A vocoder that is not trained, by its name; another process builds it anew."""
+    """A classical vocoder by name; picklable, rebuilt in other processes."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -127,7 +127,7 @@ def measure(entry: Entry, longest_s: float = 5.0, repeats: int = 3) -> Row:
     short = signal_for(vocoder, LEAST_FRAMES)
     made(short)  # the first call warms up
     seconds = timed(made, short)
-    # The time of a call has a part that does not grow with the audio, so lengthen it step by step.
+    # Calls have a fixed cost, so the audio is lengthened step by step.
     frames, ceiling = LEAST_FRAMES, max(LEAST_FRAMES, math.ceil(longest_s * rate / hop))
     while seconds < CALL_S / 2 and frames < ceiling:
         frames = min(ceiling, max(2 * frames, math.floor(frames * min(CALL_S / seconds, 20))))
@@ -136,7 +136,7 @@ def measure(entry: Entry, longest_s: float = 5.0, repeats: int = 3) -> Row:
     signal = signal_for(vocoder, frames)
     seconds = statistics.median([seconds, *(timed(made, signal) for _ in range(repeats - 1))])
     audio_s = frames * hop / rate
-    # Counting is slow where operations are small and many: on the short signal there.
+    # Counting many small operations is slow: use the short signal.
     counted = LEAST_FRAMES if isinstance(vocoder, Vocoder) and vocoder.batched else frames
     macs = 0.0
     if isinstance(vocoder, Vocoder):
@@ -156,7 +156,7 @@ def measure(entry: Entry, longest_s: float = 5.0, repeats: int = 3) -> Row:
 
 
 def signal_for(vocoder: Vocoder | WaveVocoder, frames: int) -> Tensor:
-    """Mel of white noise for so many frames; the noise where a vocoder starts from the waveform."""
+    """Mel of white noise with a number of frames; the noise itself for waveform vocoders."""
     generator = torch.Generator().manual_seed(0)
     if not isinstance(vocoder, Vocoder):
         return 0.1 * torch.randn(1, frames * WAVE_HOP, generator=generator)
@@ -166,7 +166,7 @@ def signal_for(vocoder: Vocoder | WaveVocoder, frames: int) -> Tensor:
 
 @torch.inference_mode()
 def timed(synthesise: Callable[[Tensor], Tensor], signal: Tensor) -> float:
-    """Seconds that this thread, the only one, computed in one call."""
+    """CPU seconds of this thread, the only one, in one call."""
     started = time.thread_time()
     synthesise(signal)
     return time.thread_time() - started
@@ -207,7 +207,7 @@ def chosen(names: list[str]) -> Iterator[Entry]:
 
 
 def table(rows: list[Row]) -> Table:
-    """One line a system and size."""
+    """One line per system and size."""
     made = Table("system", "size", box=None)
     for heading in ("kHz", "audio\n(s)", "parameters\n(M)", "MMAC/s", "RTF", "latency\n(ms)",
                     "peak memory\n(MB)", "by synthesis\n(MB)"):  # fmt: skip

@@ -1,13 +1,12 @@
-"""What the operations of `vocoder.dsp` cost, forward and backward.
+"""Cost of the operations of `vocoder.dsp`, forward and backward.
 
     python -m bench.dsp [--repeats 5] [--write docs/dsp.md] [NAME …]
 
-One thread, float32, eight signals of a second at 16 kHz; frames of 80 samples. The operations take
-turns, so that a noisy machine slows all of them alike; times are the thread's CPU time, and the
-best of the repeats counts. Milliseconds for a second of audio. "Backward" is the pass that follows
-the forward one, with gradients of everything that is differentiable; operations without a gradient
-have none. Names choose the operations that begin so; `--write` puts the table between the marks of
-a file.
+One thread, float32, eight signals of a second at 16 kHz; frames of 80 samples. The operations
+alternate, so that a noisy machine slows all of them alike; times are the thread's CPU time, and the
+best of the repeats counts. Milliseconds per second of audio. "Backward" is the backward pass alone,
+with gradients of all differentiable inputs. Names select operations by prefix; `--write` puts the
+table between the marks of a file.
 """
 
 import argparse
@@ -51,9 +50,9 @@ class Operation(NamedTuple):
     Attributes:
         name: module and function.
         what: sizes.
-        call: of the inputs.
-        inputs: what it is differentiated in, if it is.
-        seconds: of audio that a call makes or takes, all signals together.
+        call: function of the inputs.
+        inputs: tensors with gradients, if any.
+        seconds: of audio per call, all signals together.
     """
 
     name: str
@@ -92,7 +91,7 @@ def main() -> None:
 
 
 def measure(chosen: list[Operation], repeats: int) -> list[tuple[float, float]]:
-    """Best seconds of a forward and of a backward pass; infinite where there is none."""
+    """Best seconds of a forward and of a backward pass; infinite without a backward pass."""
     best = [(math.inf, math.inf)] * len(chosen)
     for repeat in track(range(repeats + 1), "measuring", console=Console(stderr=True)):
         for i, operation in enumerate(chosen):
@@ -112,8 +111,7 @@ def once(operation: Operation) -> tuple[float, float]:
         return forward_s, math.inf
     leaves = [tensor.detach().clone().requires_grad_() for tensor in operation.inputs]
     outputs = [x for x in tensors(operation.call(*leaves)) if x.requires_grad]
-    # With a gradient of its own for each output, and none of the autograd engine's other threads:
-    # on a CPU it runs in the thread that calls it.
+    # Each output has its own gradient. On a CPU the autograd engine runs in the calling thread.
     gradients = [torch.ones_like(x) for x in outputs]
     started = time.thread_time()
     torch.autograd.grad(outputs, leaves, gradients, allow_unused=True)
@@ -121,7 +119,7 @@ def once(operation: Operation) -> tuple[float, float]:
 
 
 def tensors(value: object) -> Iterator[Tensor]:
-    """The floating-point tensors in whatever a function returns; complex ones as real."""
+    """The floating-point tensors in a function's result; complex ones as real."""
     if isinstance(value, Tensor):
         if value.is_complex():
             yield torch.view_as_real(value)
@@ -136,12 +134,12 @@ def tensors(value: object) -> Iterator[Tensor]:
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
-    """Normal numbers, always the same."""
+    """Normal numbers with a fixed seed."""
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def between(low: float, high: float, *shape: int, seed: int = 0) -> Tensor:
-    """Uniform numbers, always the same."""
+    """Uniform numbers with a fixed seed."""
     generator = torch.Generator().manual_seed(seed)
     return low + (high - low) * torch.rand(*shape, generator=generator)
 
@@ -155,7 +153,7 @@ def voice() -> tuple[Tensor, Tensor]:
 
 
 def predictors(order: int) -> Tensor:
-    """Coefficients of stable filters, one a frame."""
+    """Coefficients of stable filters, one per frame."""
     frames = normal(BATCH, FRAMES, 10 * order)
     return allpole.levinson_durbin(allpole.autocorrelation(frames, order))[0]
 
@@ -164,7 +162,7 @@ def predictors(order: int) -> Tensor:
 
 
 def operations() -> list[Operation]:
-    """Everything that costs something by itself, in the order of docs/dsp.md."""
+    """All measured operations, in the order of docs/dsp.md."""
     return [*sources(), *finite(), *recursive(), *conversions(), *space(), *classical(), *tools()]
 
 
@@ -302,7 +300,7 @@ def finite() -> list[Operation]:
 
 
 def recursive() -> list[Operation]:
-    """Filters that feed back; all but the frame-wise ones change at every sample."""
+    """Recursive filters; all except the frame-wise ones change at every sample."""
     x, held = normal(BATCH, RATE), predictors(22)
     moving = held.repeat_interleave(HOP, dim=1)
     cutoff, q = between(200, 4000, BATCH, RATE), between(0.5, 5, BATCH, RATE)
@@ -359,7 +357,7 @@ def recursive() -> list[Operation]:
 
 
 def conversions() -> list[Operation]:
-    """Between the descriptions of an all-pole filter of order 22, one a frame."""
+    """Conversions between descriptions of an all-pole filter of order 22, one per frame."""
     predictor = predictors(22)
     gain = torch.ones(BATCH, FRAMES)
     reflection = prediction.reflection_from_predictor(predictor)
@@ -518,7 +516,7 @@ def classical() -> list[Operation]:
 
 
 def tools() -> list[Operation]:
-    """Between frames and samples, and small things."""
+    """Conversions between frames and samples, and small functions."""
     x, boundaries = 0.1 * normal(BATCH, RATE), normal(BATCH, FRAMES + 1)
     ways = [framing.interpolate_linear, framing.interpolate_cubic, framing.interpolate_windows]
     return [

@@ -2,10 +2,10 @@
 
     python bench/evaluation.py data/festvox_ru/wavs/test --utterances 1000 --seconds 1.5
 
-Pieces of real recordings, each from another place, are the references; three cheap degradations
-of them are the systems. `vocoder evaluate` scores them with all metrics that need little time
-(`--metrics` takes others), is killed with SIGKILL when half of the pairs are done, started again,
-and then run once more with nothing left to measure.
+Different pieces of real recordings are the references; three cheap degradations of them are the
+systems. `vocoder evaluate` scores them with all fast metrics (`--metrics` selects others), is
+killed with SIGKILL after half of the pairs, restarted, and then run once more with all scores
+cached.
 """
 
 import argparse
@@ -26,8 +26,8 @@ from scipy.signal import butter, sosfiltfilt
 from vocoder.data.audio import find_audio, read_audio, write_audio
 from vocoder.evaluation.registry import METRICS
 
-# More than a tenth of a second for a second of audio, see docs/metrics.md: networks of some size,
-# and WORLD's analysis, which alone takes twice the time of all the others together.
+# More than a tenth of a second per second of audio, see docs/metrics.md: larger networks, and
+# WORLD's analysis, which alone takes twice the time of all the others together.
 SLOW = ("dnsmos", "distillmos", "periodicity", "vuv_f1", "crepe", "cer_", "mcd_world")
 CHEAP = tuple(name for name in METRICS if not name.startswith(SLOW))
 SYSTEMS = ("coarse", "low_pass", "noise")
@@ -80,12 +80,12 @@ def measure(folder: Path, arguments: argparse.Namespace) -> None:
 
 
 def lay_out(folder: Path, recordings: list[Path], utterances: int, seconds: float) -> None:
-    """Pieces of the recordings, one after the other from each file in turn, and their systems."""
+    """Write pieces of the recordings, taken from each file in turn, and their systems."""
     draw = np.random.default_rng(0)
     pieces = _pieces(recordings, utterances, seconds)
     for number, (piece, rate) in enumerate(pieces):
         name = f"{number:05}.wav"
-        # A lower edge far from Nyquist at any rate.
+        # A cutoff far below Nyquist at any rate.
         low = sosfiltfilt(butter(6, 0.4, output="sos"), piece.numpy()).astype(np.float32)
         noise = torch.from_numpy(draw.normal(0, 0.003, len(piece)).astype(np.float32))
         made = {
@@ -116,7 +116,7 @@ def _pieces(
 
 
 def run(folder: Path, command: list[str], pairs: int, kill_at: int | None = None) -> float:
-    """Seconds of one run; prints memory at every tenth of the pairs, and may kill it."""
+    """Seconds of one run; prints memory at every tenth of the pairs, and optionally kills it."""
     environment = {**os.environ, "VOCODER_CACHE": str(folder / "cache")}
     start, shown = time.perf_counter(), 0
     with subprocess.Popen(
@@ -138,12 +138,12 @@ def run(folder: Path, command: list[str], pairs: int, kill_at: int | None = None
 
 
 def remembered(folder: Path) -> int:
-    """How many pairs the score cache has."""
+    """Number of pairs in the score cache."""
     return sum(len(files) for _, _, files in os.walk(folder / "cache"))
 
 
 def show(seconds: float, done: int, pid: int) -> None:
-    """One line with the resident memory of the run and of its largest worker."""
+    """Print the resident memory of the run and of its largest worker."""
     try:
         parent = psutil.Process(pid)
         workers = [child.memory_info().rss for child in parent.children(recursive=True)]

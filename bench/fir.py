@@ -1,11 +1,11 @@
-"""Frame-wise FIR filtering against the bare FFTs that it needs.
+"""Frame-wise FIR filtering compared with its FFTs alone.
 
     python bench/fir.py [--repeats 30]
 
-8 × 1 s at 16 kHz, one thread. The bare FFTs are those of the frames, of the taps and of their
-products back, each of the fastest length that holds a frame's output; nothing is multiplied
-or added up. Both take turns, so that a noisy machine slows both alike, and the best of the repeats
-counts, in the time in which the thread ran.
+8 × 1 s at 16 kHz, one thread. The bare FFTs are those of the frames, of the taps and the inverse
+ones of their products, each of the fastest length for a frame's output, without multiplication and
+overlap-add. Both alternate, so that a noisy machine slows both alike; the best CPU time of the
+repeats counts.
 """
 
 import argparse
@@ -71,7 +71,7 @@ def backward(
 
 
 def seconds(run: Callable[[], object]) -> float:
-    """Time that this thread ran."""
+    """CPU time of this thread."""
     started = time.thread_time()
     run()
     return time.thread_time() - started

@@ -1,10 +1,11 @@
-"""What the time-varying recursive filters cost, forward and backward, beside torchlpc.
+"""Cost of the time-varying recursive filters, forward and backward, compared with torchlpc.
 
     python bench/iir.py [--batch 8] [--seconds 1] [--repeats 15]
 
-On one thread, at 16 kHz, with filters that move at every sample. Calls of the filters alternate, so
-that a noisy machine slows all of them alike; printed are the best times and, over the whole batch,
-the time per second of audio. Backward means gradients of the signal and of the filter's controls.
+On one thread, at 16 kHz, with filters that change at every sample. Calls of the filters alternate,
+so that a noisy machine slows all of them alike; the output is the best times and, over the whole
+batch, the time per second of audio. Backward means gradients of the signal and of the filter's
+controls.
 """
 
 import argparse
@@ -79,7 +80,7 @@ def _filters(batch: int, n_frames: int) -> dict[str, Filter]:
         return log.exp()
 
     signal = uniform(batch, n_samples, low=-1, high=1)
-    # As the linear prediction of speech: line spectra that wander about an even spacing.
+    # As in linear prediction of speech: line spectra that vary around an even spacing.
     even = math.pi * torch.arange(1, ORDER + 1) / (ORDER + 1)
     wander = uniform(batch, n_frames + 1, ORDER, low=-0.04, high=0.04)
     predictor = interpolated_predictor(even + wander, HOP, "line_spectra")

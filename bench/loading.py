@@ -1,8 +1,8 @@
-"""What `vocoder.load()` takes beyond importing torch, in a fresh process each time.
+"""Time of `vocoder.load()` beyond importing torch, in a fresh process each time.
 
 python -m bench.loading [--repeats 5]
 
-prints the median of the process's CPU seconds and of the seconds that go by.
+prints the medians of CPU seconds and of wall-clock seconds.
 """
 
 import argparse

@@ -2,8 +2,8 @@
 
     python bench/memory.py
 
-Each measurement is taken in a process of its own, on Linux. For the hour the memory is read after
-every tenth chunk: it must stay flat.
+Each measurement uses a separate process, on Linux. For the hour, memory is read after every tenth
+chunk: it must be constant.
 """
 
 from pathlib import Path

@@ -1,11 +1,10 @@
-"""Seconds of computing for a second of audio, of each measurement, on one thread.
+"""Computing time of each measurement per second of audio, on one thread.
 
     OMP_NUM_THREADS=1 python bench/metrics.py [METRIC ...]
 
-Without names all metrics that can run here, those of one measurement together. What is counted is
-the processor time of this process (other work on the machine does not enter), both signals of the
-pair included, on two test recordings of egs/tiny (8.7 s) in white noise at 20 dB; imports and
-loading of networks happened before, in a call that is not counted.
+Without names all metrics that can run here; metrics of one measurement are combined. Measured is
+the CPU time of this process, both signals of the pair together, on two test recordings of egs/tiny
+(8.7 s) in white noise at 20 dB; imports and loading of networks happen before, in an untimed call.
 """
 
 import sys
@@ -35,7 +34,7 @@ def pairs() -> list[tuple[torch.Tensor, torch.Tensor, int]]:
 
 
 def runnable(names: list[str]) -> list[Column]:
-    """The columns of these names or of all metrics; those that miss something are named."""
+    """The columns of these names or of all metrics; reports those with missing packages."""
     columns = []
     for name in names or list(METRICS):
         try:

@@ -1,10 +1,11 @@
-"""Speed beside peers in one run: real-time factor on one thread, 10 s of audio each.
+"""Speed compared with other vocoders in one run: real-time factor on one thread, 10 s of audio
+each.
 
     python bench/peers.py [--seconds 10] [--repeats 15]
 
-Vocos (arXiv 2306.00814) is built at its published 24 kHz size from the package of its authors,
-with random weights: speed does not depend on them. Calls of the systems alternate, so that a noisy
-machine slows all of them alike; the ratio of medians is what counts.
+Vocos (arXiv 2306.00814) is built at its published 24 kHz size from the package of its authors, with
+random weights: speed does not depend on them. Calls of the systems alternate, so that a noisy
+machine slows all of them alike; use the ratio of medians.
 """
 
 import argparse

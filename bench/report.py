@@ -1,11 +1,11 @@
-"""Reports of 40 utterances × 6 systems: time to make, size, and time until one can listen.
+"""Reports of 40 utterances × 6 systems: build time, size, and time until playback.
 
     python bench/report.py [--utterances 40] [--systems 6] [--jobs 2] [--keep FOLDER]
 
-The recordings are those of `egs/tiny`, put together to five seconds each; the systems are white
-noise at several levels, since neither the pictures nor the browser care. The page is opened from
-disk in headless Chromium five times; usable means that a click on a score has opened the
-utterance, with its first spectrogram there and the sound running.
+The recordings are those of `egs/tiny`, concatenated to five seconds each; the systems are white
+noise at several levels, since the content does not matter. The page is opened from disk in headless
+Chromium five times; usable means that a click on a score has opened the utterance, with its first
+spectrogram visible and the sound playing.
 """
 
 import argparse

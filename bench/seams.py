@@ -1,13 +1,13 @@
-"""How well generation in overlapping pieces hides its seams.
+"""Audibility of seams in generation in overlapping pieces.
 
     python bench/seams.py RUN [--seconds 4] [--target 3072] [--overlaps 256 512 1024]
 
 RUN is a trained WaveRNN (a run or checkpoint folder, or a name that `vocoder.load` knows). The
-recordings of egs/tiny/wavs/test are resynthesised in one go and in pieces. Printed is, for each
-overlap, by how many dB the waveform is rougher at the seams than elsewhere (`seam_roughness_db`),
-the level at the seams against elsewhere (both against the recording's level at the same places),
-and samples a second. The first rows are what hidden seams would show: the recording, and the
-waveform made in one go, at the very places where the pieces meet.
+recordings of egs/tiny/wavs/test are resynthesised whole and in pieces. The output is, for each
+overlap, the roughness of the waveform at the seams relative to elsewhere in dB
+(`seam_roughness_db`), the level at the seams relative to elsewhere (both relative to the
+recording's level at the same positions), and samples per second. The first rows are the reference
+without seams: the recording, and the waveform generated whole, at the same positions.
 """
 
 import argparse
@@ -58,7 +58,7 @@ def main() -> None:
 def _generate(
     model: RecurrentVocoder, recordings: list[torch.Tensor], fold: FoldConfig | None
 ) -> tuple[list[torch.Tensor], float]:
-    """Waveforms, and samples a second of the processor's time."""
+    """Waveforms, and samples per second of CPU time."""
     made, started = [], time.process_time()
     for number, recording in enumerate(recordings):
         frames = len(recording) // model.spec.hop_length

@@ -1,10 +1,10 @@
-"""WaveNet's cached generation at full size: against the receptive field, and batched.
+"""WaveNet's cached generation at full size, compared with recomputation, and batched.
 
     python bench/wavenet.py [--samples 768] [--repeats 5] [--threads 1]
 
-The default model (r9y9's mixture of logistics) with random weights. Three ways take turns, so that
-a noisy machine slows all of them alike, and the best of the repeats counts; on one thread only the
-time in which it ran is counted:
+The default model (r9y9's mixture of logistics) with random weights. Three methods alternate, so
+that a noisy machine slows all of them alike, and the best of the repeats counts; on one thread, CPU
+time is used:
 
 - one utterance with cached queues;
 - a batch of sixteen with cached queues;
@@ -29,7 +29,7 @@ BATCH = 16
 
 
 def seconds() -> float:
-    """A clock: of this thread where it does all the work, of the world otherwise."""
+    """CPU time of this thread if it is the only one, wall-clock time otherwise."""
     return time.thread_time() if torch.get_num_threads() == 1 else time.perf_counter()
 
 

@@ -38,7 +38,7 @@ matplotlib.use("Agg")
 RATE, HOP = 16000, 80
 RECORDING = Path("egs/tiny/wavs/test/ru_0806.wav")
 VOWEL_SECONDS = 1.09
-"""The middle of a stressed vowel in it."""
+"""The centre of a stressed vowel in it."""
 
 
 def main() -> None:
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def save(figure: pyplot.Figure, path: Path) -> None:
-    """With 64 colours, a third of the bytes."""
+    """Save with 64 colours, which reduces the size to a third."""
     pixels = BytesIO()
     figure.savefig(pixels)
     Image.open(pixels).convert("RGB").quantize(64).save(path, optimize=True)
@@ -94,7 +94,7 @@ def descriptions() -> pyplot.Figure:
     start = int(VOWEL_SECONDS * RATE) - 240
     frame = speech[start : start + 480] * torch.hann_window(480)
     cepstrum = torch.fft.irfft(torch.log(torch.fft.rfft(frame, n=2048).abs() + 1e-6))
-    # Below the pitch period: what is smooth in the spectrum.
+    # Below the pitch period: the spectral envelope.
     kept = (torch.arange(2048) < 60) | (torch.arange(2048) > 2048 - 60)
     target = torch.fft.rfft(cepstrum * kept).real[::4].double()
     basis = grid_log_gain(torch.eye(count, dtype=torch.float64), bins)
@@ -130,7 +130,7 @@ def all_pole_log_gain(target: Tensor, order: int) -> Tensor:
 
 
 def modulation() -> pyplot.Figure:
-    """Two stable resonances in turn, one sample each, after one unit pulse."""
+    """Two stable resonances that alternate every sample, after a unit pulse."""
     samples = 120
     frequency_hz = torch.where(torch.arange(samples) % 2 == 0, 1000.0, 7000.0)[None, :, None]
     q = torch.full_like(frequency_hz, 50.0)
@@ -201,7 +201,7 @@ def spectrum(wave: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def spectrogram(axis: Axes, wave: Tensor) -> None:
-    """70 dB of it."""
+    """Spectrogram with a range of 70 dB."""
     power = torch.stft(wave, 512, HOP, 400, torch.hann_window(400), return_complex=True).abs()
     level_db = 20 * torch.log10(power / power.max() + 1e-9)
     extent = (0, len(wave) / RATE, 0, RATE / 2000)
@@ -215,18 +215,18 @@ def decay_db(response: Tensor) -> Tensor:
 
 
 def slope_db_per_second(decay: Tensor) -> float:
-    """Between -5 and -25 dB."""
+    """Slope between -5 and -25 dB."""
     first, last = (int((decay > level).sum()) for level in (-5, -25))
     return -20 * RATE / (last - first)
 
 
 def decibels(nepers: Tensor) -> Tensor:
-    """Of amplitude."""
+    """Amplitude in dB."""
     return nepers * (20 / torch.log(torch.tensor(10.0)))
 
 
 def generator() -> torch.Generator:
-    """The same noise every time."""
+    """Generator with a fixed seed."""
     return torch.Generator().manual_seed(0)
 
 

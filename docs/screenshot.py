@@ -56,7 +56,8 @@ def main() -> None:
         page.evaluate("document.activeElement.blur()")
         taken = page.screenshot()
         browser.close()
-    # A palette makes it a fifth as large. Coverage keeps the few pixels of the systems' colours.
+    # A palette reduces the size to a fifth. Maximum coverage keeps the few pixels of the systems'
+    # colours.
     picture = Image.open(io.BytesIO(taken)).convert("RGB")
     picture = picture.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     options.picture.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Spectral envelopes of real speech, for studies that fit filters to them."""
+"""Spectral envelopes of real speech, for filter fitting."""
 
 from pathlib import Path
 
@@ -18,15 +18,15 @@ RATE, HOP = 16000, 80
 N_FFT = 1024
 """CheapTrick's at 16 kHz: 513 bins, F0 from 47 Hz on."""
 QUIET_DB = 40.0
-"""Frames so far below the loudest of their recording are left out: they are the room's noise."""
+"""Frames this far below the loudest of their recording are excluded as background noise."""
 
 
 def read_envelopes(
     corpus: Path, split: str, count: int, n_bins: int
 ) -> Float[Tensor, "frames bins"]:
     """CheapTrick's envelopes at Praat's F0, as log gains (nepers) of zero mean; half of them
-    voiced, evenly spread over the utterances of a split. CheapTrick smooths over two thirds of F0,
-    so that the harmonics are gone and the resonances are not.
+    voiced, evenly spaced over the utterances of a split. CheapTrick smooths over two thirds of F0,
+    which removes the harmonics and keeps the resonances.
 
     Args:
         n_bins: from 0 Hz to Nyquist, a divisor of 512 and one.
@@ -58,7 +58,7 @@ def read_envelopes(
 
 
 def _frames(waveform: Tensor) -> tuple[Float[Tensor, "frames bins"], Tensor]:
-    """Log gains of the frames that are loud enough, and whether each is voiced."""
+    """Log gains of the sufficiently loud frames, and their voicing."""
     count = len(waveform) // HOP
     pitch = extract_pitch(waveform, RATE, HOP, count, 0)
     voiced = pitch.voicing > 0.5

@@ -1,4 +1,4 @@
-"""Folders of recordings through a vocoder, whole or not at all."""
+"""Atomic resynthesis of folders of recordings."""
 
 from pathlib import Path
 
@@ -10,10 +10,10 @@ from vocoder.models.waveform import WaveVocoder
 
 
 def resynthesise_folder(vocoder: Vocoder | WaveVocoder, recordings: Path, output: Path) -> None:
-    """What `vocoder resynth` does; the folder appears when all of its files are there.
+    """As `vocoder resynth`; the folder appears when all of its files are complete.
 
     Raises:
-        VocoderError: a file could not be made; the first reason is given.
+        VocoderError: a file failed; the message has the first reason.
     """
     with replacing_folder(output) as fresh:
         targets, failed = output_paths([recordings], fresh)

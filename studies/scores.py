@@ -1,4 +1,4 @@
-"""Scores per utterance as small files of the repository, from which tables are built anywhere."""
+"""Scores per utterance as small files in the repository, from which tables are built."""
 
 import csv
 import json
@@ -21,12 +21,12 @@ _DESCRIPTION = {"system", "utterance", "speaker", "duration_s", "error", "note"}
 
 
 class Scores(Config):
-    """What one system got, utterance by utterance.
+    """Scores of one system per utterance.
 
     Fields:
         utterances: their names.
-        values: by metric, one number an utterance; None where it is not defined.
-        notes: what was aligned, cropped or resampled, by utterance; empty ones are left out.
+        values: by metric, one number per utterance; None if undefined.
+        notes: alignment, cropping or resampling, by utterance; empty notes are omitted.
     """
 
     utterances: tuple[str, ...]
@@ -43,7 +43,7 @@ class Scores(Config):
         return self
 
     def rows(self, system: str, metrics: Iterable[str]) -> list[Row]:
-        """Rows as an evaluation has them; a metric that was not measured is None."""
+        """Rows as in an evaluation; unmeasured metrics are None."""
         nothing = (None,) * len(self.utterances)
         columns = {metric: self.values.get(metric, nothing) for metric in metrics}
         return [
@@ -66,7 +66,7 @@ class Scores(Config):
 
 
 def read_evaluation(folder: Path) -> dict[str, Scores]:
-    """Scores by system of what `vocoder evaluate --output` wrote, in its order.
+    """Scores by system from the output of `vocoder evaluate`, in its order.
 
     Raises:
         VocoderError: no readable table.
@@ -94,7 +94,7 @@ def read_evaluation(folder: Path) -> dict[str, Scores]:
 
 
 def columns_of(metrics: Sequence[str]) -> list[Column]:
-    """Columns of metrics that were measured earlier: what they need need not be installed."""
+    """Columns of previously measured metrics; their packages need not be installed."""
     unknown = [metric for metric in metrics if metric not in METRICS]
     if unknown:
         raise VocoderError(f"scores of {unknown[0]!r}, which is no metric; measure them again")
@@ -102,17 +102,17 @@ def columns_of(metrics: Sequence[str]) -> list[Column]:
 
 
 def write_model(path: Path, content: BaseModel) -> None:
-    """A typed value as JSON, whole or not at all; lists of numbers or words on one line."""
+    """Write a typed value as JSON, atomically; lists of numbers or words on one line."""
     text = json.dumps(content.model_dump(mode="json"), indent=1, ensure_ascii=False)
     flat = re.sub(r"\[[^\[\]{}]*\]", lambda found: re.sub(r"\s*\n\s*", " ", found[0]), text)
     write_text(path, flat + "\n")
 
 
 def read_model(kind: type[_Model], path: Path) -> _Model:
-    """What `write_model` wrote.
+    """Read a file written by `write_model`.
 
     Raises:
-        VocoderError: the file cannot be read or holds something else.
+        VocoderError: the file cannot be read or is invalid.
     """
     try:
         return kind.model_validate_json(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""What the studies share: running, options, tables, and files whose tables are renewed."""
+"""Shared by the studies: running, options, tables, and updating tables in files."""
 
 import argparse
 import re
@@ -11,7 +11,7 @@ from vocoder.errors import VocoderError
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a script; an error that the user can mend is one line, and the exit status 1."""
+    """Run a script; a user error is one line, with exit status 1."""
     try:
         main()
     except (VocoderError, OSError) as error:
@@ -19,7 +19,7 @@ def run(main: Callable[[], None]) -> None:
 
 
 def study_parser(doc: str | None, results: Path, **numbers: int) -> argparse.ArgumentParser:
-    """Options of a study: its corpus, where RESULTS.md and pictures go, and its sizes.
+    """Options of a study: corpus, folder of RESULTS.md and pictures, and sizes.
 
     Args:
         doc: of the script; its first line describes the program.
@@ -35,13 +35,13 @@ def study_parser(doc: str | None, results: Path, **numbers: int) -> argparse.Arg
 
 
 def renew_results(folder: Path, blocks: Mapping[str, str]) -> None:
-    """Fill the marked blocks of `folder/RESULTS.md` anew; see `replace_blocks`."""
+    """Update the marked blocks of `folder/RESULTS.md`; see `replace_blocks`."""
     path = folder / "RESULTS.md"
     write_text(path, replace_blocks(path, blocks))
 
 
 def replace_blocks(path: Path, blocks: Mapping[str, str]) -> str:
-    """The file's text with `<!-- begin NAME -->` … `<!-- end NAME -->` filled anew.
+    """The file's text with updated blocks `<!-- begin NAME -->` … `<!-- end NAME -->`.
 
     Raises:
         VocoderError: the file lacks the marks of a block, or has marks of an unknown one.

@@ -17,7 +17,7 @@ HOW_TO_GET_IT = (
     "no Chromium for the tests of pages: apt-get install chromium, "
     f"or name the program in the variable {CHROMIUM}"
 )
-# No sandbox, so that it runs as root in a container; and no services of its own on the network.
+# No sandbox, so that it runs as root in a container; and no background network services.
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -38,7 +38,7 @@ def find_chromium() -> str | None:
 # as it lives, in which other tests could start none.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A headless Chromium; the test is skipped where there is none."""
+    """A headless Chromium; the test is skipped without one."""
     program = find_chromium()
     if program is None:
         pytest.skip(HOW_TO_GET_IT)
@@ -50,7 +50,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page_problems() -> list[str]:
-    """What went wrong in the page so far; a test that provokes an error clears it."""
+    """Errors of the page so far; a test that provokes an error clears the list."""
     return []
 
 
@@ -66,7 +66,7 @@ def page(browser: Browser, page_problems: list[str]) -> Iterator[Page]:
 
 
 def watch(page: Page, problems: list[str]) -> None:
-    """Collect what goes wrong in a page."""
+    """Collect the errors of a page."""
     page.on(
         "console",
         lambda line: problems.append(f"console: {line.text}") if line.type == "error" else None,
@@ -80,7 +80,7 @@ def watch(page: Page, problems: list[str]) -> None:
     )
 
     def failed(request) -> None:  # type: ignore[no-untyped-def]
-        # A sound that is no longer wanted is dropped half-way: that is no failure.
+        # Aborted loading of a sound is no failure.
         if request.failure != "net::ERR_ABORTED":
             problems.append(f"not loaded: {request.url} ({request.failure})")
 

@@ -1,4 +1,4 @@
-"""What all tests share: checked shapes, one thread, and the tiny corpus."""
+"""Shared by all tests: checked shapes, one thread, and the tiny corpus."""
 
 import os
 from pathlib import Path
@@ -26,13 +26,13 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_corpus(repository: Path) -> Path:
-    """The folder of the corpus that the repository ships: manifest.jsonl and wavs/."""
+    """The folder of the shipped corpus: manifest.jsonl and wavs/."""
     return repository / "egs" / "tiny"
 
 
 @pytest.fixture
 def unchecked_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Switch the check of shapes off, for a test of what a user is told about a wrong one."""
+    """Disable the check of shapes, for tests of the user's error messages."""
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 

@@ -1,4 +1,4 @@
-"""The run-time check of the shapes in the signatures, switched on for all tests.
+"""The run-time check of the shapes in the signatures, enabled for all tests.
 
 jaxtyping hands every function of the package to a type checker; this one looks at its array
 annotations only. Tests may so pass wrong types on purpose, to see what a user would be told.

@@ -1,4 +1,4 @@
-"""The command line: what it writes, says and refuses, and its exit status."""
+"""The command line: output, errors and exit status."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def vocoder(*arguments: object) -> Any:
 
 
 def refusal(*arguments: object) -> str:
-    """The one line with which a command is refused."""
+    """The one-line error of a command."""
     result = vocoder(*arguments)
     assert result.exit_code == 1, result.output
     assert result.stdout == ""
@@ -227,7 +227,7 @@ def test_griffin_lim_has_no_f0_to_scale(tmp_path: Path):
 
 @pytest.mark.parametrize("scale", [0.8, 1.25])
 def test_f0_scale_moves_f0(tmp_path: Path, scale: float):
-    """With the shipped weights, as Praat hears it."""
+    """With the shipped weights, measured by Praat."""
     recording = MANIFEST.parent / "wavs" / "test" / "ru_0806.wav"
     tracks = []
     for name, factor in (("as it is", 1.0), ("scaled", scale)):

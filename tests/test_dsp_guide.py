@@ -1,10 +1,10 @@
-"""docs/dsp.md: its code runs, its lesson speaks, and nothing of the library is missing in it."""
+"""docs/dsp.md: its code runs, its lesson gives speech, and it covers every function."""
 
 import inspect
 import re
 from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 
 import pytest
 
@@ -18,17 +18,18 @@ GUIDE = (ROOT / "docs" / "dsp.md").read_text(encoding="utf-8")
 
 def public_functions() -> list[str]:
     names = []
-    for module in iter_modules(vocoder.dsp.__path__):
-        content = import_module(f"vocoder.dsp.{module.name}")
+    for module in walk_packages(vocoder.dsp.__path__, "vocoder.dsp."):
+        content = import_module(module.name)
         for name, value in inspect.getmembers(content, inspect.isfunction):
             if value.__module__ == content.__name__ and not name.startswith("_"):
                 names.append(name)
     return names
 
 
-@pytest.mark.parametrize("name", public_functions())
-def test_the_guide_knows_every_function(name: str) -> None:
-    assert re.search(rf"\b{name}\b", GUIDE), f"{name} is not in docs/dsp.md"
+def test_the_guide_knows_every_function() -> None:
+    names = public_functions()
+    assert len(names) > 60
+    assert [name for name in names if not re.search(rf"\b{name}\b", GUIDE)] == []
 
 
 def test_the_table_of_costs_is_that_of_the_benchmark() -> None:

@@ -1,4 +1,4 @@
-"""The run script of the tiny corpus from beginning to end, and what that of the report needs."""
+"""The run script of the tiny corpus from end to end, and the requirements of the report's."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Loading by name, run or checkpoint: strictly, or with one clear line."""
+"""Loading by name, run or checkpoint: strict, with one-line errors."""
 
 import json
 import pickle
@@ -105,7 +105,7 @@ def test_vocoders_that_start_from_the_waveform_come_through_the_same_door():
 
 
 def test_loading_sees_nothing_of_training_or_evaluation():
-    """A renamed training option can never make shipped weights unloadable, nor slow the import."""
+    """Shipped weights load independently of training options and their imports."""
     code = "import sys, vocoder; vocoder.load(); print('\\n'.join(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
@@ -117,7 +117,7 @@ def test_loading_sees_nothing_of_training_or_evaluation():
 
 
 def test_loading_and_speaking_need_the_core_packages_only(tmp_path: Path):
-    """Whoever runs a vocoder behind a TTS installs no trainer and no metric."""
+    """Inference needs neither training nor evaluation packages."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     core = {"numpy", "torch", "yaml", *(re.match(r"[\w-]+", d)[0] for d in project["dependencies"])}
     extras = {"accelerate", "auraloss", "jinja2", "joblib", "librosa", "matplotlib", "parselmouth",

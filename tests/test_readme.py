@@ -1,4 +1,4 @@
-"""The README's commands and code, run as they stand."""
+"""Runs the README's commands and code unchanged."""
 
 import os
 import re
@@ -21,7 +21,7 @@ def blocks(language: str, text: str = README) -> list[str]:
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what a newcomer has, so that nothing is written into the repository."""
+    """A folder with the files of a fresh clone, so that nothing is written into the repository."""
     return newcomer(tmp_path_factory.mktemp("readme"))
 
 
@@ -80,7 +80,7 @@ def test_files_named_in_the_readme_exist() -> None:
 
 
 def test_the_commands_of_the_training_guide_run(tmp_path: Path) -> None:
-    """From WAVs of one's own to speech, scores and weights to publish."""
+    """From user WAVs to speech, scores and published weights."""
     workplace = newcomer(tmp_path)
     guide = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
     lines = commands(guide)

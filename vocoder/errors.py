@@ -1,4 +1,4 @@
-"""Errors that a user can mend. Their message is one line: what is wrong, where, and a way out."""
+"""Errors that a user can fix. The message is one line: what is wrong, where, and what to do."""
 
 import difflib
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ class CorpusError(VocoderError):
 
 
 class TrainingError(VocoderError):
-    """A training run that must not go on, such as one whose loss is not a number."""
+    """A training run that must stop, for example because the loss is not finite."""
 
 
 def suggestion(name: str, valid: Sequence[str]) -> str:

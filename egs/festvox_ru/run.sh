@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # One male speaker, 90 minutes, 16 kHz: fetch, train, resynthesise the test files, score them.
-# Run it again at any time: what is done is kept, and an interrupted training goes on.
+# Can be rerun at any time: finished steps are kept, and interrupted training resumes.
 # Arguments are passed to the training: egs/festvox_ru/run.sh --set training.steps=1000
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # LibriTTS, 24 kHz, from a local copy; the test speakers are unseen.
-# Run it again at any time: what is done is kept, and an interrupted training goes on.
+# Can be rerun at any time: finished steps are kept, and interrupted training resumes.
 # Arguments are passed to the training: egs/libritts/run.sh --set training.steps=1000
 set -euo pipefail
 cd "$(dirname "$0")/../.."

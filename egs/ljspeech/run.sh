@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # One female speaker, 24 hours, 22.05 kHz, from a local copy of LJSpeech 1.1.
-# Run it again at any time: what is done is kept, and an interrupted training goes on.
+# Can be rerun at any time: finished steps are kept, and interrupted training resumes.
 # Arguments are passed to the training: egs/ljspeech/run.sh --set training.steps=1000
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Three speakers, four languages, 16 kHz: corpora and model of the weights that ship. Scored on the seen
-# speaker of festvox_ru and on two speakers (it, ru) that no training has heard.
-# Run it again at any time: what is done is kept, and an interrupted training goes on.
+# Three speakers, four languages, 16 kHz: corpora and model of the shipped weights. Scored on the seen
+# speaker of festvox_ru and on two unseen speakers (it, ru).
+# Can be rerun at any time: finished steps are kept, and interrupted training resumes.
 # Arguments are passed to the training: egs/multispeaker/run.sh --set training.steps=1000
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -28,7 +28,7 @@ for SET in festvox_ru/wavs/test asterisk/wavs/test/it asterisk/wavs/test/ru; do
         --metrics "$METRICS" --to-7k --output "$OUTPUT/scores"
 done
 
-# Without a reference, so the recordings are scored too. Needs the extra `evaluate`.
+# DNSMOS has no reference, so the recordings are scored too. Needs the extra `evaluate`.
 REFERENCE="$DATA/festvox_ru/wavs/test"
 OUTPUT="$RUN/festvox_ru/wavs/test"
 vocoder evaluate --reference "$REFERENCE" \

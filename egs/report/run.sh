@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# A page to listen to: recordings, this model, WORLD, Griffin-Lim and Opus at 12 kbit/s, on twenty
+# A listening page: recordings, this model, WORLD, Griffin-Lim and Opus at 12 kbit/s, on twenty
 # held-out utterances of three speakers. The last line is the path of the page.
-# Run it again at any time: corpora are kept, and scores that were measured are remembered.
+# Can be rerun at any time: corpora are kept, and scores are cached.
 # Arguments are passed to the evaluation: egs/report/run.sh --jobs 4
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Eight utterances of the repository itself: every step in a minute. A check, not a vocoder.
-# Run it again at any time: what is done is kept, and an interrupted training goes on.
+# Eight utterances from the repository: a smoke test of every step in a minute.
+# Can be rerun at any time: finished steps are kept, and interrupted training resumes.
 # Arguments are passed to the training: egs/tiny/run.sh --set training.steps=1000
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # 108 speakers, 24 kHz, from a local copy of VCTK 0.92; the test speakers are unseen.
-# Run it again at any time: what is done is kept, and an interrupted training goes on.
+# Can be rerun at any time: finished steps are kept, and interrupted training resumes.
 # Arguments are passed to the training: egs/vctk/run.sh --set training.steps=1000
 set -euo pipefail
 cd "$(dirname "$0")/../.."

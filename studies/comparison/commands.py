@@ -1,4 +1,4 @@
-"""The program's commands as a stage calls them."""
+"""Calls of the command line used by the stages."""
 
 import shlex
 import subprocess
@@ -13,10 +13,10 @@ from vocoder.loading import load
 
 
 def vocoder(*arguments: str | Path) -> None:
-    """Run `vocoder …` in a process of its own, after saying so.
+    """Print and run `vocoder …` in a separate process.
 
     Raises:
-        VocoderError: it failed; what it printed says why.
+        VocoderError: it failed; its output has the reason.
     """
     words = [str(argument) for argument in arguments]
     print(f"$ {shlex.join(['vocoder', *words])}", flush=True)
@@ -26,7 +26,7 @@ def vocoder(*arguments: str | Path) -> None:
 
 
 def resynthesise(model: str | Path, reference: Path, output: Path) -> None:
-    """What `vocoder resynth` does, on one thread, unless the folder is there.
+    """As `vocoder resynth`, on one thread, unless the folder exists.
 
     Raises:
         VocoderError: a file could not be made; the first reason is given.
@@ -43,10 +43,10 @@ def evaluate(
     metrics: Sequence[str],
     jobs: int,
 ) -> None:
-    """`vocoder evaluate` of folders by name; scores that were measured before are remembered.
+    """`vocoder evaluate` of folders by name, with cached scores.
 
-    Scores that are not defined, as F0 of what has none early in a training, make the command end
-    with status 1 after writing all others; they are counted in the tables, and stop nothing here.
+    Undefined scores, such as F0 early in training, give exit status 1 after all others are written;
+    the tables count them, and they are not an error here.
     """
     named = [part for name, folder in systems.items() for part in ("--system", f"{name}={folder}")]
     summary = output / SUMMARY_NAME

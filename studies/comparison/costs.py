@@ -1,4 +1,4 @@
-"""What generation costs, measured by `bench.baselines`."""
+"""Cost of generation, measured by `bench.baselines`."""
 
 import json
 from collections.abc import Sequence
@@ -15,17 +15,17 @@ from vocoder.evaluation.cost import Cost
 
 
 def measure_costs(path: Path, names: Sequence[str]) -> None:
-    """Measure what is not known yet.
+    """Measure missing costs.
 
     Args:
-        path: the file that gets it.
-        names: systems to measure, added to what is known. All for none, all sizes and the
-            classical vocoders too, in one run that replaces what is known.
+        path: the output file.
+        names: systems to measure and add. If empty, all systems, all sizes and the classical
+            vocoders are measured in one run that replaces the file.
     """
     rows = read_costs(path)
     known = {row.name for row in rows}
     missing = [name for name in names if name not in known]
-    # Only a run of all has the classical vocoders.
+    # Only a complete run includes the classical vocoders.
     if not missing and (names or set(CLASSICAL) <= known):
         return
     measured = []
@@ -38,7 +38,7 @@ def measure_costs(path: Path, names: Sequence[str]) -> None:
 
 
 def read_costs(path: Path) -> list[Row]:
-    """The rows of that run; none where it was not done."""
+    """The rows of the measurement; empty if missing."""
     if not path.exists():
         return []
     try:
@@ -50,12 +50,12 @@ def read_costs(path: Path) -> list[Row]:
 def write_report_costs(
     rows: Sequence[Row], folder: Path, labels: dict[str, str]
 ) -> dict[str, Path]:
-    """One file a system as `vocoder report --cost` wants it, at the size that was evaluated.
+    """One file per system for `vocoder report --cost`, at the evaluated size.
 
     Args:
-        rows: what was measured.
+        rows: the measurements.
         folder: for the files.
-        labels: what the evaluation calls the systems, by name.
+        labels: of the systems in the evaluation, by name.
 
     Returns:
         The files by label.

@@ -1,4 +1,4 @@
-"""Quality along the training, by snapshots on validation excerpts."""
+"""Quality during training, from snapshots on validation excerpts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ METRICS = (
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Averaged weights on the way.
+    """Averaged weights during training.
 
     Attributes:
         step: steps of the run so far.
@@ -36,7 +36,7 @@ def choose_excerpts(utterances: Sequence[Utterance]) -> list[Utterance]:
     """The eight shortest validation utterances of at least 3 s (all, if there are fewer).
 
     Raises:
-        VocoderError: there is none.
+        VocoderError: there are none.
     """
     fitting = [u for u in utterances if u.split == "valid" and u.duration_s >= SHORTEST_S]
     if not fitting:
@@ -45,7 +45,7 @@ def choose_excerpts(utterances: Sequence[Utterance]) -> list[Utterance]:
 
 
 def write_excerpts(corpus: Path, folder: Path, sample_rate: int) -> None:
-    """The first 4 s of each chosen utterance as WAV, unless it is there."""
+    """Write the first 4 s of each chosen utterance as WAV, unless it exists."""
     for utterance in choose_excerpts(read_manifest(corpus / "manifest.jsonl")):
         path = folder / f"{utterance.path.stem}.wav"
         if not path.exists():
@@ -66,10 +66,10 @@ def measure_curve(
 
 
 def read_snapshots(run: Path) -> dict[str, Snapshot]:
-    """Snapshots of a run by the names of their folders, in the order of the training.
+    """Snapshots of a run by folder name, in training order.
 
     Raises:
-        VocoderError: the run kept none.
+        VocoderError: the run has none.
     """
     folders = sorted((run / "snapshots").glob("at-*"))
     if not folders:

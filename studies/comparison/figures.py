@@ -1,9 +1,9 @@
-"""Quality against training time and training operations, as pictures.
+"""Figures of quality against training time and training operations.
 
-One figure a metric, two panels with one vertical axis: minutes and operations, both logarithmic.
-Every line has its name at the right, beside its own colour, dashes and marker, at the height of its
-end; ours is thick. Colours are those of Okabe and Ito, which stay apart for the colour-blind; with
-more systems than colours line styles and markers tell them apart.
+One figure per metric, two panels with a common vertical axis: minutes and operations, both
+logarithmic. Every line has its own colour, dashes and marker, and its name at its right end; ours
+is thick. Colours are those of Okabe and Ito, distinguishable for the colour-blind; line styles and
+markers distinguish further systems.
 """
 
 import math
@@ -18,7 +18,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from vocoder.data.files import replacing
 
-# Okabe and Ito, "Color Universal Design", 2008, without yellow, which white paper swallows.
+# Okabe and Ito, "Color Universal Design", 2008, without yellow, which is invisible on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES = ("-", "--", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h", "d")
@@ -34,10 +34,10 @@ class Line:
     Attributes:
         label: its name.
         minutes: training time of each point.
-        operations: training operations of each point, None where they were not counted.
+        operations: training operations of each point, None if not counted.
         means: score of each point.
-        low, high: ends of the intervals; None leaves them out.
-        ours: whether it is to stand out.
+        low, high: limits of the intervals; None for no intervals.
+        ours: whether to highlight it.
     """
 
     label: str
@@ -51,7 +51,7 @@ class Line:
 
 @dataclass(frozen=True)
 class _End:
-    """Where a line ends, and what it looks like."""
+    """End point and style of a line."""
 
     label: str
     value: float
@@ -69,9 +69,9 @@ def draw_curves(
     """Write one figure as PNG.
 
     Args:
-        path: of the file, whole or not at all.
-        lines: the systems; each keeps colour and marker by its place among them.
-        title: of the metric, with the direction that is better.
+        path: of the file, written atomically.
+        lines: the systems; their order determines colour and marker.
+        title: of the metric, with the better direction.
         level: name and value of a horizontal line, such as the recording's own score.
     """
     figure = Figure(figsize=(10, 4.6), layout="constrained", facecolor="white")
@@ -101,7 +101,7 @@ def draw_curves(
             level[0], (0.01, level[1]), xycoords=("axes fraction", "data"), fontsize=LABEL_POINTS,
             color="#555555", va="bottom",
         )  # fmt: skip
-    # Positions of the names are known once the limits are.
+    # Positions of the names depend on the axis limits.
     figure.canvas.draw()
     _name_ends(axes[1], ends)
     with replacing(path) as temporary:
@@ -109,7 +109,7 @@ def draw_curves(
 
 
 def style(place: int, ours: bool) -> tuple[str, str, str]:
-    """Colour, dash and marker of the line at a place; no two of the first dozen are alike."""
+    """Colour, dash and marker of a line by index; the first dozen are distinct."""
     if ours:
         return OURS_COLOUR, "-", "o"
     turn = place // len(PALETTE)
@@ -139,7 +139,7 @@ def _minute_ticks(axis: Axes) -> None:
 
 
 def _name_ends(axis: Axes, ends: Sequence[_End]) -> None:
-    """Names at the right, each at the height of its line's end, moved apart where they touch."""
+    """Draw names at the right, at the height of the lines' ends, moved apart if they overlap."""
     height = axis.get_window_extent().height * 72 / axis.figure.dpi
     low, high = axis.get_ylim()
     gap = 1.25 * LABEL_POINTS / height
@@ -158,12 +158,12 @@ def _name_ends(axis: Axes, ends: Sequence[_End]) -> None:
 
 
 def spread(places: Sequence[float], gap: float) -> list[float]:
-    """Rising places moved apart to at least a gap, as little as that takes, their mean kept.
+    """Rising positions moved apart minimally to at least a gap, with unchanged mean.
 
     >>> [round(p, 2) for p in spread([0.1, 0.5, 0.5, 0.9], 0.2)]
     [0.1, 0.4, 0.6, 0.9]
     """
-    # Groups that touch are pooled: a group lies around the mean of where its members want to be.
+    # Touching groups are merged: a group is centred on the mean of its members' original positions.
     groups: list[tuple[float, int]] = []
     for place in places:
         mean, count = place, 1
@@ -176,7 +176,7 @@ def spread(places: Sequence[float], gap: float) -> list[float]:
 
 
 def draw_costs(path: Path, points: Mapping[str, tuple[float, float]], title: str) -> None:
-    """Score of the final test against the real-time factor, one named dot a system.
+    """Score of the final test against the real-time factor, one labelled dot per system.
 
     Args:
         path: of the PNG.

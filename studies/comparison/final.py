@@ -1,4 +1,4 @@
-"""The test utterances through a system, and their scores."""
+"""Resynthesis and scores of the test utterances."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,11 +16,11 @@ METRICS = (
 def score_test(
     model: str | Path, folder: Path, corpus: Path, metrics: Sequence[str], jobs: int
 ) -> Scores:
-    """Resynthesise the test utterances and score them; what is there already is kept.
+    """Resynthesise the test utterances and score them; existing files are kept.
 
     Args:
-        model: a run, or the name of a vocoder without training, or the recording as it is.
-        folder: where audio and scores go.
+        model: a run, the name of a classical vocoder, or the recording itself.
+        folder: for audio and scores.
         corpus: folder with wavs/test.
         metrics: columns of the evaluation.
         jobs: worker processes of the evaluation.

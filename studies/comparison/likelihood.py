@@ -1,13 +1,13 @@
-"""How well a model with a likelihood predicts test speech, in bits a 16-bit sample.
+"""Negative log-likelihood of test speech, in bits per 16-bit sample.
 
-Families state their likelihood of different things; here all of them are of 16-bit samples:
+Model families have likelihoods of different quantities; here all are converted to 16-bit samples:
 
     probabilities of 16-bit steps (mixture of logistics, dual softmax)   nats / ln 2
     densities over amplitudes in ±1 (Gaussian, flows)                    nats / ln 2 + 15
     classes of μ-law                                                     nats / ln 2 + log2 width
 
-with 2^15 steps in an amplitude of one, and the width of a class in steps: its probability is
-shared out evenly, which is the best it can say about them.
+with 2^15 steps per unit amplitude, and the width of a class in steps, over which its probability is
+distributed uniformly.
 """
 
 import math
@@ -27,14 +27,14 @@ from vocoder.training.checkpoint import RECIPE
 from vocoder.training.recipe import Recipe, load_recipe
 
 FRAMES = 128
-"""Of each utterance the middle ones, 2 s at a hop of 16 ms."""
+"""The middle frames of each utterance, 2 s at a hop of 16 ms."""
 STEPS_PER_UNIT = 2**15
 LIKELIHOODS = {"likelihood", "flow", "wavernn"}
-"""Objectives whose losses add up to nats a sample."""
+"""Objectives whose losses add up to nats per sample."""
 
 
 def has_likelihood(recipe: Recipe) -> bool:
-    """Whether its losses are a likelihood, and nothing else."""
+    """Whether its losses are exactly a likelihood."""
     return recipe.loss.objective in LIKELIHOODS
 
 
@@ -66,7 +66,7 @@ def bits_per_sample(run: Path, corpus: Path) -> float:
 
 
 def class_widths(waveform: Tensor, levels: int) -> Tensor:
-    """How many 16-bit amplitudes share the μ-law class of each sample.
+    """Number of 16-bit amplitudes in the μ-law class of each sample.
 
     >>> class_widths(torch.tensor([0.0, 0.99]), 256).tolist()
     [6.0, 707.0]
@@ -82,14 +82,14 @@ def _levels(recipe: Recipe) -> int:
 
 
 def _middles(model: Vocoder, corpus: Path) -> Iterator[Batch]:
-    """One batch an utterance; F0 and voicing, which a likelihood does not look at, are zero."""
+    """One batch per utterance; F0 and voicing, unused by likelihoods, are zero."""
     hop, (left, right) = model.spec.hop_length, model.context
     for utterance in read_manifest(corpus / "manifest.jsonl"):
         if utterance.split != "test":
             continue
         waveform = read_audio(corpus / utterance.path, model.sample_rate).waveform
         mel = model.mel(waveform)
-        # Only frames whose samples are all there.
+        # Only frames with all samples.
         inside = len(waveform) // hop - left - right
         frames = min(FRAMES, inside)
         first = left + (inside - frames) // 2

@@ -1,4 +1,4 @@
-"""Operations of a training step, counted, and bits a sample, where a model has a likelihood."""
+"""Counted operations of a training step, and bits per sample for models with a likelihood."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +25,9 @@ class StepOperations:
     """Floating-point operations of one training step: both passes, discriminators included.
 
     Attributes:
-        before: of a step before the adversarial stage.
-        after: of one in it; the same where there is none.
-        start_step: where it begins.
+        before: operations of a step before the adversarial stage.
+        after: operations of a step in it; the same without such a stage.
+        start_step: first step of it.
     """
 
     before: float
@@ -35,7 +35,7 @@ class StepOperations:
     start_step: int
 
     def until(self, step: int) -> float:
-        """Of the first `step` steps.
+        """Operations of the first `step` steps.
 
         >>> StepOperations(2.0, 5.0, 10).until(12)
         30.0
@@ -45,10 +45,10 @@ class StepOperations:
 
 
 def count_step(recipe: Recipe, teacher: Recipe | None = None) -> StepOperations:
-    """Count the steps that the trainer would do for a recipe, on noise in place of speech.
+    """Count the trainer's operations per step for a recipe, on noise in place of speech.
 
-    What is counted: see `vocoder.evaluation.cost.count_operations`. What is said does not matter,
-    since every segment is equally long.
+    See `vocoder.evaluation.cost.count_operations`. The content does not matter, since all segments
+    are equally long.
 
     Args:
         teacher: recipe of the model that a student learns from.
@@ -89,13 +89,13 @@ def _noise(recipe: Recipe) -> Recording:
 
 @dataclass(frozen=True)
 class Operations:
-    """What a system's training costs, and how well it predicts speech.
+    """Training cost and likelihood of a system.
 
     Attributes:
         step: operations of a step.
-        teacher: of a step of its teacher's, None where it has none.
-        bits_per_sample: negative log-likelihood of 16-bit test speech, None where the model has
-            no likelihood.
+        teacher: operations of its teacher's step, None without a teacher.
+        bits_per_sample: negative log-likelihood of 16-bit test speech, None if the model has no
+            likelihood.
     """
 
     step: StepOperations
@@ -103,13 +103,13 @@ class Operations:
     bits_per_sample: float | None
 
     def training(self, step: int, teacher_steps: int = 0) -> float:
-        """Operations of a training, a teacher's included."""
+        """Operations of a training, including the teacher's."""
         taught = 0.0 if self.teacher is None else self.teacher.until(teacher_steps)
         return taught + self.step.until(step)
 
 
 def count_system(system: System, systems: dict[str, System]) -> tuple[StepOperations, ...]:
-    """Of a system's step and, of a student, of its teacher's."""
+    """Operations of a system's step and, for a student, of its teacher's."""
     if system.teacher is None:
         return (count_step(system.recipe),)
     teacher = systems[system.teacher].recipe

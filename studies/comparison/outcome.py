@@ -1,8 +1,8 @@
-"""What a run found, as a small file of the repository: tables and figures are built from these.
+"""Outcome of a run as a small file in the repository, from which tables and figures are built.
 
 `outcomes/SYSTEM-seed-N.json` holds a trained system: curve, test scores, steps, seconds and
-operations; `outcomes/SYSTEM.json` the test scores of a vocoder without training, or of the
-recording; `outcomes/costs.json` what `bench.baselines` printed.
+operations; `outcomes/SYSTEM.json` the test scores of a classical vocoder, or of the recording;
+`outcomes/costs.json` the output of `bench.baselines`.
 """
 
 import hashlib
@@ -27,14 +27,14 @@ from vocoder.training.recipe import dump_recipe, load_recipe
 
 
 class Training(Config):
-    """How long a run was.
+    """Length of a run.
 
     Fields:
         steps: of the optimizer.
         spent_s: seconds of training, on a CPU those of the main thread.
         threads: of torch.
-        recipe_sha256: of the resolved recipe, file names of the machine left out.
-        commit: revision that it was trained with.
+        recipe_sha256: of the resolved recipe, without local file names.
+        commit: revision of the training code.
     """
 
     steps: int = Field(ge=1)
@@ -45,11 +45,11 @@ class Training(Config):
 
 
 class Point(Config):
-    """A snapshot on the way.
+    """A snapshot during training.
 
     Fields:
         steps: of the run so far.
-        spent_s: training so far, a teacher's included.
+        spent_s: training time so far, including the teacher's.
         scores: of the validation excerpts.
     """
 
@@ -67,8 +67,8 @@ class Outcome(Config):
         finished: day of the scoring.
         training: of the system itself.
         teacher: of its teacher, if it has one.
-        operations: of training steps, and bits a sample.
-        curve: snapshots in the order of the training.
+        operations: of training steps, and bits per sample.
+        curve: snapshots in training order.
         test: scores of the test utterances at the end.
     """
 
@@ -83,7 +83,7 @@ class Outcome(Config):
 
 
 class Untrained(Config):
-    """A vocoder without training, or the recording itself: scores of the test utterances."""
+    """A classical vocoder, or the recording itself: scores of the test utterances."""
 
     system: str
     finished: str
@@ -97,25 +97,25 @@ class Outcomes:
     folder: Path
 
     def path(self, system: str, seed: int) -> Path:
-        """Of a trained system."""
+        """File of a trained system."""
         return self.folder / f"{system}-seed-{seed}.json"
 
     def untrained_path(self, system: str) -> Path:
-        """Of one without training."""
+        """File of a classical system."""
         return self.folder / f"{system}.json"
 
     @property
     def costs(self) -> Path:
-        """What generation costs."""
+        """File of the costs of generation."""
         return self.folder / "costs.json"
 
     def read(self, system: str, seed: int = 0) -> Outcome | None:
-        """The outcome of a run; None where there is none yet."""
+        """The outcome of a run; None if missing."""
         path = self.path(system, seed)
         return read_model(Outcome, path) if path.exists() else None
 
     def read_untrained(self, system: str) -> Untrained | None:
-        """The outcome of a vocoder without training; None where there is none yet."""
+        """The outcome of a classical vocoder; None if missing."""
         path = self.untrained_path(system)
         return read_model(Untrained, path) if path.exists() else None
 
@@ -134,13 +134,13 @@ def measure_outcome(
     metrics: tuple[tuple[str, ...], tuple[str, ...]],
     jobs: int,
 ) -> Outcome:
-    """Listen to every snapshot and to the end of a complete run.
+    """Score every snapshot and the end of a complete run.
 
     Args:
-        system: whose run it is.
+        system: of the run.
         seed: of the run.
-        systems: all, for the teacher's recipe.
-        layout: where the runs lie.
+        systems: all systems, for the teacher's recipe.
+        layout: folders of the runs.
         corpus: folder with manifest.jsonl and wavs.
         metrics: of the curve and of the test.
         jobs: worker processes of the evaluation.
@@ -174,7 +174,7 @@ def measure_outcome(
 
 
 def write_outcome(outcomes: Outcomes, outcome: Outcome | Untrained) -> Path:
-    """Into the repository; the path, to be committed."""
+    """Write an outcome into the repository; returns its path."""
     path = (
         outcomes.path(outcome.system, outcome.seed)
         if isinstance(outcome, Outcome)
@@ -198,7 +198,7 @@ def today() -> str:
 def _training(trained: Trained) -> Training:
     checkpoint = latest_checkpoint(trained.folder / "checkpoints")
     assert checkpoint is not None
-    # Where the speech and the teacher lay is no part of what was trained.
+    # The locations of the data and the teacher are not part of the recipe's identity.
     places = ["data.manifests=[manifest.jsonl]"]
     if load_recipe(checkpoint / RECIPE).teacher is not None:
         places.append("loss.teacher=teacher")

@@ -40,7 +40,7 @@ STAGES = ("train", "score", "seeds", "costs", "tables", "report")
 
 
 def main() -> None:
-    """Do the stages asked for, in order; what fails is told at the end, with status 1."""
+    """Run the requested stages in order; failures are reported at the end, with status 1."""
     options = _options()
     systems = all_systems()
     wanted = choose(options.systems, systems)
@@ -98,7 +98,7 @@ def _score(
     outcomes: Outcomes,
     options: argparse.Namespace,
 ) -> list[str]:
-    """Write the outcome of every complete run; what failed, a line each."""
+    """Write the outcome of every complete run; returns one line per failure."""
     problems = []
     given = options.metrics
     for system, seed in runs:
@@ -120,7 +120,7 @@ def _score(
 
 
 def _score_untrained(layout: Layout, outcomes: Outcomes, options: argparse.Namespace) -> list[str]:
-    """The recording and the vocoders without training, unless they are there."""
+    """Score the recording and the classical vocoders, unless done."""
     problems = []
     for name in (RECORDING, *CLASSICAL):
         if outcomes.untrained_path(name).exists():
@@ -144,7 +144,7 @@ def _report(
     outcomes: Outcomes,
     options: argparse.Namespace,
 ) -> None:
-    """A page of the runs whose audio is on this machine."""
+    """Write a report of the runs with local audio."""
     folders = {system.label: layout.test(name, 0) for name, system in systems.items()}
     folders |= {label: layout.test(name) for name, label in CLASSICAL.items()}
     folders = {label: folder / "audio" for label, folder in folders.items()}

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Every vocoder trained from scratch on the same speech, mel and minutes, then compared: curves on
-# validation utterances, one table on the test utterances, costs, a page to listen to.
+# validation utterances, one table on the test utterances, costs, a listening page.
 #     studies/comparison/run.sh [SYSTEM…] [--set KEY=VALUE …]
-# Without systems all of them. Run it again at any time, with any of them and any STAGES: what is
-# done is kept, and an interrupted training goes on.
+# Default: all systems. Can be rerun at any time, with any systems and any STAGES: finished steps
+# are kept, and interrupted training resumes.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 PATH="$PWD/.venv/bin:$PATH"

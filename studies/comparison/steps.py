@@ -1,8 +1,8 @@
-"""What a training step takes: for the rule that sets the sizes of the budget's recipes.
+"""Time of a training step, for the rule that sets the sizes of the budget's recipes.
 
 python -m studies.comparison.steps [SYSTEM …] [--set KEY=VALUE …]
 
-prints parameters and seconds a step on one thread, the main thread's CPU time, best of some.
+prints parameters and seconds per step on one thread, the best CPU time of several.
 """
 
 import argparse
@@ -24,13 +24,13 @@ STEPS = 5
 
 
 def main() -> None:
-    """Measure and print, a line a system."""
+    """Measure and print one line per system."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("systems", nargs="*", help="all, if none is named")
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
     options = parser.parse_args()
     names = [system.name for system in choose(options.systems, all_systems())]
-    # A process for each: one cannot change its precision.
+    # One process each, since the precision of a process cannot change.
     spawn = get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as pool:
         for line in pool.map(time_steps, names, [options.overrides] * len(names)):

@@ -1,4 +1,4 @@
-"""Who takes part, what each is called, and where the files of a comparison lie."""
+"""Systems of a comparison, their labels, and the file layout."""
 
 import difflib
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ LABELS = {
     "wavernn_dual": "WaveRNN (dual softmax)",
 }
 CLASSICAL = {"world": "WORLD", "griffin_lim": "Griffin-Lim", "lpc": "LPC vocoder"}
-"""Systems without training, by the name that `vocoder resynth --model` takes."""
+"""Classical systems, by their names for `vocoder resynth --model`."""
 RECORDING = "recording"
 
 
@@ -51,7 +51,7 @@ class System:
 
     @property
     def label(self) -> str:
-        """What tables and plots call it."""
+        """Its name in tables and plots."""
         return LABELS.get(self.name, self.name)
 
     @cached_property
@@ -61,10 +61,10 @@ class System:
 
     @property
     def teacher(self) -> str | None:
-        """The system whose recipe trains the teacher; None for all that need none.
+        """The system whose recipe trains the teacher; None if not needed.
 
         Raises:
-            VocoderError: the recipe wants a teacher and `TEACHERS` names none.
+            VocoderError: the recipe needs a teacher and `TEACHERS` has none.
         """
         if self.recipe.teacher is None:
             return None
@@ -85,10 +85,10 @@ def all_systems(recipes: Path = RECIPES) -> dict[str, System]:
 
 
 def choose(names: Sequence[str], systems: dict[str, System]) -> list[System]:
-    """The systems of these names in the order of the table; all for none.
+    """The named systems in the order of the table; all if no name is given.
 
     Raises:
-        VocoderError: a name that is none of them.
+        VocoderError: an unknown name.
     """
     for name in names:
         if name not in systems:
@@ -101,7 +101,7 @@ def choose(names: Sequence[str], systems: dict[str, System]) -> list[System]:
 
 @dataclass(frozen=True)
 class Trained:
-    """How far a training run got.
+    """Progress of a training run.
 
     Attributes:
         folder: of the run.
@@ -117,7 +117,7 @@ class Trained:
 
 
 def read_training(folder: Path) -> Trained | None:
-    """What the newest checkpoint of a run says; None where there is none."""
+    """Progress from the newest checkpoint of a run; None without checkpoints."""
     checkpoint = latest_checkpoint(folder / "checkpoints")
     if checkpoint is None:
         return None
@@ -131,7 +131,7 @@ def read_training(folder: Path) -> Trained | None:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the files of a comparison lie, below one folder."""
+    """File layout of a comparison below one folder."""
 
     root: Path
 
@@ -140,27 +140,26 @@ class Layout:
         return self.root / "training" / system / f"seed-{seed}"
 
     def teacher(self, system: str, seed: int) -> Path:
-        """Run of the teacher that a student had."""
+        """Run of a student's teacher."""
         return self.root / "training" / system / f"seed-{seed}-teacher"
 
     @property
     def excerpts(self) -> Path:
-        """The validation excerpts that the curves are measured on."""
+        """The validation excerpts for the curves."""
         return self.root / "curves" / "recording"
 
     def curve(self, system: str, seed: int) -> Path:
-        """Excerpts from every snapshot of a run, and their scores."""
+        """Resynthesised excerpts of every snapshot of a run, and their scores."""
         return self.root / "curves" / system / f"seed-{seed}"
 
     def test(self, system: str, seed: int | None = None) -> Path:
-        """The test utterances from a finished run, or from a vocoder without training, and their
-        scores."""
+        """The test utterances of a finished run, or of a classical vocoder, and their scores."""
         folder = self.root / "test" / system
         return folder if seed is None else folder / f"seed-{seed}"
 
     @property
     def page(self) -> Path:
-        """The report, and the evaluation that it shows."""
+        """The report and its evaluation."""
         return self.root / "page"
 
 

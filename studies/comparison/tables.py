@@ -1,4 +1,4 @@
-"""The tables and figures of RESULTS.md, between marks; what stands around them is kept."""
+"""The tables and figures of RESULTS.md, between marks; the surrounding text is kept."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -20,17 +20,17 @@ from vocoder.evaluation.registry import Column
 from vocoder.evaluation.summary import MetricNote, Score, Summary, mean_score, summarise
 
 LEVEL = 0.05
-"""A difference is called one where its p, adjusted by Holm, is below this."""
+"""Level of significance for p adjusted by Holm."""
 ARROWS = {"higher": "↑", "lower": "↓"}
 FIGURES = "figures"
 RIVAL_METRIC = "pesq"
 
 
 def write_results(folder: Path, outcomes: Outcomes, systems: Mapping[str, System]) -> Path:
-    """Renew every marked block of `folder/RESULTS.md`, and the figures beside it.
+    """Update every marked block of `folder/RESULTS.md`, and the figures beside it.
 
     Raises:
-        VocoderError: an outcome that cannot be read, or a mark that is missing from the file.
+        VocoderError: an unreadable outcome, or a missing mark in the file.
     """
     trained = read_all(outcomes, systems)
     labels = {name: system.label for name, system in systems.items()}
@@ -73,7 +73,7 @@ def nearest_rival(trained: Mapping[str, Outcome]) -> str:
 
 
 def training_table(trained: Mapping[str, Outcome], labels: Mapping[str, str]) -> str:
-    """What each system did with its budget, seed 0."""
+    """Steps and operations of each system within its budget, seed 0."""
     rows = [["system", "minutes", "steps", "operations a step (G)", "in all (P)", "bits a sample"]]
     for name, outcome in trained.items():
         minutes = f"{outcome.training.spent_s / 60:.1f}"
@@ -94,7 +94,7 @@ def training_table(trained: Mapping[str, Outcome], labels: Mapping[str, str]) ->
 
 
 def operations_until(outcome: Outcome, steps: int) -> float:
-    """Operations of the first steps of a training, a teacher's whole training included."""
+    """Operations of the first steps of a training, including the teacher's whole training."""
     return outcome.operations.training(
         steps, 0 if outcome.teacher is None else outcome.teacher.steps
     )
@@ -104,7 +104,7 @@ def operations_until(outcome: Outcome, steps: int) -> float:
 
 
 def draw_all(folder: Path, trained: Mapping[str, Outcome], labels: Mapping[str, str]) -> str:
-    """One figure a metric; the Markdown that shows them."""
+    """Draw one figure per metric; returns their Markdown."""
     shown = []
     for column in _measured(curves.METRICS, [o.curve[-1].scores for o in trained.values()]):
         lines = [line_of(labels[name], column.name, o) for name, o in trained.items()]
@@ -118,7 +118,7 @@ def draw_all(folder: Path, trained: Mapping[str, Outcome], labels: Mapping[str, 
 
 
 def line_of(label: str, metric: str, outcome: Outcome) -> Line | None:
-    """A system's curve of one metric, without the points that have no score."""
+    """A system's curve of one metric, without points lacking a score."""
     points = [
         (point, score)
         for point in outcome.curve
@@ -138,7 +138,7 @@ def line_of(label: str, metric: str, outcome: Outcome) -> Line | None:
 
 
 def _measured(wanted: Sequence[str], scores: Sequence[Scores]) -> list[Column]:
-    """The columns of the wanted metrics that somebody has scores of."""
+    """The columns of the requested metrics with any scores."""
     present = {metric for each in scores for metric in each.values}
     return columns_of([metric for metric in wanted if metric in present])
 
@@ -149,7 +149,7 @@ def _measured(wanted: Sequence[str], scores: Sequence[Scores]) -> list[Column]:
 def test_blocks(
     folder: Path, outcomes: Outcomes, trained: Mapping[str, Outcome], labels: Mapping[str, str]
 ) -> dict[str, str]:
-    """Means of all systems, and ours against each of the others."""
+    """Means of all systems, and comparisons of ours with each of the others."""
     if OURS not in trained:
         return dict.fromkeys(("test", "against", "verdicts"), "Not evaluated yet.")
     scores = {labels[name]: outcome.test for name, outcome in trained.items()}
@@ -200,9 +200,9 @@ def cost_points(
 
 
 def means_table(summary: Summary) -> str:
-    """A row a system, a column a metric, "mean [low, high]" in the cells, best mean in bold.
+    """One row per system, one column per metric, cells "mean [low, high]", best mean in bold.
 
-    Metrics stand in two tables, so that one fits a page.
+    Metrics are split into two tables that fit a page.
     """
     names = list(summary.metrics)
     half = -(-len(names) // 2)
@@ -226,7 +226,7 @@ def _means(summary: Summary, names: Sequence[str]) -> str:
 
 
 def best_of(summary: Summary, metric: str) -> str | None:
-    """The system with the best mean; the recording does not compete."""
+    """The system with the best mean, excluding the recording."""
     means = {
         label: mean
         for label, system in summary.systems.items()
@@ -239,7 +239,7 @@ def best_of(summary: Summary, metric: str) -> str | None:
 
 
 def advantage(comparison: Comparison, ours: str, note: MetricNote) -> tuple[float, float, float]:
-    """By how much ours is better, and the ends of the interval; negative where it is worse."""
+    """Advantage of ours with the limits of its interval; negative if worse."""
     assert comparison.difference is not None
     low = comparison.difference if comparison.low is None else comparison.low
     high = comparison.difference if comparison.high is None else comparison.high
@@ -250,7 +250,7 @@ def advantage(comparison: Comparison, ours: str, note: MetricNote) -> tuple[floa
 
 
 def against_table(summary: Summary, ours: str) -> str:
-    """For each other system and metric by how much ours is better, with interval and verdict."""
+    """Advantage of ours over each other system per metric, with interval and verdict."""
     notes = summary.metrics
     rows = [[f"{ours} against", *(note.label for note in notes.values())]]
     for label in summary.systems:
@@ -281,7 +281,7 @@ def verdict(comparison: Comparison, amount: float) -> str:
 
 
 def comparison_of(summary: Summary, metric: str, ours: str, other: str) -> Comparison | None:
-    """The paired comparison of two systems, whichever stands first in it."""
+    """The paired comparison of two systems, in either order."""
     for comparison in summary.comparisons:
         if comparison.metric == metric and {comparison.a, comparison.b} == {ours, other}:
             return comparison
@@ -289,7 +289,7 @@ def comparison_of(summary: Summary, metric: str, ours: str, other: str) -> Compa
 
 
 def verdicts(summary: Summary, ours: str) -> str:
-    """A line a rival: on which metrics ours is better, on which worse, which do not tell."""
+    """One line per rival: metrics on which ours is better, worse, or not different."""
     rows = [["against", "better on", "worse on", "no difference beyond chance"]]
     for label in summary.systems:
         if label in (ours, RECORDING):

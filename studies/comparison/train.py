@@ -10,13 +10,13 @@ from vocoder.errors import VocoderError
 
 @dataclass(frozen=True)
 class Budget:
-    """What every system gets.
+    """Common budget of all systems.
 
     Attributes:
         manifest: of the corpus.
         minutes: of training.
         threads: of torch.
-        overrides: further ones of every recipe, "key=value".
+        overrides: additional overrides of every recipe, "key=value".
     """
 
     manifest: Path
@@ -37,10 +37,10 @@ class Job:
 def jobs(
     system: System, seed: int, budget: Budget, layout: Layout, systems: dict[str, System]
 ) -> list[Job]:
-    """The runs that a system needs: one, or a teacher's and a student's.
+    """The runs of a system: one, or a teacher's and a student's.
 
-    A student's budget holds the training of its teacher, half of it each: without one there is no
-    student. The teacher's run keeps no snapshots, since nobody hears it.
+    A student's budget includes the training of its teacher, half of the budget each. The teacher's
+    run keeps no snapshots, since it is not evaluated.
     """
     further = [part for override in budget.overrides for part in ("--set", override)]
 
@@ -66,12 +66,12 @@ def jobs(
 def train(
     wanted: list[tuple[System, int]], budget: Budget, layout: Layout, systems: dict[str, System]
 ) -> list[str]:
-    """Train systems with seeds one after the other; one that fails does not stop the others.
+    """Train systems with seeds sequentially; a failure does not stop the others.
 
-    A run that is complete is started too: the command sees that, and refuses another recipe.
+    Complete runs are started too: the command detects completion, and rejects another recipe.
 
     Returns:
-        What failed, a line each.
+        One line per failure.
     """
     problems = []
     for system, seed in wanted:

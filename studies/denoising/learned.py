@@ -1,4 +1,4 @@
-"""A small network that reads a clean mel off a noisy one."""
+"""A small network that predicts a clean mel from a noisy one."""
 
 from dataclasses import dataclass
 
@@ -16,17 +16,17 @@ from vocoder.features.mel import MelSpec
 from vocoder.models.blocks.layers import ConvNeXtBlock, MelInput, ValidConv1d
 
 CHANNELS, BLOCKS, REACH = 128, 4, 4
-"""Each block looks so many frames to either side; in all 18, a third of a second."""
+"""Context of each block in frames on either side; in total 18, a third of a second."""
 BATCH, SEGMENT_S = 16, 2.0
 SNR_DB = (-3.0, 18.0)
-"""Drawn evenly for every segment; half of them in noise of one kind and half in the other."""
+"""Range of a uniform distribution per segment; half of the segments in each kind of noise."""
 LEARNING_RATE = 2e-3
-"""AdamW's, falling along a cosine; not swept."""
+"""AdamW's, with cosine decay; not tuned."""
 
 
 @dataclass(frozen=True)
 class Training:
-    """What to learn from: recordings of any length, pools of voices for the babble, and steps."""
+    """Training data: recordings of any length, pools of voices for the babble, and steps."""
 
     recordings: list[Tensor]
     pools: Tensor
@@ -47,12 +47,12 @@ class MelDenoiser(nn.Module):
         )
         self.norm = nn.LayerNorm(CHANNELS)
         self.last = nn.Linear(CHANNELS, spec.n_mels)
-        # At the start it changes nothing.
+        # Initialised as the identity.
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 
     def forward(self, mel: Float[Tensor, "batch n_mels frames"]) -> Tensor:
-        """The mel without noise, never below that of silence."""
+        """The denoised mel, limited below by that of silence."""
         reach = 2 + BLOCKS * REACH
         x = self.first(hold_ends(self.normalise(mel).transpose(1, 2), reach, reach))
         for block in self.blocks:
@@ -65,7 +65,7 @@ def train(spec: MelSpec, training: Training) -> MelDenoiser:
     """Minimise the mean absolute difference of the mels.
 
     Raises:
-        VocoderError: a recording shorter than a segment, or the loss is no longer a number.
+        VocoderError: a recording shorter than a segment, or a non-finite loss.
     """
     if min(len(recording) for recording in training.recordings) < SEGMENT_S * RATE:
         raise VocoderError(f"a recording of less than {SEGMENT_S:g} s: leave it out")
@@ -84,12 +84,12 @@ def train(spec: MelSpec, training: Training) -> MelDenoiser:
         optimizer.step()
         schedule.step()
     if not bool(torch.isfinite(loss)):
-        raise VocoderError("the training ran away: its loss is not a number")
+        raise VocoderError("the training diverged: its loss is not finite")
     return network.eval().requires_grad_(False)
 
 
 def _batch(training: Training, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Segments and the same in noise, both (batch, samples), at levels over 20 dB."""
+    """Clean and noisy segments, both (batch, samples), at levels over 20 dB."""
     samples = round(SEGMENT_S * RATE)
     pairs: list[tuple[Tensor, Tensor]] = []
     while len(pairs) < BATCH:
@@ -115,10 +115,10 @@ def apply_gain(
     before: Float[Tensor, "1 n_mels frames"],
     after: Float[Tensor, "1 n_mels frames"],
 ) -> Float[Tensor, " samples"]:
-    """The noisy signal's own spectrum, times what changes one mel into the other.
+    """The noisy signal's spectrum, times the gain between the two mels.
 
-    Phases and what lies between the bands stay those of the noisy signal; the gain, at most one,
-    is interpolated from the bands' centres to the bins.
+    Phases and spectral fine structure are those of the noisy signal; the gain, at most one, is
+    interpolated from the bands' centres to the bins.
     """
     change = spec.log_amplitude(after) - spec.log_amplitude(before)
     weights = bin_weights(spec, spec.n_fft // 2 + 1)

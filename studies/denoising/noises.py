@@ -1,4 +1,4 @@
-"""Recordings, babble, and the two mixed at known ratios."""
+"""Recordings, babble, and their mixtures at known ratios."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,17 +19,17 @@ Kind = Literal["stationary", "babble"]
 RATE = 16000
 SNRS_DB = (0, 5, 10, 15)
 SECONDS = 4.8
-"""Of each recording, from its begin. DNSMOS looks at stretches of 9 s and repeats what is shorter;
-twice this is one stretch."""
+"""Seconds of each recording, from its beginning. DNSMOS uses segments of 9 s and repeats shorter
+signals; twice this is one segment."""
 SAMPLES = round(SECONDS * RATE)
 LEVEL = 0.5
-"""Factor on the recordings, so that no sum with noise leaves the range of a 16-bit file."""
+"""Gain of the recordings, so that no mixture clips in a 16-bit file."""
 POOL_SECONDS = 150
-"""Of speech that each pool of talkers is drawn from."""
+"""Seconds of speech in each pool of talkers."""
 SHORTEST_S = 2.0
-"""Prompts of one word are left out of the babble: they are mostly pause."""
+"""Prompts of one word are excluded from the babble, since they are mostly pauses."""
 TALKERS = 2
-"""Voices from each pool that speak at once."""
+"""Simultaneous voices from each pool."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Mixture:
 def read_recordings(
     corpus: Path, split: str, count: int, longest_s: float = SECONDS
 ) -> dict[str, Float[Tensor, " samples"]]:
-    """``count`` recordings of a split by name, evenly spread over it, at half their level."""
+    """``count`` recordings of a split by name, evenly spaced, at half their level."""
     own = [u for u in read_manifest(corpus / "manifest.jsonl") if u.split == split]
     if len(own) < count:
         raise CorpusError(f"{corpus}: split {split} has {len(own)} recordings, not {count}")
@@ -59,12 +59,12 @@ def read_recordings(
 
 
 def read_pools(corpus: Path, others: Path, part: int) -> Float[Tensor, "pools samples"]:
-    """Speech of others to make babble of, from the training splits, a row for each speaker and
+    """Speech of other speakers for babble, from the training splits, one row per speaker and
     language.
 
     Args:
-        part: 0 or 1, the files with even or odd places: babble to learn from and babble to choose
-            and report on share speakers, not recordings.
+        part: 0 or 1, the files with even or odd index: babble for training and for selection and
+            test has the same speakers, but different recordings.
     """
     pools: dict[str, list[tuple[Path, Utterance]]] = {}
     for folder in (corpus, others):
@@ -88,7 +88,7 @@ def read_pools(corpus: Path, others: Path, part: int) -> Float[Tensor, "pools sa
 def babble(
     pools: Float[Tensor, "pools samples"], samples: int, generator: torch.Generator
 ) -> Float[Tensor, " samples"]:
-    """Two voices of each pool at once, equally loud, from places drawn by the generator."""
+    """Two simultaneous voices of each pool, equally loud, from random positions."""
     total = torch.zeros(samples)
     for pool in pools:
         places = torch.randint(len(pool) - samples, (TALKERS,), generator=generator)
@@ -113,7 +113,7 @@ def make_mixtures(
     """Every recording in both kinds of noise at every ratio, the same noise at all of them.
 
     Raises:
-        VocoderError: a sum that a file would clip.
+        VocoderError: a mixture that would clip.
     """
     generator = torch.Generator().manual_seed(seed)
     kinds: tuple[Kind, ...] = ("stationary", "babble")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Is a source-filter vocoder a prior that takes noise out of speech?
+# Is a source-filter vocoder a prior for removing noise from speech?
 #     studies/denoising/run.sh
 # Five to ten minutes on two cores. Writes RESULTS.md's tables and snr.png.
 # Needs the extra `studies`.

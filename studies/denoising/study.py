@@ -1,4 +1,4 @@
-"""Clean up the test recordings by every system, score what comes out, write tables and picture.
+"""Denoise the test recordings by every system, score the output, write tables and picture.
 
 python -m studies.denoising.study --corpus data/festvox_ru --others data/asterisk [--jobs 2]
 """
@@ -25,12 +25,12 @@ from vocoder.models.base import Vocoder
 FOLDER = Path(__file__).parent
 CHOOSING_SNRS_DB = (0, 10)
 TRAINING_RECORDINGS, LONGEST_S = 200, 12.0
-"""Recordings that the network learns from, and how much of each."""
+"""Number and length of the network's training recordings."""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How many recordings choose the settings and are reported on, and how long to learn."""
+    """Numbers of validation and test recordings, and training length."""
 
     valid: int
     test: int
@@ -38,7 +38,7 @@ class Sizes:
 
 
 def main() -> None:
-    """Train, choose, clean up, score; then RESULTS.md's tables and the picture."""
+    """Train, select settings, denoise, score; then write RESULTS.md's tables and the picture."""
     parser = study_parser(__doc__, FOLDER, valid=3, test=8, steps=400, jobs=2)
     parser.add_argument("--others", type=Path, required=True, help="who speaks in the babble")
     parser.add_argument("--run", type=Path, default=Path("runs/studies/denoising"))
@@ -54,7 +54,7 @@ def main() -> None:
 def study(
     corpus: Path, others: Path, folder: Path, sizes: Sizes, jobs: int, cache: ScoreCache | None
 ) -> tuple[dict[str, str], tables.Scores]:
-    """All of it: the tables of RESULTS.md by the names of their marks, and the scores."""
+    """The whole study: the tables of RESULTS.md by mark, and the scores."""
     model = load()
     pools = noises.read_pools(corpus, others, part=0)
     longer = noises.read_recordings(corpus, "train", TRAINING_RECORDINGS, LONGEST_S)
@@ -83,8 +83,8 @@ def write_outputs(
     systems: Mapping[str, System],
     mixtures: Sequence[noises.Mixture],
 ) -> list[Pair]:
-    """Files of what every system makes of every mixture, and of the recording itself with and
-    without the model: pairs to be scored."""
+    """Write the output of every system for every mixture, and of the recording with and without the
+    model; returns the pairs to score."""
     pairs: dict[tuple[str, str], Pair] = {}
 
     def keep(system: str, name: str, waveform: torch.Tensor) -> None:
@@ -108,9 +108,9 @@ def score(pairs: Sequence[Pair], jobs: int, cache: ScoreCache | None) -> tables.
     """Scores by condition, recording and metric.
 
     Raises:
-        VocoderError: a score that does not exist, with the reason.
+        VocoderError: an undefined score, with the reason.
     """
-    # Nothing is delayed here, and noise could be mistaken for a delay.
+    # There are no delays here, and noise could be mistaken for one.
     scoring = Scoring(tuple(tables.METRICS), max_delay_ms=0.0, cache=cache)
     tasks = [(pair, scoring) for pair in pairs]
     scores: tables.Scores = {}

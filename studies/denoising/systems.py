@@ -1,4 +1,4 @@
-"""The contestants: each takes a noisy waveform and gives one as long."""
+"""The systems: each maps a noisy waveform to one of equal length."""
 
 import itertools
 import statistics
@@ -59,8 +59,8 @@ class Frames:
 
 @dataclass(frozen=True)
 class Gate:
-    """Settings of noisereduce: one threshold for the recording or one that moves, and by what share
-    noise is lowered."""
+    """Settings of noisereduce: a fixed or a moving threshold, and the fraction of noise
+    reduction."""
 
     stationary: bool
     share: float
@@ -75,14 +75,14 @@ GATES = tuple(Gate(*each) for each in itertools.product((True, False), (0.6, 0.8
 
 
 def subtract(noisy: Float[Tensor, " samples"], settings: Frames) -> Tensor:
-    """Spectral subtraction, the noise followed by minimum statistics."""
+    """Spectral subtraction, with noise tracking by minimum statistics."""
     padded = fit_length(noisy[None], -(-len(noisy) // HOP) * HOP)
     cleaned = spectral_subtraction(padded, settings.n_fft, HOP, floor=settings.least)
     return fit_length(cleaned, len(noisy))[0]
 
 
 def wiener(noisy: Float[Tensor, " samples"], settings: Frames) -> Tensor:
-    """Wiener filter, the noise followed by minimum statistics."""
+    """Wiener filter, with noise tracking by minimum statistics."""
     padded = fit_length(noisy[None], -(-len(noisy) // HOP) * HOP)
     cleaned = wiener_filter(padded, settings.n_fft, HOP, least_snr_db=settings.least)
     return fit_length(cleaned, len(noisy))[0]
@@ -104,7 +104,7 @@ def gate(noisy: Float[Tensor, " samples"], settings: Gate) -> Tensor:
 
 
 def speak(model: Vocoder, mel: Float[Tensor, "1 n_mels frames"], samples: int) -> Tensor:
-    """What the model makes of a mel, (samples,), its noise always the same."""
+    """The model's waveform for a mel, (samples,), with fixed noise."""
     waveform = model(mel, generator=torch.Generator().manual_seed(0))
     return fit_length(waveform, samples)[0]
 
@@ -115,23 +115,23 @@ def resynthesise(model: Vocoder, waveform: Float[Tensor, " samples"]) -> Tensor:
 
 
 def denoise_gain(model: Vocoder, denoiser: MelDenoiser, noisy: Tensor) -> Tensor:
-    """The noisy spectrum times the gain that the network asks for in every mel band."""
+    """The noisy spectrum times the network's gain in every mel band."""
     mel = model.mel(noisy)
     return apply_gain(model.spec, noisy, mel, denoiser(mel))
 
 
 def denoise_resynthesis(model: Vocoder, denoiser: MelDenoiser, noisy: Tensor) -> Tensor:
-    """What the model makes of the network's mel."""
+    """The model's waveform for the network's mel."""
     return speak(model, denoiser(model.mel(noisy)), len(noisy))
 
 
 def contestants(
     model: Vocoder, denoiser: MelDenoiser, valid: Sequence[Mixture]
 ) -> tuple[dict[str, System], dict[str, str]]:
-    """All systems by name, and the settings chosen for those that have any.
+    """All systems by name, and their selected settings.
 
-    A setting is one for all noises and ratios: that with the best mean PESQ-WB on ``valid``, of six
-    for each. The Wiener filter before the model is chosen by what the model makes of it.
+    One setting per system for all noises and ratios: the best mean PESQ-WB on ``valid`` of six
+    settings each. The Wiener filter before the model is selected by the model's output.
     """
     floor, floor_text = _best(SUBTRACTION, subtract, FLOORS, valid)
     limit, limit_text = _best(WIENER, wiener, LIMITS, valid)
@@ -160,8 +160,7 @@ def contestants(
 def _best(
     name: str, system: Callable[[Tensor, _S], Tensor], grid: Sequence[_S], valid: Sequence[Mixture]
 ) -> tuple[_S, str]:
-    """The setting with the best mean PESQ-WB, and a description with the scores of best and
-    worst."""
+    """The setting with the best mean PESQ-WB, and a description with the best and worst scores."""
     means = {
         setting: statistics.mean(
             pesq_wb(each.clean, system(each.noisy, setting), RATE) for each in valid

@@ -47,9 +47,9 @@ PAIRS = (
     (WIENER_RESYNTHESIS, GATE),
     (LEARNED_RESYNTHESIS, WIENER),
 )
-"""What is compared on the same recordings; the first three with the model and without it."""
+"""Paired comparisons on the same recordings; the first three with and without the model."""
 LEVEL = 0.99
-"""Of the intervals of differences: there are many of them, over few recordings."""
+"""Level of the intervals of differences: there are many, over few recordings."""
 COLOURS = {
     NOISY: "#888888",
     SUBTRACTION: "#e0a030",
@@ -60,22 +60,22 @@ COLOURS = {
     WIENER_RESYNTHESIS: "#2a78b4",
     LEARNED_RESYNTHESIS: "#c44e52",
 }
-"""A system and the same with the model behind it share one."""
+"""Colours; a system with and without the model shares one."""
 
 
 def condition(system: str, kind: Kind, snr_db: int) -> str:
-    """Name of what a system makes of one noise at one ratio; a folder too."""
+    """Name and folder of a system's output for one noise at one ratio."""
     return f"{kind}/{snr_db}/{system}"
 
 
 def settings_table(settings: dict[str, str]) -> str:
-    """What was chosen, and the mean PESQ-WB of the best and the worst setting."""
+    """The selected settings, and the mean PESQ-WB of the best and the worst setting."""
     rows = [["system", "chosen", "its PESQ-WB", "worst setting's"]]
     return table(rows + [[name, *text.split(" | ")] for name, text in settings.items()])
 
 
 def bounds_table(scores: Scores) -> str:
-    """The recording itself and its resynthesis: what could be had, and what the model can give."""
+    """The recording and its resynthesis: the upper bounds without and with the model."""
     heading = ["", *METRICS.values()]
     names = (RECORDING, RESYNTHESISED)
     return table([heading, *([n, *(_mean(scores[n], m) for m in METRICS)] for n in names)])
@@ -154,6 +154,6 @@ def draw(path: Path, scores: Scores) -> None:
     canvas.draw()
     picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     with replacing(path) as temporary:
-        # So few colours are a quarter of the bytes.
+        # A small palette reduces the size to a quarter.
         picture.quantize(64).save(temporary, optimize=True)
     pyplot.close(figure)

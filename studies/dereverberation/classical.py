@@ -1,5 +1,4 @@
-"""The contestants without a model of speech: weighted prediction error, and homomorphic
-deconvolution."""
+"""Systems without a speech model: weighted prediction error, and homomorphic deconvolution."""
 
 from dataclasses import dataclass
 
@@ -15,7 +14,7 @@ from vocoder.dsp.rooms.reverb import fft_convolve
 
 WPE_FFT, WPE_HOP = 512, 128
 QUIET_DB = 40.0
-"""Segments so far below the loudest say nothing about the room."""
+"""Segments this far below the loudest are ignored."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class WpeSettings:
 def weighted_prediction_error(
     wet: Float[Tensor, " samples"], settings: WpeSettings
 ) -> Float[Tensor, " samples"]:
-    """Single-channel WPE by nara_wpe: what the past predicts, a few frames ahead, is taken off.
+    """Single-channel WPE by nara_wpe: subtracts the delayed linear prediction from the past.
 
     Source: T. Nakatani et al., "Speech dereverberation based on variance-normalized delayed linear
     prediction", IEEE TASLP 18, 2010.
@@ -44,8 +43,8 @@ def weighted_prediction_error(
 
 @dataclass(frozen=True)
 class CepstrumSettings:
-    """Segment (samples), by how much its weight falls from begin to end (nepers), the quefrencies
-    (samples) that are the room's, and the share of their cepstrum that is taken off."""
+    """Segment (samples), decay of its weight from beginning to end (nepers), quefrency range
+    (samples) of the room, and the fraction of its cepstrum that is subtracted."""
 
     segment: int
     fall: float
@@ -57,10 +56,10 @@ class CepstrumSettings:
 def mean_cepstrum(
     waveforms: Float[Tensor, "batch samples"], segment: int, fall: float
 ) -> Float[Tensor, " n_fft"]:
-    """Real cepstrum of exponentially weighted segments, a quarter apart, mean over the loud ones.
+    """Mean real cepstrum of exponentially weighted loud segments, a quarter apart.
 
-    The weight r^n turns a convolution of signals into one of weighted signals and draws zeros into
-    the unit circle, where the real cepstrum tells all about the room that there is.
+    The weight r^n maps a convolution to one of weighted signals and moves zeros into the unit
+    circle, where the real cepstrum describes the room completely.
     """
     pieces = waveforms.double().unfold(1, segment, segment // 4).flatten(0, 1)
     power = pieces.square().mean(dim=1)
@@ -74,8 +73,8 @@ def homomorphic(
     speech: Float[Tensor, " n_fft"],
     settings: CepstrumSettings,
 ) -> Float[Tensor, " samples"]:
-    """Subtract the speaker's mean cepstrum from the recording's; what is left is the room's, and
-    the exponential of its negative the filter that takes the room off.
+    """Subtract the speaker's mean cepstrum from the recording's; the difference is the room's, and
+    the exponential of its negative is the inverse filter.
 
     Args:
         speech: :func:`mean_cepstrum` of dry speech of the same speaker, with the same segments.

@@ -1,4 +1,4 @@
-"""Settings chosen on validation utterances, and what comes of them on those of the test."""
+"""Selection of settings on validation utterances, and scores on test utterances."""
 
 import itertools
 import statistics
@@ -28,12 +28,12 @@ from vocoder.metrics.stoi import stoi
 from vocoder.models.source_filter import SourceFilter
 
 SAMPLES = 5 * RATE
-"""Of each utterance, from its beginning: fitting costs time."""
+"""Seconds of each utterance, from its beginning; limits the fitting time."""
 METRICS = ("pesq", "stoi", "visqol", "dnsmos")
 BOTTOM_DB = -15.0
 """T60 left is extrapolated from -5 dB to here (T10): vocoders' answers have floors below."""
 SPEECH = 40
-"""Training utterances that tell the speaker's mean cepstrum."""
+"""Training utterances for the speaker's mean cepstrum."""
 WAVEFORM_STEPS = 20
 WPE_GRID = tuple(
     classical.WpeSettings(taps, delay) for taps in (20, 40, 80, 120) for delay in (1, 2)
@@ -59,7 +59,7 @@ S = TypeVar("S")
 
 @dataclass(frozen=True)
 class Chosen:
-    """The best settings of each contestant, and their mean STOI on validation utterances."""
+    """The best settings of each system, and their mean STOI on validation utterances."""
 
     wpe: classical.WpeSettings
     cepstrum: classical.CepstrumSettings
@@ -96,7 +96,7 @@ def shipped() -> SourceFilter:
 
 
 def choose(dry: Signals, rooms: Iterable[Tensor], speech: Signals) -> Chosen:
-    """Every contestant's best settings by mean STOI, the same utterances and rooms for all."""
+    """Every system's best settings by mean STOI, on common utterances and rooms."""
     wets = [fft_convolve(dry, room) for room in rooms]
     vocoder = shipped()
     cepstra = _cepstra(speech, CEPSTRUM_GRID)
@@ -133,7 +133,7 @@ def choose(dry: Signals, rooms: Iterable[Tensor], speech: Signals) -> Chosen:
 def contest(
     dry: Signals, room: Float[Tensor, " taps"], speech: Signals, chosen: Chosen
 ) -> tuple[list[Score], model.Fitted]:
-    """All systems in one room, scored against the dry recordings, and what was learned of it."""
+    """All systems in one room, scored against the dry recordings, and the learned room."""
     wet = fft_convolve(dry, room)
     vocoder = shipped()
     samples = dry.shape[1]
@@ -151,7 +151,7 @@ def contest(
 
 
 def bounds(dry: Signals) -> list[Score]:
-    """What can be had: the dry recordings, and the model on their mels."""
+    """Upper bounds: the dry recordings, and the model on their mels."""
     vocoder = shipped()
     resynthesised = model.resynthesise(vocoder, vocoder.spec.mel(dry), dry.shape[1])
     return _scores(dry, {"dry, resynthesised": resynthesised, "dry": dry})
@@ -201,7 +201,7 @@ def homomorphic_of(
 def _cepstra(
     speech: Signals, grid: Iterable[classical.CepstrumSettings]
 ) -> dict[tuple[int, float], Tensor]:
-    """The speaker's mean cepstrum for every kind of segment that settings name."""
+    """The speaker's mean cepstrum for every segment setting."""
     kinds = {(s.segment, s.fall) for s in grid}
     return {kind: classical.mean_cepstrum(speech, *kind) for kind in kinds}
 

@@ -1,4 +1,4 @@
-"""How long a processed signal still rings: not blind, as the dry recording is known."""
+"""Residual reverberation of a processed signal, given the dry recording."""
 
 from itertools import pairwise
 
@@ -15,8 +15,8 @@ FRAME, HOP, LAGS = 256, 128, 125
 """Samples, and hops: answers of up to one second."""
 STEP_S = HOP / RATE
 EARLY = 6
-"""Lags that are free, 48 ms; what comes later falls off exponentially. If all were free, each
-would take up what the model of energies leaves, and the sum of a hundred would ring for seconds."""
+"""Free lags, 48 ms; later lags decay exponentially. If all were free, each would absorb modelling
+errors, and the sum of a hundred would ring for seconds."""
 T60_S = np.geomspace(0.1, 2.0, 40)
 """Tried for the exponential."""
 EDGES_HZ = (125, 250, 500, 1000, 2000, 4000, 8000)
@@ -26,15 +26,15 @@ EDGES_HZ = (125, 250, 500, 1000, 2000, 4000, 8000)
 def energy_response(
     dry: Float[Tensor, " samples"], output: Float[Tensor, " samples"]
 ) -> Float[Tensor, " lags"]:
-    """Energy that a unit of the dry recording's leaves in the output 0, 8, 16 … ms later.
+    """Energy response: output energy 0, 8, 16 … ms after unit energy of the dry recording.
 
-    In each octave the output's energy, frame by frame, is fitted by non-negative least squares as
-    a sum of the dry one's delayed: 48 ms of any shape and an exponential tail, whose T60 is
-    searched. The mean of the octaves' responses, each of sum one. Phases do not enter: a vocoder's
-    output, whose waveform is not the recording's, is measured alike.
+    In each octave the output's frame energies are fitted by non-negative least squares as a sum of
+    delayed dry energies: 48 ms of any shape and an exponential tail, whose T60 is searched. The
+    result is the mean of the octaves' responses, each of sum one. It is independent of phase, so
+    that a vocoder's output can be measured.
 
     Raises:
-        VocoderError: an output that owes nothing to the dry recording.
+        VocoderError: an output unrelated to the dry recording.
     """
     octaves = [_response(x, y) for x, y in zip(_energies(dry), _energies(output), strict=True)]
     return torch.from_numpy(np.mean(octaves, axis=0)).float()
@@ -43,7 +43,7 @@ def energy_response(
 def _response(x: np.ndarray, y: np.ndarray) -> Float[np.ndarray, " lags"]:
     """That of one octave."""
     lags = np.arange(LAGS)
-    # Each frame counts by its level: else a few loud vowels would decide alone.
+    # Frames are weighted by level; otherwise a few loud vowels would dominate.
     weight = 1 / np.sqrt(y + 1e-3 * y.mean())
     best, answer = np.inf, np.zeros(LAGS)
     for t60_s in T60_S:

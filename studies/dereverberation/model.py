@@ -1,10 +1,10 @@
 """The source-filter model in a trainable room, fitted to reverberant speech alone.
 
-What is learned for each recording is the mel that the model shall speak from, and one number a band
-for the room: T60 of a tail of decaying noise behind a direct sound of one. Loudness and room can
-be traded for one another, so three things are given beforehand: a mel cell is by at most
-``depth_db`` weaker than in the recording and never stronger; quiet cells are preferred
-(``sparseness``), so that the room explains what it can; and the tail's level is ``level_db``.
+Learned for each recording are the model's input mel, and one number per band for the room: T60 of a
+tail of decaying noise after a direct sound of one. Loudness and room are ambiguous, so three things
+are fixed: a mel cell is at most ``depth_db`` weaker than in the recording and never stronger; quiet
+cells are preferred (``sparseness``), so that the room explains as much as possible; and the tail's
+level is ``level_db``.
 """
 
 import math
@@ -29,9 +29,9 @@ CENTRES_HZ = (125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0)
 TAIL_TAPS = RATE
 FIRST_T60_S = 0.5
 POWER_STEPS = 150
-"""After which the fit in powers moves by less than one in a hundred."""
+"""Steps after which the fit in powers changes by less than 1 %."""
 LAGS = 64
-"""Frames of the tail that count in the fit in powers, a second."""
+"""Frames of the tail used in the fit in powers, one second."""
 POWER_FLOOR = 1e-8
 """Added to mel powers before the logarithm: 80 dB below the vowels, about the recordings' noise."""
 LOSS = SpectralLossConfig(n_ffts=(1024, 512, 256), n_mels=(80, 40, 20))
@@ -39,10 +39,10 @@ LOSS = SpectralLossConfig(n_ffts=(1024, 512, 256), n_mels=(80, 40, 20))
 
 @dataclass(frozen=True)
 class Settings:
-    """What is given beforehand, and how many steps on the waveform follow the fit in powers.
+    """Fixed parameters, and the number of waveform steps after the fit in powers.
 
-    ``sparseness`` is the share of a cell's power below which the dry part of it is given up, and
-    ``waveform_sparseness`` the same preference's weight in the fit of the waveform.
+    ``sparseness`` is the fraction of a cell's power below which its dry part is dropped, and
+    ``waveform_sparseness`` the weight of the same preference in the waveform fit.
     """
 
     sparseness: float
@@ -55,7 +55,7 @@ class Settings:
 
 
 class Fitted(NamedTuple):
-    """What a fit found: one row for each recording."""
+    """Result of a fit: one row per recording."""
 
     dry: Float[Tensor, "batch samples"]
     tail: Float[Tensor, "batch taps"]
@@ -64,7 +64,7 @@ class Fitted(NamedTuple):
 
 
 class Unknowns(NamedTuple):
-    """What is learned: how far each mel cell is lowered (logit), and the room."""
+    """Learned parameters: attenuation of each mel cell (logit), and the room."""
 
     lowered: Float[Tensor, "batch n_mels frames"]
     log_t60: Float[Tensor, "batch bands"]
@@ -72,13 +72,13 @@ class Unknowns(NamedTuple):
 
 
 def resynthesise(model: SourceFilter, mel: Tensor, samples: int) -> Float[Tensor, "batch samples"]:
-    """What the model speaks from a mel, its noise always the same."""
+    """The model's waveform for a mel, with fixed noise."""
     with torch.no_grad():
         return fit_length(model(mel, noise=_noise(model, mel)), samples)
 
 
 def fit(model: SourceFilter, wet: Float[Tensor, "batch samples"], settings: Settings) -> Fitted:
-    """Dry speech and room of each recording; nothing but the recording is known.
+    """Dry speech and room of each recording, from the recording alone.
 
     First in mel powers, where noise adds up and a step costs next to nothing, then by the
     multi-resolution STFT and mel loss between the recording and the model's speech in its room.
@@ -98,7 +98,7 @@ def fit_powers(
 ) -> Unknowns:
     """The fit in powers: |ln P - ln Σ_k r_k D_{t-k}| with r_0 = 1 and r_k from T60 and level.
 
-    The level is held: it is the mel cells' preference for quiet that would drive it up.
+    The level is fixed: the preference for quiet mel cells would increase it.
     """
     batch, n_mels, _ = mel.shape
     log_power = mel * _nepers(spec)
@@ -147,7 +147,7 @@ def fit_waveform(
     losses = []
     for _ in range(settings.waveform_steps):
         lowered = _lower(mel, unknowns, settings)
-        # One chunk: what overlaps would be computed twice.
+        # One chunk, since overlapping parts would be computed twice.
         dry = model(lowered, f0_hz, voicing, noise=noise, chunk_frames=mel.shape[2])
         tail = decaying_noise(bands, unknowns.log_t60.exp(), unknowns.level_db, RATE)
         heard = add_reverb(fit_length(dry, wet.shape[1]), tail)
@@ -158,7 +158,7 @@ def fit_waveform(
         optimizer.step()
         losses.append(float(found.detach()))
     if not math.isfinite(losses[-1]):
-        raise VocoderError("the fit ran away: its loss is not a number")
+        raise VocoderError("the fit diverged: its loss is not finite")
     return losses
 
 
@@ -170,7 +170,7 @@ def _lower(mel: Tensor, unknowns: Unknowns, settings: Settings) -> Tensor:
 def _decay_of_powers(
     unknowns: Unknowns, weights: Float[Tensor, "n_mels bands"], hop: int
 ) -> Float[Tensor, "batch n_mels lags"]:
-    """Power that a frame's unit power leaves in a band 1, 2, … frames later."""
+    """Power in a band 1, 2, … frames after a frame of unit power."""
     t60 = (unknowns.log_t60 @ weights.T).exp()[..., None]
     level = (unknowns.level_db @ weights.T)[..., None]
     seconds = torch.arange(1, LAGS + 1) * (hop / RATE)
@@ -187,7 +187,7 @@ def _band_weights(spec: MelSpec) -> Float[Tensor, "n_mels bands"]:
 
 
 def _bands() -> Float[Tensor, "bands taps"]:
-    """The noise that every learned tail is made of."""
+    """The noise bands of every learned tail."""
     noise = white_noise(1, TAIL_TAPS, torch.Generator().manual_seed(1))[0]
     return split_bands(noise, list(CENTRES_HZ), RATE)
 

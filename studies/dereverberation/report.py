@@ -56,7 +56,7 @@ def spread(values: Sequence[float], decimals: int) -> str:
 
 
 def rooms_table(responses: Sequence[Tensor]) -> str:
-    """Sizes and measured T60 of the rooms of the test."""
+    """Sizes and measured T60 of the test rooms."""
     rows = [["room", "size (m)", "talker to microphone (m)", "T60 (s)", "C50 (dB)"]]
     for room, taps in zip(ROOMS, responses, strict=True):
         source, microphone = (torch.tensor(place) for place in room.places_m["test"])
@@ -73,7 +73,7 @@ def rooms_table(responses: Sequence[Tensor]) -> str:
 
 
 def settings_table(chosen: Chosen) -> str:
-    """What was chosen, and its STOI on the validation utterances."""
+    """The selected settings, and their STOI on the validation utterances."""
     cepstrum, powers = chosen.cepstrum, chosen.powers
     described = {
         "cepstrum": (
@@ -102,7 +102,7 @@ def settings_table(chosen: Chosen) -> str:
 
 
 def scores_table(rooms: Sequence[Sequence[Score]], bounds: Sequence[Score]) -> str:
-    """Every system in every room, and without a room what can be had at best."""
+    """Every system in every room, and the upper bounds without a room."""
     rows = [["room", "system", *(label for _, label, _ in COLUMNS)]]
     named = [*zip([room.name for room in ROOMS], rooms, strict=True), ("none", bounds)]
     for name, scores in named:
@@ -114,7 +114,7 @@ def scores_table(rooms: Sequence[Sequence[Score]], bounds: Sequence[Score]) -> s
 
 
 def learned_table(true: Sequence[Tensor], learned: Sequence[Tensor]) -> str:
-    """T60 and C50 of the true responses and of those learned, one from each utterance."""
+    """T60 and C50 of the true and the learned responses, one per utterance."""
     rows = [["room", "T60 (s)", "learned", "error", "C50 (dB)", "learned"]]
     for room, taps, found in zip(ROOMS, true, learned, strict=True):
         t60 = reverberation_time(taps.square(), 1 / RATE)
@@ -148,8 +148,8 @@ def draw(
     true: Sequence[Tensor],
     learned: Sequence[Tensor],
 ) -> None:
-    """Above, how the energy of each output dies away after that of the dry recording; below, how
-    that of the true response does, and of those that were learned."""
+    """Above, the energy decay of each output relative to the dry recording; below, that of the true
+    and the learned responses."""
     figure, axes = pyplot.subplots(
         2, len(ROOMS), figsize=(10, 6), layout="constrained", sharex="col", sharey=True
     )

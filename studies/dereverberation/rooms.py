@@ -1,4 +1,4 @@
-"""Three rooms by the image method, and how long a response rings."""
+"""Three rooms by the image method, and reverberation time of a response."""
 
 import math
 from dataclasses import dataclass
@@ -12,20 +12,21 @@ from vocoder.errors import VocoderError
 
 RATE = 16000
 HIGH_PASS_HZ = 60.0
-"""Images are all positive, and add up below it as no room's sound does."""
+"""High-pass cutoff; all images are positive, so that lower frequencies are unrealistically
+strong."""
 EARLY_S = 0.05
-"""What comes within it after the direct sound helps to understand; the border of C50."""
+"""Early reflections within this time support intelligibility; the limit of C50."""
 
 
 @dataclass(frozen=True)
 class Room:
-    """A rectangular room, in metres; every wall alike. ``places`` are a talker and a microphone for
-    the utterances that choose settings, and others for those of the test."""
+    """A rectangular room, in metres, with equal walls. ``places`` are talker and microphone
+    positions for validation, and others for the test."""
 
     name: str
     eyring_s: float
-    """T60 by Eyring's formula, for which the walls' absorption is chosen. In a box with equal walls
-    sound dies away more slowly along the long edges; the measured T60 comes out higher."""
+    """T60 by Eyring's formula, which determines the absorption. In a box with equal walls, sound
+    decays more slowly along the long edges; the measured T60 is higher."""
     size_m: tuple[float, float, float]
     places_m: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]]
 
@@ -62,7 +63,7 @@ ROOMS = (
 
 
 def response(room: Room, split: str) -> Float[Tensor, " taps"]:
-    """Impulse response with the direct sound as one at sample 0."""
+    """Impulse response with a direct sound of one at sample 0."""
     source, microphone = room.places_m[split]
     volume = math.prod(room.size_m)
     a, b, c = room.size_m
@@ -86,7 +87,7 @@ def response(room: Room, split: str) -> Float[Tensor, " taps"]:
 
 
 def _high_pass(signal: Tensor) -> Tensor:
-    """Without what lies below 60 Hz: half a cosine to either side of it, zero phase."""
+    """High-pass at 60 Hz with a half-cosine transition, zero phase."""
     n_fft = 2 * len(signal)
     hz = torch.fft.rfftfreq(n_fft, 1 / RATE, dtype=signal.dtype)
     share = (hz / HIGH_PASS_HZ - 0.5).clamp(0, 1)
@@ -95,7 +96,7 @@ def _high_pass(signal: Tensor) -> Tensor:
 
 
 def schroeder_db(energy: Float[Tensor, " times"]) -> Float[Tensor, " times"]:
-    """Energy that is still to come, in dB of the whole: Schroeder's backward integral."""
+    """Remaining energy in dB relative to the total: Schroeder's backward integral."""
     left = energy.flip(0).cumsum(0).flip(0)
     return 10 * torch.log10(left / left[0] + 1e-12)
 
@@ -106,11 +107,11 @@ def reverberation_time(
     """T60 (s): the slope of Schroeder's curve between two levels (T20's by default), to -60 dB.
 
     Args:
-        energy: squared response, or energy a frame.
+        energy: squared response, or energy per frame.
         step_s: seconds between two values.
 
     Raises:
-        VocoderError: nothing rings at all.
+        VocoderError: the response has no energy.
 
     Source: M. Schroeder, "New method of measuring reverberation time", JASA 37, 1965; ISO 3382.
     """
@@ -129,7 +130,7 @@ def reverberation_time(
 
 
 def _crossing(curve: Tensor, level: float) -> float:
-    """Where a falling curve comes down to a level, linearly between its values."""
+    """Position where a falling curve crosses a level, by linear interpolation."""
     after = int((curve <= level).to(torch.int8).argmax())
     if curve[after] > level:
         return float(len(curve))
@@ -140,7 +141,7 @@ def _crossing(curve: Tensor, level: float) -> float:
 
 
 def early_to_late_db(energy: Float[Tensor, " times"], step_s: float) -> float:
-    """C50: energy of the first 50 ms over that of all later, in dB, at most 60."""
+    """C50: energy of the first 50 ms over the later energy, in dB, at most 60."""
     border = round(EARLY_S / step_s)
     early, late = energy[:border].double().sum(), energy[border:].double().sum()
     return float(10 * torch.log10(early / late.clamp(min=1e-6 * early)))

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Can the source-filter model in a trainable room take the room off real speech?
+# Can the source-filter model in a trainable room remove reverberation from real speech?
 #     studies/dereverberation/run.sh
 # About ten minutes on two cores. Writes RESULTS.md's tables and decays.png.
 set -euo pipefail

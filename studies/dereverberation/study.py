@@ -34,11 +34,11 @@ from vocoder.metrics.spectral_distance import log_spectral_distance
 
 FOLDER = Path(__file__).parent
 TUNING = 2
-"""Validation utterances that settings are chosen on, in each of the three rooms."""
+"""Validation utterances for the selection of settings, in each of the three rooms."""
 
 
 def main() -> None:
-    """Choose, contest, and write RESULTS.md and the picture."""
+    """Select settings, run all systems, and write RESULTS.md and the picture."""
     options = study_parser(__doc__, FOLDER, utterances=4, jobs=2).parse_args()
     workers = Parallel(options.jobs, return_as="list", verbose=5)
     splits = ("valid", "test")
@@ -84,9 +84,9 @@ def _learned(fitted: Fitted) -> Tensor:
 def compare_rooms(
     dry: Tensor, true: Sequence[Tensor], elsewhere: Sequence[Tensor], fitted: Sequence[Fitted]
 ) -> list[list[report.Likeness]]:
-    """For each room, how like another utterance in the true room it sounds elsewhere: in the
-    room as it was learned from one utterance (put on the next), in the room learned for another,
-    in the true room with talker and microphone moved, and without any room."""
+    """For each room, distances between another utterance in the true room and the same in: the room
+    learned from one utterance (applied to the next), the room learned for another room, the true
+    room with other positions, and no room."""
     found = []
     others = dry.roll(-1, 0)
     for i, room in enumerate(true):

@@ -1,4 +1,4 @@
-"""Series whose bands are known: does the gradient find them?"""
+"""Recovery of known bands from synthetic series by gradient descent."""
 
 from dataclasses import dataclass
 
@@ -16,12 +16,12 @@ from studies.feature_discovery.layers import (
 )
 
 BANDS = ((0.12, 0.04), (0.35, 0.10), (0.70, 0.06))
-"""Centre and width of what makes the target, shares of Nyquist."""
+"""Centre and width of the target's bands, as fractions of Nyquist."""
 OTHERS = (
     (0.05, 0.10), (0.22, 0.16), (0.45, 0.10), (0.585, 0.17), (0.78, 0.10), (0.905, 0.15),
 )  # fmt: skip
-"""What lies between them: as loud, each with a level of its own, and no part of the target. Without
-it any filter wide enough would do, and no regression could tell the band."""
+"""Distractor bands between them: equally loud, with independent levels, and not part of the target.
+Without them any wide filter would suffice, and the band would not be identifiable."""
 WEIGHTS = (1.0, -1.5, 1.0)
 WINDOW, TRAINING, TEST = 512, 2000, 1000
 STEPS, BATCH, LEARNING_RATE = 1500, 100, 0.01
@@ -30,13 +30,13 @@ FRONTS = {"Gaussian bands": GaussianBands, "sinc bands": SincBands, "free taps":
 
 @dataclass(frozen=True)
 class Found:
-    """What one training found.
+    """Result of one training.
 
     Attributes:
-        r2: share of the target's variance explained on unseen windows.
-        missed: known bands in which no filter of weight lies.
-        centre_error: mean distance of the nearest filter's centre from a found band's, as a share
-            of that band's width; NaN where none was found.
+        r2: fraction of the target's variance explained on unseen windows.
+        missed: known bands without a filter of significant weight.
+        centre_error: mean distance of the nearest filter's centre from a found band's, as a
+            fraction of that band's width; NaN if none was found.
         width_ratio: geometric mean of found width over known width.
     """
 
@@ -50,8 +50,8 @@ class Found:
 
 
 def make_series(count: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Windows of noise, each band of which is louder or softer by chance (over 20 dB), and the
-    weighted sum of the log powers of the three that count."""
+    """Windows of noise with random band levels (over 20 dB), and the weighted sum of the log powers
+    of the three target bands."""
     random = np.random.default_rng(seed)
     bands = (*BANDS, *OTHERS)
     levels = random.uniform(np.log(0.1), np.log(1.0), (count, len(bands)))
@@ -66,7 +66,7 @@ def make_series(count: int, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def discover(front: str, filters: int, seed: int) -> tuple[Found, nn.Module]:
-    """Train a front and a linear layer on it; say what it found."""
+    """Train a first layer with a linear layer on top; return the result."""
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
     layer = FRONTS[front](filters, generator)

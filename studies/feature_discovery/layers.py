@@ -1,6 +1,6 @@
 """First layers of a regression on windows of a series, each giving log powers (batch, bands).
 
-Frequencies are shares of Nyquist, between 0 and 1; series have unit sampling.
+Frequencies are fractions of Nyquist, between 0 and 1; series have unit sampling.
 """
 
 import math
@@ -18,14 +18,14 @@ TAPS = 64
 
 
 def log_powers(x: Float[Tensor, "batch samples"], taps: Float[Tensor, "bands taps"]) -> Tensor:
-    """Log mean power of what each filter lets through, (batch, bands); only where the filter lies
-    within the window."""
+    """Log mean power of each filter's output, (batch, bands), where the filter is inside the
+    window."""
     filtered = conv1d(x[:, None], taps.flip(-1)[:, None])
     return torch.log(filtered.square().mean(dim=2) + FLOOR)
 
 
 class Bands(nn.Module):
-    """Band-pass filters whose centres and widths are learned; spread evenly at the start.
+    """Band-pass filters with learned centres and widths, initially evenly spaced.
 
     A width is the distance between the two frequencies at which the gain is a half.
     """
@@ -39,12 +39,12 @@ class Bands(nn.Module):
 
     @property
     def centre(self) -> Float[Tensor, " bands"]:
-        """Shares of Nyquist."""
+        """Centres as fractions of Nyquist."""
         return torch.sigmoid(self.centre_logit)
 
     @property
     def width(self) -> Float[Tensor, " bands"]:
-        """Shares of Nyquist, at least what so few taps can resolve."""
+        """Widths as fractions of Nyquist, limited by the resolution of the taps."""
         return 1 / TAPS + softplus(self.raw_width)
 
     def taps(self) -> Float[Tensor, "bands taps"]:
@@ -57,7 +57,7 @@ class Bands(nn.Module):
 
 
 class GaussianBands(Bands):
-    """Gain ``2^-(2 (f - c) / w)²``: it never vanishes, so a gradient reaches it from afar."""
+    """Gain ``2^-(2 (f - c) / w)²``: it never vanishes, so that gradients reach distant bands."""
 
     def taps(self) -> Float[Tensor, "bands taps"]:
         """Frequency-sampled filters."""
@@ -79,7 +79,7 @@ class SincBands(Bands):
 
 
 class FreeTaps(nn.Module):
-    """Filters without a shape: every tap is learned."""
+    """Unconstrained filters: every tap is learned."""
 
     def __init__(self, bands: int, generator: torch.Generator) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class FreeTaps(nn.Module):
 
 
 def peaks(taps: Float[Tensor, "bands taps"]) -> tuple[Tensor, Tensor]:
-    """Centre and width of filters of any kind: where the power gain's middle half lies.
+    """Centre and width of any filters: the middle half of the power gain.
 
     The centre is the median of the power gain over frequency and the width the distance of its
     quartiles times two, which for a rectangular band is the band.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Do bands of frequencies, learned as the first layer of a regression, find what is there?
+# Do frequency bands, learned as the first layer of a regression, find the relevant bands?
 #     studies/feature_discovery/run.sh
 # About a quarter of an hour on two cores. Writes RESULTS.md's tables, bands.png and sizes.png.
 set -euo pipefail

@@ -1,4 +1,4 @@
-"""A real series: the first formant of vowels from 64 ms of waveform, of one speaker."""
+"""Regression on real series: the first formant of vowels from 64 ms of waveform, one speaker."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,17 +17,17 @@ from vocoder.dsp.filters.fir import frequency_sampled_fir
 from vocoder.features.pitch import extract_pitch
 
 RATE, WINDOW, HOP = 10000, 640, 160
-"""Hz and samples. Praat looks for five formants below 5 kHz, a man's vocal tract."""
+"""Hz and samples. Praat searches for five formants below 5 kHz, for a male vocal tract."""
 F1_RANGE_HZ = (200.0, 1000.0)
 QUIET_DB = 25.0
-"""Windows so far below the loudest of their recording are left out."""
+"""Windows this far below the loudest of their recording are excluded."""
 SIZES = (250, 1000, 4000)
 BANDS = 16
 PARAMETERS = 1633
-"""Of every model: what a front leaves goes into the layer behind it."""
+"""Parameters of every model; those not used by the first layer go into the next one."""
 STEPS, BATCH = 1000, 64
 LEARNING_RATES = (0.003, 0.01, 0.03)
-"""Tried for every front on validation windows."""
+"""Candidates for every first layer, compared on validation windows."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Windows:
 
 
 def read_windows(corpus: Path, split: str, most: int) -> Windows:
-    """Voiced windows of a split, ``most`` of them, evenly spread over its utterances."""
+    """``most`` voiced windows of a split, evenly spaced over its utterances."""
     xs, ys = [], []
     utterances = [u for u in read_manifest(corpus / "manifest.jsonl") if u.split == split]
     for utterance in track(utterances, f"reading {split}"):
@@ -54,7 +54,7 @@ def read_windows(corpus: Path, split: str, most: int) -> Windows:
 
 
 def _windows(waveform: Tensor) -> tuple[Tensor, Tensor]:
-    """Of one recording: the windows in whose middle Praat hears voicing and a first formant."""
+    """Windows of one recording with voicing and a first formant by Praat at their centre."""
     sound = parselmouth.Sound(waveform.double().numpy(), RATE)
     formants = sound.to_formant_burg(time_step=HOP / RATE, maximum_formant=RATE / 2)
     windows = waveform.unfold(0, WINDOW, HOP)
@@ -116,7 +116,7 @@ FRONTS = {
 
 @dataclass(frozen=True)
 class Score:
-    """Of one training: parameters in all, R² and RMS error (octaves) on windows held out."""
+    """Result of one training: total parameters, R² and RMS error (octaves) on held-out windows."""
 
     front: str
     size: int
@@ -130,7 +130,7 @@ class Score:
 def regress(
     front: str, training: Windows, held_out: Windows, size: int, seed: int, learning_rate: float
 ) -> Score:
-    """Train a front and a small network behind it on ``size`` windows; score it on others."""
+    """Train a first layer and a small network on ``size`` windows; score it on others."""
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
     chosen = torch.randperm(len(training.x), generator=generator)[:size]

@@ -1,4 +1,4 @@
-"""How far filters get that know the true responses, but not all of what the contest asks for."""
+"""Errors of filters with known true responses under single restrictions of the contest."""
 
 import statistics
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from vocoder.dsp.filters.tap_shapes import dct_log_gain, minimum_phase_taps
 
 ORDERS = (16, 64, 256, 1024)
 LATE = 2
-"""Frames: the middle of what the network hears lies 16 ms before the frame that it is for."""
+"""Frames: the centre of the network's input is 16 ms before the frame that it predicts."""
 
 
 def bounds_table(records: dict[str, Record]) -> str:
@@ -63,7 +63,7 @@ def _delay(taps: Tensor) -> Tensor:
 
 
 def _smooth_minimum_phase(responses: Tensor) -> Tensor:
-    """As much of a response as the network's output can say."""
+    """The part of a response that the network's output can represent."""
     log_gain = torch.log(torch.fft.rfft(responses, n=2 * (BINS - 1)).abs() + 1e-6)
     basis = dct_log_gain(torch.eye(COEFFICIENTS), BINS)
     return minimum_phase_taps(dct_log_gain(log_gain @ basis.T, BINS), LONGEST)

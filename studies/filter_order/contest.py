@@ -1,4 +1,5 @@
-"""Filters that follow a target, and those that know it: error by order and by operations."""
+"""Adaptive filters with a target, and filters with known responses: error by order and
+operations."""
 
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from vocoder.dsp.filters.adaptive import affine_projection, macs_per_sample, nlm
 from vocoder.errors import VocoderError
 
 START = FRAMES // 3 * HOP
-"""Half a second to find the system first; errors count from here on."""
+"""Start of error measurement, after half a second of adaptation."""
 PROJECTION_ORDER = 4
 STEPS = {
     "NLMS": (0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
@@ -19,18 +20,18 @@ STEPS = {
 }
 """Step sizes, for RLS forgetting factors; the best on validation records is used."""
 LARGEST = {"RLS": 128}
-"""Beyond that a record takes minutes; its cost grows with the square."""
+"""Largest order of RLS: its cost grows quadratically, and higher orders take minutes per record."""
 FIT_STEPS, FIT_RATES = 200, (0.001, 0.003, 0.01, 0.03)
 
 
 @dataclass(frozen=True)
 class Point:
-    """A contestant at an order.
+    """A system at an order.
 
     Attributes:
         setting: step size or forgetting factor.
-        macs: multiplications a sample; None where all was computed offline.
-        errors_db: of each record, energy of what is left of the clean output over its own.
+        macs: multiplications per sample; None for offline computation.
+        errors_db: energy of the error over that of the clean output, per record.
     """
 
     system: str
@@ -51,11 +52,11 @@ def follow(name: str, record: Record, order: int, settings: tuple[float, ...]) -
     """Errors (settings, batch) of an adaptive filter: of its output before each correction."""
     batch = len(record.signal)
     if name == "RLS":
-        # In single precision the inverse matrix is lost in the pauses of speech.
+        # In single precision the inverse matrix degenerates in the pauses of speech.
         signal, target = record.signal.double(), record.target.double()
         outputs = [rls(signal, target, order, setting, 1e-2).output for setting in settings]
         return torch.stack([error_db(output, record.clean) for output in outputs])
-    # All step sizes side by side: a loop over samples costs hardly more for more signals.
+    # All step sizes in parallel: the loop over samples costs hardly more for more signals.
     step = torch.tensor(settings).repeat_interleave(batch)
     signal, target = (x.repeat(len(settings), 1) for x in (record.signal, record.target))
     if name == "NLMS":
@@ -81,16 +82,16 @@ def adaptive(name: str, system: str, valid: Record, test: Record, order: int) ->
 
 
 def truncated(system: str, test: Record, order: int) -> Point:
-    """The system's own response at each frame, cut off, lines between: knows all but the future."""
+    """The true response at each frame, truncated and linearly interpolated; without lookahead."""
     output = causal(test.signal, test.responses[..., :order])
     errors = error_db(output, test.clean)
     return Point(system, "true response, cut off", order, None, None, errors.tolist())
 
 
 def fitted(system: str, valid: Record, test: Record, order: int) -> Point:
-    """Taps for every 10 ms, lines between, by Adam on the whole record, future and all; the step
-    size by validation records. They could learn the noise by heart, so they are judged on a signal
-    that they never saw, another record's, through their filters and through the true ones."""
+    """Taps every 10 ms, linearly interpolated, fitted by Adam on the whole record including the
+    future; step size from validation records. Since they could overfit the noise, they are
+    evaluated on another record's signal, filtered by the fitted and by the true filters."""
     tried = {rate: float(_fit(valid, order, rate).mean()) for rate in FIT_RATES}
     rate = min(tried, key=lambda rate: tried[rate])
     errors = _fit(test, order, rate)

@@ -1,7 +1,7 @@
-"""A network that says the taps of the next 10 ms from the spectra of what it has heard so far.
+"""A network that predicts the taps of the next 10 ms from past spectra.
 
-Trained on other utterances (and other walks through the room), it has a family of filters by heart
-and needs no step size. It sees levels in bands only, no phase, and makes minimum-phase taps.
+Trained on other utterances (and other paths through the room), it learns a family of filters and
+needs no step size. Its input is band levels without phase, and its taps are minimum-phase.
 """
 
 import math
@@ -35,10 +35,10 @@ class Network(nn.Module):
         self.output = nn.Linear(HIDDEN, COEFFICIENTS)
 
     def log_gain(self, record: Record) -> Float[Tensor, "batch frames bins"]:
-        """For every frame, from the samples before it."""
+        """Log gain for every frame, from past samples."""
         features = torch.cat([self._bands(record.target), self._bands(record.signal)], dim=2)
         coefficients = self.output(self.recurrent(features)[0])
-        # In units of nepers and not of the orthonormal DCT's √bins.
+        # In nepers instead of the orthonormal DCT's √bins.
         return dct_log_gain(coefficients * math.sqrt(BINS / 2), BINS)
 
     def _bands(self, signal: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch frames bands"]:
@@ -59,7 +59,8 @@ class Network(nn.Module):
 
 
 def train(records: Record, seed: int) -> Network:
-    """On parts of many records; the loss is the error's energy over the clean output's, in dB."""
+    """Train on segments of many records; the loss is the error's energy over the clean output's, in
+    dB."""
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     network = Network()
@@ -78,7 +79,7 @@ def train(records: Record, seed: int) -> Network:
 
 
 def predicted(network: Network, system: str, test: Record, order: int) -> Point:
-    """The network's filter cut off at an order; it was trained at `TRAINING_TAPS`."""
+    """The network's filter truncated to an order; it was trained at `TRAINING_TAPS`."""
     with torch.no_grad():
         errors = error_db(_output(network, test, order), test.clean)
     macs = network.macs_per_sample(order)

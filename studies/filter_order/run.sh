@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What does a learned time-varying FIR buy over adaptive filters, order by order?
+# What is the benefit of a learned time-varying FIR over adaptive filters, by order?
 #     studies/filter_order/run.sh
 # About a quarter of an hour on two cores. Writes RESULTS.md's tables and orders.png.
 set -euo pipefail

@@ -1,4 +1,4 @@
-"""Two systems that move: a vocal tract and an acoustic path, both known exactly."""
+"""Two known time-varying systems: a vocal tract and an acoustic path."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ SAMPLES = FRAMES * HOP
 """A second and a half."""
 ORDER = 22
 LONGEST = 1024
-"""Taps of the room's responses, and the most that anybody may have."""
+"""Taps of the room's responses, and the largest order."""
 SNR_DB = 30.0
 SPEED_M_PER_S = 0.5
 ROOM_M = (4.0, 3.5, 2.6)
@@ -39,12 +39,12 @@ REFLECTIONS = 8
 
 @dataclass(frozen=True)
 class Record:
-    """What is heard of a system, (batch, samples) each.
+    """Signals of a system, (batch, samples) each.
 
     Attributes:
-        signal: what goes in.
-        clean: what comes out.
-        target: the same in noise.
+        signal: the input.
+        clean: the output.
+        target: the noisy output.
         responses: the system's response at the start of every frame, (batch, frames, `LONGEST`).
     """
 
@@ -55,10 +55,10 @@ class Record:
 
 
 def stretches(corpus: Path, split: str, count: int) -> Float[Tensor, "batch samples"]:
-    """The loudest second and a half of utterances evenly spread over a split, of unit power.
+    """The loudest second and a half of utterances evenly spaced over a split, of unit power.
 
     Raises:
-        VocoderError: too few utterances that are long enough.
+        VocoderError: too few utterances of sufficient length.
     """
     utterances = [
         u
@@ -77,13 +77,13 @@ def stretches(corpus: Path, split: str, count: int) -> Float[Tensor, "batch samp
 
 
 def tract(speech: Float[Tensor, "batch samples"], seed: int) -> Record:
-    """White noise through the all-pole filter of order 22 that real speech has, 20 ms windows
-    every 10 ms, its line spectra on lines in between; the output at unit power."""
+    """White noise through the all-pole filter of order 22 of real speech, 20 ms windows every 10
+    ms, with linearly interpolated line spectra; the output has unit power."""
     generator = torch.Generator().manual_seed(seed)
     window = torch.hann_window(2 * HOP)
     windowed = pad(speech, (HOP // 2, HOP // 2)).unfold(1, 2 * HOP, HOP) * window
     lags = autocorrelation(windowed.double(), ORDER)
-    # A floor 40 dB down, so that pauses have a filter too.
+    # A floor 40 dB down defines a filter in pauses.
     lags = lags + (1e-4 * lags[..., :1] + 1e-9) * torch.eye(ORDER + 1, dtype=torch.float64)[0]
     spectra = hold_ends(line_spectra_from_predictor(levinson_durbin(lags)[0]), 0, 1)
     signal = white_noise(*speech.shape, generator).double()
@@ -97,8 +97,8 @@ def tract(speech: Float[Tensor, "batch samples"], seed: int) -> Record:
 
 
 def path(speech: Float[Tensor, "batch samples"], seed: int) -> Record:
-    """Speech from a source that walks through a room at half a metre a second, anew for each; the
-    responses of `LONGEST` taps run in lines from frame to frame, 5 mm apart."""
+    """Speech from a source moving through a room at half a metre per second, on a new path for
+    each; the responses of `LONGEST` taps are linearly interpolated between frames, 5 mm apart."""
     generator = torch.Generator().manual_seed(seed)
     responses = torch.stack([_walk(generator) for _ in speech])
     clean = causal(speech, responses)
@@ -116,7 +116,7 @@ def _walk(generator: torch.Generator) -> Float[Tensor, "frames taps"]:
     heading = torch.randn(1, 3, generator=generator) * torch.tensor([1.0, 1.0, 0.2])
     heading = heading / heading.norm()
     time_s = torch.arange(FRAMES)[:, None] * (HOP / RATE)
-    # At a wall it turns back.
+    # Reflect the path at the walls.
     place = start + SPEED_M_PER_S * time_s * heading
     reach = room - 0.6
     place = 0.3 + reach - (reach - (place - 0.3).abs()).abs()
@@ -130,7 +130,7 @@ def _walk(generator: torch.Generator) -> Float[Tensor, "frames taps"]:
 def causal(
     signal: Float[Tensor, "batch samples"], taps: Float[Tensor, "batch frames taps"]
 ) -> Float[Tensor, "batch samples"]:
-    """`filter_interpolated` with the first tap on the sample itself."""
+    """`filter_interpolated` with the first tap on the current sample."""
     return filter_interpolated(signal, pad(taps, (taps.shape[2], 0)))
 
 

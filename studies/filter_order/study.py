@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def contest(system: str, corpus: Path, test: Record, jobs: int) -> list[Point]:
-    """All contestants on one system."""
+    """All filters on one system."""
     Console(stderr=True).print(f"{system}: {len(test.signal)} records")
     valid = SYSTEMS[system](stretches(corpus, "valid", VALIDATION_RECORDS), 1)
     tasks = [
@@ -94,7 +94,7 @@ def cell(point: Point) -> str:
 
 
 def operations_table(points: list[Point]) -> str:
-    """Multiplications a sample, and the least mean error for at most so many."""
+    """The least mean error for each budget of multiplications per sample."""
     budgets = (100, 300, 1000, 3000, 10_000, 40_000)
     rows = [["at most … MACs a sample", *(f"{budget:,}" for budget in budgets)]]
     for system in SYSTEMS:
@@ -106,7 +106,7 @@ def operations_table(points: list[Point]) -> str:
 
 
 def within(points: list[Point], budget: int) -> str:
-    """The least mean error for so many operations, and its order."""
+    """The least mean error within a number of operations, and its order."""
     affordable = [p for p in points if p.macs and p.macs <= budget]
     if not affordable:
         return ""

@@ -24,8 +24,8 @@ from vocoder.dsp.filters.allpole import all_pole_overlapped, all_pole_samples
 from vocoder.dsp.framing import interpolate_linear
 
 BANDWIDTH_HZ = 16.0
-"""Added to every resonance, about the distance of an envelope's bins: one sharper could hide
-between them."""
+"""Added to every resonance, about the spacing of an envelope's bins: a sharper one could be between
+them."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ class AllPole(Family):
 
     @property
     def parameters(self) -> int:
-        """The gaps add up to one, so that one of them is no freedom."""
+        """The gaps add up to one, which removes one degree of freedom."""
         return self.size + 1
 
     @property
     def sample_macs(self) -> float:
-        """One a pole, and the gain."""
+        """One per pole, and the gain."""
         return self.size + 1
 
     @property
@@ -56,7 +56,7 @@ class AllPole(Family):
         return torch.zeros(self.size + 2, dtype=torch.float64)
 
     def predictor(self, line_spectra: Tensor) -> Tensor:
-        """Of line spectral frequencies, without resonances too sharp to be seen."""
+        """Predictor from line spectral frequencies, without resonances narrower than the bins."""
         return expand_bandwidth(predictor_from_line_spectra(line_spectra), BANDWIDTH_HZ, RATE)
 
     def response(self, numbers: Tensor, n_fft: int) -> Tensor:
@@ -66,7 +66,7 @@ class AllPole(Family):
         return numbers[..., :1].exp() / polynomial
 
     def samples(self, signal: Tensor, boundaries: Tensor) -> Tensor:
-        """Line spectra in lines."""
+        """Linearly interpolated line spectra."""
         spectra = line_spectra_from_gaps(boundaries[..., 1:])
         driven = signal * interpolate_linear(boundaries[..., 0].exp(), HOP)
         return all_pole_samples(driven, self.predictor(to_samples(spectra)))[0]

@@ -1,4 +1,4 @@
-"""What each filter costs, forward and backward, sample by sample and by frames."""
+"""Cost of each filter, forward and backward, sample-wise and frame-wise."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,15 +19,15 @@ from vocoder.dsp.filters.pole_mixing import MIXES, four_pole
 from vocoder.dsp.filters.state_variable import state_variable_filter
 
 BATCH = 2
-"""Signals of a second each. More would not fit: 256 taps for each sample are 16 MB a second."""
+"""Number of one-second signals, limited by memory: 256 taps per sample are 16 MB per second."""
 SECTIONS, LADDER_ORDER = 8, 22
 SPREAD = 0.1
-"""Standard deviation of the numbers about their start. Times do not depend on it."""
+"""Standard deviation of the numbers around their start. Times do not depend on it."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """CPU milliseconds of one thread for a second of sound, forward and the backward pass."""
+    """CPU milliseconds on one thread per second of audio, forward and backward pass."""
 
     name: str
     kind: str
@@ -36,12 +36,12 @@ class Cost:
 
     @property
     def both_ms(self) -> float:
-        """Of a training step."""
+        """Time of a training step."""
         return self.forward_ms + self.backward_ms
 
 
 def whole(repeats: int) -> list[Cost]:
-    """From the numbers at frame boundaries to sound: smallest, middle and largest member."""
+    """From numbers at frame boundaries to audio: smallest, middle and largest member."""
     return _measure(
         [
             _operation(cls(size), way)
@@ -54,7 +54,7 @@ def whole(repeats: int) -> list[Cost]:
 
 
 def alone(repeats: int) -> list[Cost]:
-    """The filters without what makes their coefficients."""
+    """The filters alone, without computing their coefficients."""
     return _measure(_filters(), repeats)
 
 

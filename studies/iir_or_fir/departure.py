@@ -1,5 +1,4 @@
-"""Where filters by frames depart from filters by samples: the same course of coefficients, both
-ways."""
+"""Differences between frame-wise and sample-wise filtering with the same coefficient tracks."""
 
 import math
 from collections.abc import Callable
@@ -37,49 +36,49 @@ from vocoder.metrics.spectral_distance import log_spectral_distance
 
 HOPS = (40, 80, 160, 320, 640)
 ORDER, ANALYSIS_HOP, ANALYSIS_WINDOW = 22, 80, 480
-"""Of the linear prediction whose filters are taken for the true course."""
+"""Order of the linear prediction that defines the true coefficient track."""
 FLOOR, BANDWIDTH_HZ = 1e-6, 10.0
 """Noise added to the autocorrelation (-60 dB), and bandwidth to the resonances."""
 UTTERANCES, SAMPLES = 6, 48000
-"""Of the test split, and their length: three seconds, a multiple of every hop."""
+"""Number of test utterances, and their length: three seconds, a multiple of every hop."""
 TAPS = 512
-"""Of a recursive filter's response cut off."""
+"""Taps of a recursive filter's truncated response."""
 RING = 1024
-"""Samples left in a transform, at least, for what rings on after a frame."""
+"""Least number of samples in a transform for ringing after a frame."""
 LONG = 16384
-"""Transform in which a response dies away: 0.998 to this power is -285 dB."""
+"""Transform length in which responses decay completely: 0.998 to this power is -285 dB."""
 NOWHERE_DB = -120.0
-"""Errors below are rounding, and written so."""
+"""Errors below are rounding errors, and shown as such."""
 
 GLIDE_HZ = (800.0, 2000.0)
-"""Between which a single resonance goes up and down; about a second formant's range."""
+"""Frequency range of the gliding resonance; about that of a second formant."""
 GLIDE_HOP, GLIDE_RADIUS, GLIDE_SPEED = 80, 0.99, 10.0
-"""What stays where another is swept: hop (samples), pole radius, and speed (Hz a millisecond)."""
+"""Fixed values while another is swept: hop (samples), pole radius, and speed (Hz per ms)."""
 RADII = (0.9, 0.95, 0.98, 0.99, 0.995, 0.998)
 SPEEDS = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
 SEEDS = 3
 WRAPS = (320, 640, 1280)
 CUTS = (128, 512)
-"""Sizes of transforms and numbers of taps, tried on a resonance that stays."""
+"""Transform sizes and numbers of taps for a constant resonance."""
 
 Course = Float[Tensor, "batch samples_plus_one order"]
 """Line spectral frequencies at every sample, and at the one after the last."""
 
 
 def interpolated(x: Tensor, course: Course, hop: int) -> Tensor:
-    """Every sample its filter, from line spectra at the hop's boundaries joined by lines."""
+    """One filter per sample, from linearly interpolated line spectra at frame boundaries."""
     filters = interpolated_predictor(_boundaries(course, hop), hop, "line_spectra")
     return all_pole_samples(x, filters)[0]
 
 
 def held(x: Tensor, course: Course, hop: int) -> Tensor:
-    """The recursion with the filter of the frame's middle, as ``all_pole`` and faster."""
+    """The recursion with the filter at the frame's centre, as ``all_pole`` but faster."""
     filters = _predictors(course, hop).repeat_interleave(hop, dim=1)
     return all_pole_samples(x, filters)[0]
 
 
 def overlapped(x: Tensor, course: Course, hop: int) -> Tensor:
-    """Windowed frames, each through its middle's filter, in the frequency domain."""
+    """Windowed frames, each filtered by its centre's filter, in the frequency domain."""
     n_fft = -(-(2 * hop + RING) // hop) * hop
     return all_pole_overlapped(x, _predictors(course, hop), n_fft)
 
@@ -93,12 +92,12 @@ def spectrum(x: Tensor, course: Course, hop: int) -> Tensor:
 
 
 def fir_frames(x: Tensor, course: Course, hop: int) -> Tensor:
-    """The response of the frame's middle, cut off, by frames."""
+    """The truncated response at the frame's centre, frame-wise."""
     return filter_frames_causal(x, _responses(_predictors(course, hop)))[0]
 
 
 def fir_interpolated(x: Tensor, course: Course, hop: int) -> Tensor:
-    """Responses at the hop's boundaries, cut off and joined by lines."""
+    """Truncated responses at frame boundaries, linearly interpolated."""
     taps = _responses(predictor_from_line_spectra(_boundaries(course, hop)[:, :-1]))
     return interpolated_causal(x, taps)
 
@@ -115,11 +114,11 @@ WAYS: dict[str, Callable[[Tensor, Tensor, int], Tensor]] = {
 
 @dataclass(frozen=True)
 class Departure:
-    """Of one signal filtered one way.
+    """Differences for one signal and one method.
 
     Attributes:
-        at: what is swept: the hop (samples), radius or speed (Hz a millisecond).
-        error_db: energy of the difference from the sample-wise filter's output over that of it.
+        at: the swept value: hop (samples), radius or speed (Hz per ms).
+        error_db: energy of the difference from the sample-wise filter's output over the latter's.
         distance_db: log-spectral distance of the two sounds.
     """
 
@@ -130,8 +129,8 @@ class Departure:
 
 
 def from_speech(corpus: Path, utterances: int, n_samples: int) -> list[Departure]:
-    """Every way at every hop. The true course is that of a recording's own linear prediction and
-    the signal its residual, so that the sample-wise filter gives back the recording."""
+    """Every method at every hop. The true track is a recording's own linear prediction and the
+    signal its residual, so that the sample-wise filter reproduces the recording."""
     test = [u for u in read_manifest(corpus / "manifest.jsonl") if u.split == "test"]
     long_enough = [u for u in test if u.duration_s * RATE > n_samples + ANALYSIS_WINDOW]
     if len(long_enough) < utterances:
@@ -155,7 +154,7 @@ def from_speech(corpus: Path, utterances: int, n_samples: int) -> list[Departure
 
 
 def speech_course(speech: Float[Tensor, "batch samples"], n_samples: int) -> Course:
-    """Line spectra of the linear prediction every 5 ms, joined by lines."""
+    """Line spectra of the linear prediction every 5 ms, linearly interpolated."""
     frames = pad(speech, (ANALYSIS_WINDOW // 2, 0)).unfold(1, ANALYSIS_WINDOW, ANALYSIS_HOP)
     frames = frames[:, : n_samples // ANALYSIS_HOP + 1] * torch.hann_window(ANALYSIS_WINDOW)
     lags = autocorrelation(frames, ORDER)
@@ -167,7 +166,7 @@ def speech_course(speech: Float[Tensor, "batch samples"], n_samples: int) -> Cou
 
 
 def from_glides() -> tuple[list[Departure], list[Departure]]:
-    """One resonance that goes up and down: over the radius of its pole, and over its speed."""
+    """One gliding resonance: over its pole radius, and over its speed."""
     radii = [_glides(r, GLIDE_SPEED, r) for r in track(RADII, "radii")]
     speeds = [_glides(GLIDE_RADIUS, v, v) for v in track(SPEEDS, "speeds")]
     return [one for part in radii for one in part], [one for part in speeds for one in part]
@@ -184,10 +183,10 @@ def _glides(radius: float, speed: float, at: float) -> list[Departure]:
 
 
 def glide_course(radius: float, speed: float) -> Course:
-    """A second of a pole pair that runs up and down at a speed (Hz a millisecond)."""
+    """One second of a pole pair that glides up and down at a speed (Hz per ms)."""
     low, high = GLIDE_HZ
     travelled = speed * 1000 / RATE * torch.arange(RATE + 1, dtype=torch.float64)
-    # Begins in the middle, where it stays if it does not move.
+    # Starts at the centre frequency.
     place = (travelled + (high - low) / 2) % (2 * (high - low))
     frequency = low + torch.minimum(place, 2 * (high - low) - place)
     a1 = -2 * radius * torch.cos(2 * math.pi / RATE * frequency)
@@ -196,7 +195,7 @@ def glide_course(radius: float, speed: float) -> Course:
 
 
 def from_rest() -> list[Departure]:
-    """One resonance that stays: only what transforms wrap around and taps cut off."""
+    """One constant resonance: only wrap-around of transforms and truncation of taps."""
     found = []
     for radius in RADII:
         course = glide_course(radius, 0.0)
@@ -214,12 +213,12 @@ def from_rest() -> list[Departure]:
 
 
 def bandwidth_hz(radius: float) -> float:
-    """Of a pole: the distance of the two points 3 dB below its peak."""
+    """Bandwidth of a pole: distance of the two points 3 dB below its peak."""
     return -math.log(radius) * RATE / math.pi
 
 
 def reference(x: Tensor, course: Course) -> Tensor:
-    """The filter with the course's own coefficients at every sample."""
+    """The filter with the track's coefficients at every sample."""
     return all_pole_samples(x, predictor_from_line_spectra(course[:, :-1]))[0]
 
 
@@ -243,11 +242,11 @@ def _boundaries(course: Course, hop: int) -> Tensor:
 
 
 def _predictors(course: Course, hop: int) -> Tensor:
-    """Of the frames' middles."""
+    """Predictors at the frames' centres."""
     return predictor_from_line_spectra(course[:, hop // 2 :: hop])
 
 
 def _responses(predictor: Float[Tensor, "batch frames order"], n_taps: int = TAPS) -> Tensor:
-    """The first taps of 1 / A, from a transform so long that nothing wraps around."""
+    """The first taps of 1 / A, from a transform without wrap-around."""
     polynomial = torch.fft.rfft(pad(predictor, (1, 0), value=1.0), n=LONG)
     return torch.fft.irfft(1 / polynomial, n=LONG)[..., :n_taps]

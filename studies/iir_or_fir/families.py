@@ -1,4 +1,4 @@
-"""The families that compete."""
+"""The compared filter families."""
 
 from studies.iir_or_fir.all_pole import AllPole
 from studies.iir_or_fir.family import Family

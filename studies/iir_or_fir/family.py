@@ -1,10 +1,9 @@
-"""What the families of filters have in common: unbounded numbers in, a response or a filtered
-signal out.
+"""Common interface of filter families: unbounded numbers to a response or a filtered signal.
 
-Each member of a family (a size) takes ``numbers`` (…, count), any real ones, of which the optimiser
-changes every one; they mean stable filters only. A member says its frequency response, and filters
-a signal whose numbers are given at frame boundaries in two ways: ``samples``, with coefficients of
-their own for each sample, and ``frames``, with a response for each frame.
+Each member of a family (a size) takes ``numbers`` (…, count), any real ones, all of which are
+optimised; they represent stable filters only. A member computes its frequency response, and filters
+a signal in two ways, with numbers given at frame boundaries: ``samples``, with coefficients for
+each sample, and ``frames``, with a response for each frame.
 """
 
 import math
@@ -21,9 +20,9 @@ from vocoder.dsp.framing import interpolate_linear
 RATE, HOP = 16000, 80
 """Hz, and samples between frames: 5 ms."""
 BINS = 513
-"""Of the envelopes, 0 Hz to Nyquist."""
+"""Bins of the envelopes, 0 Hz to Nyquist."""
 OVERLAPS, STEPS = 8, 4
-"""Hops in a frame of the all-pole filter by frames, and of the short-time spectrum."""
+"""Hops per frame of the frame-wise all-pole filter, and of the short-time spectrum."""
 
 
 @dataclass(frozen=True)
@@ -40,46 +39,47 @@ class Family(ABC):
 
     @property
     def name(self) -> str:
-        """As in the tables."""
+        """Name in the tables."""
         return f"{self.label} {self.size}"
 
     @property
     @abstractmethod
     def parameters(self) -> int:
-        """Degrees of freedom a frame, gain included."""
+        """Degrees of freedom per frame, including the gain."""
 
     @property
     @abstractmethod
     def sample_macs(self) -> float:
-        """Multiplications a sample, coefficients given."""
+        """Multiplications per sample, for given coefficients."""
 
     @property
     def frame_macs(self) -> float:
-        """The same of the short-time spectrum: two transforms a hop, and the response of each."""
+        """Multiplications per sample in the short-time spectrum: two transforms and a response per
+        hop."""
         n_fft = STEPS * HOP
         bins = n_fft / 2
         return (2 * transform_macs(n_fft) + 4 * bins + bins * self.response_macs) / HOP
 
     @property
     def response_macs(self) -> float:
-        """Multiplications for a frequency of the response."""
+        """Multiplications per frequency of the response."""
         raise NotImplementedError
 
     @abstractmethod
     def start(self) -> Float[Tensor, " count"]:
-        """Where the optimiser begins: a gain of about one everywhere."""
+        """Initial numbers: a gain of about one at all frequencies."""
 
     @abstractmethod
     def response(
         self, numbers: Float[Tensor, "*batch count"], n_fft: int
     ) -> Complex[Tensor, "*batch bins"]:
-        """Of filters that stay."""
+        """Response of constant filters."""
 
     @abstractmethod
     def samples(
         self, signal: Float[Tensor, "batch samples"], boundaries: Float[Tensor, "batch edges count"]
     ) -> Float[Tensor, "batch samples"]:
-        """Controls run in lines between the boundaries, and each sample has its filter."""
+        """Filter each sample, with controls linearly interpolated between the boundaries."""
 
     def frames(
         self, signal: Float[Tensor, "batch samples"], boundaries: Float[Tensor, "batch edges count"]
@@ -90,13 +90,13 @@ class Family(ABC):
 
 
 def transform_macs(n_fft: int) -> float:
-    """Of a real Fourier transform, n log₂ n: half of a complex one's n/2 log₂ n butterflies of four
-    multiplications."""
+    """Multiplications of a real Fourier transform, n log₂ n: half of a complex one's n/2 log₂ n
+    butterflies of four multiplications."""
     return n_fft * math.log2(n_fft)
 
 
 def to_samples(boundaries: Float[Tensor, "batch edges count"]) -> Float[Tensor, "batch samples c"]:
-    """Straight lines between frame boundaries."""
+    """Linear interpolation between frame boundaries."""
     lines = interpolate_linear(boundaries.mT.flatten(0, 1), HOP)
     return lines.unflatten(0, (len(boundaries), -1)).mT
 

@@ -1,4 +1,4 @@
-"""Filters of finite length, of linear and of minimum phase."""
+"""FIR filters of linear and of minimum phase."""
 
 from dataclasses import dataclass
 
@@ -27,12 +27,12 @@ class LinearPhase(Family):
 
     @property
     def parameters(self) -> int:
-        """One less than the points: the window is zero at the outermost tap."""
+        """The number of points minus one: the window is zero at the outermost tap."""
         return self.size // 2
 
     @property
     def sample_macs(self) -> float:
-        """One a tap."""
+        """One per tap."""
         return self.size
 
     @property
@@ -46,11 +46,11 @@ class LinearPhase(Family):
         return torch.zeros(self.size // 2 + 1, dtype=torch.float64)
 
     def taps(self, numbers: Float[Tensor, "*batch count"]) -> Float[Tensor, "*batch taps"]:
-        """Of each filter."""
+        """Taps of each filter."""
         return linear_phase_taps(numbers, self.size)
 
     def response(self, numbers: Tensor, n_fft: int) -> Tensor:
-        """Late by half of the taps."""
+        """Response, delayed by half of the taps."""
         return torch.fft.rfft(self.taps(numbers), n=n_fft)
 
     def samples(self, signal: Tensor, boundaries: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ class LinearPhase(Family):
 
 @dataclass(frozen=True)
 class MinimumPhase(LinearPhase):
-    """Taps that begin at once, from as many log gains joined by lines."""
+    """Minimum-phase taps, from as many log gains with linear interpolation."""
 
     label = "FIR, minimum phase"
 
@@ -74,7 +74,8 @@ class MinimumPhase(LinearPhase):
         return self.size // 2 + 1
 
     def taps(self, numbers: Tensor) -> Tensor:
-        """Folded on twice the bins of an envelope, so that long responses hardly wrap around."""
+        """Taps computed on twice the bins of an envelope, so that long responses hardly wrap
+        around."""
         return minimum_phase_taps(grid_log_gain(numbers, 2 * BINS - 1), self.size)
 
     def samples(self, signal: Tensor, boundaries: Tensor) -> Tensor:
@@ -89,8 +90,8 @@ class MinimumPhase(LinearPhase):
 def interpolated_causal(
     signal: Float[Tensor, "batch samples"], taps: Float[Tensor, "batch frames taps"]
 ) -> Float[Tensor, "batch samples"]:
-    """``filter_interpolated`` with the first tap on the sample itself: as the middle tap is taken
-    for the present there, the signal comes later, and is longer by some frames."""
+    """``filter_interpolated`` with the first tap on the current sample: the signal is padded and
+    delayed, since the middle tap is used there."""
     n_samples, (n_frames, n_taps) = signal.shape[1], taps.shape[1:]
     hop, late = n_samples // n_frames, n_taps // 2
     more = -(-late // hop)

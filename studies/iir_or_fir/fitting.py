@@ -1,4 +1,4 @@
-"""Single envelopes: how close does each size of each family come, after how much work?"""
+"""Fits of single envelopes: distance of each size of each family, and training time."""
 
 import time
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ from vocoder.dsp.filters.allpole import levinson_durbin
 from vocoder.errors import VocoderError
 
 STEPS = 250
-"""Of Adam, with a step size that falls along half a cosine to zero."""
+"""Steps of Adam, with half-cosine decay of the step size to zero."""
 LEARNING_RATES = (0.05, 0.12, 0.3, 0.8)
-"""Tried for every size of every family on validation frames."""
+"""Candidates for every size of every family, compared on validation frames."""
 EVERY = 4
-"""Steps between two looks at the distance."""
+"""Steps between measurements of the distance."""
 FLOOR = 1e-7
 """Added to gains before the logarithm, -140 dB: a zero on a bin is a large number, not an infinite
 one."""
@@ -28,13 +28,13 @@ TARGETS_DB = (4.0, 3.0, 2.0, 1.0)
 
 @dataclass(frozen=True)
 class Fit:
-    """Of all frames at once, each with numbers of its own.
+    """Fit of all frames in parallel, each with its own numbers.
 
     Attributes:
         distances_db: log-spectral distance of each frame at the end.
-        steps: at which was looked.
+        steps: at which the distance was measured.
         course_db: mean over the frames at these steps.
-        step_s: CPU seconds a step, all frames together.
+        step_s: CPU seconds per step, all frames together.
     """
 
     family: Family
@@ -50,7 +50,7 @@ class Fit:
         return self.course_db[-1]
 
     def steps_to(self, target_db: float) -> int | None:
-        """The first step looked at whose mean distance is the target or less."""
+        """The first measured step with a mean distance of at most the target."""
         for step, distance in zip(self.steps, self.course_db, strict=True):
             if distance <= target_db:
                 return step
@@ -61,7 +61,7 @@ def fit(family: Family, envelopes: Float[Tensor, "frames bins"], learning_rate: 
     """Adam on the mean squared difference of log gains.
 
     Raises:
-        VocoderError: some distance is not finite.
+        VocoderError: a distance is not finite.
     """
     n_fft = 2 * (envelopes.shape[1] - 1)
     numbers = family.start().expand(len(envelopes), -1).clone().requires_grad_()
@@ -76,8 +76,7 @@ def fit(family: Family, envelopes: Float[Tensor, "frames bins"], learning_rate: 
             distances = distance_db(gain.detach(), envelopes)
             steps.append(step)
             course.append(float(distances.mean()))
-        # A sum over the frames: Adam treats each number by itself, so that no frame disturbs
-        # another.
+        # A sum over the frames: Adam treats numbers independently, so that frames do not interact.
         loss = (gain - envelopes).square().mean(dim=1).sum()
         optimizer.zero_grad()
         loss.backward()
@@ -92,7 +91,7 @@ def fit(family: Family, envelopes: Float[Tensor, "frames bins"], learning_rate: 
 def fit_all(
     families: Sequence[Family], valid: Float[Tensor, "frames bins"], test: Tensor
 ) -> list[Fit]:
-    """Each with the step size that ends nearest on the validation frames."""
+    """Fits with the step size of least final distance on the validation frames."""
     fits = []
     for family in track(families, "fitting"):
         tried = [fit(family, valid, rate) for rate in LEARNING_RATES]
@@ -102,8 +101,7 @@ def fit_all(
 
 
 def predicted(envelopes: Float[Tensor, "frames bins"], order: int) -> list[float]:
-    """Distances (dB) of the all-pole filters that linear prediction gives at once, each with the
-    gain that suits it best."""
+    """Distances (dB) of the all-pole filters of linear prediction, each with its best gain."""
     lags = torch.fft.irfft((2 * envelopes).exp())[:, : order + 1]
     predictor, _ = levinson_durbin(lags)
     polynomial = torch.cat([torch.ones_like(predictor[:, :1]), predictor], dim=1)

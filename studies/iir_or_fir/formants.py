@@ -1,4 +1,4 @@
-"""How fast the formants of the corpus move and how narrow they are, to read the sweeps by."""
+"""Speeds and bandwidths of the corpus's formants, for interpreting the sweeps."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,16 +13,15 @@ from vocoder.data.manifest import read_manifest
 from vocoder.features.pitch import extract_pitch
 
 HIGHEST_HZ = 5000.0
-"""Below it Praat looks for five formants, as in a man's vocal tract."""
+"""Praat searches for five formants below it, for a male vocal tract."""
 STEP = 4
-"""Frames of 5 ms over which a speed is taken: from frame to frame it would be that of the tracker's
-own trembling."""
+"""Frames of 5 ms over which a speed is measured; frame to frame, tracker noise would dominate."""
 FORMANTS = (1, 2, 3)
 
 
 @dataclass(frozen=True)
 class Formant:
-    """Over the voiced frames: absolute speeds (Hz a millisecond) and bandwidths (Hz)."""
+    """Absolute speeds (Hz per ms) and bandwidths (Hz) over the voiced frames."""
 
     number: int
     speeds: np.ndarray
@@ -30,7 +29,7 @@ class Formant:
 
 
 def read_formants(corpus: Path, utterances: int) -> list[Formant]:
-    """Praat's (Burg's method) of the first utterances of the test split."""
+    """Praat's formants (Burg's method) of the first utterances of the test split."""
     test = [u for u in read_manifest(corpus / "manifest.jsonl") if u.split == "test"]
     speeds: dict[int, list[np.ndarray]] = {number: [] for number in FORMANTS}
     widths: dict[int, list[np.ndarray]] = {number: [] for number in FORMANTS}

@@ -17,11 +17,11 @@ MARKERS = "osD^vP"
 HIGHEST_DB = 10.0
 """Of the distances drawn."""
 LOWEST_DB = -65.0
-"""Where the pictures of errors end."""
+"""Lower limit of the error plots."""
 
 
 def draw_families(path: Path, fits: Sequence[Fit]) -> None:
-    """Distance against multiplications either way, parameters and time."""
+    """Distance against multiplications for both methods, parameters and time."""
     figure, axes = pyplot.subplots(2, 2, figsize=(9, 7), sharey=True, layout="constrained")
     axes = axes.flatten()
     labels = ["multiplications a sample, sample-wise", "multiplications a sample, frame-wise"]
@@ -60,7 +60,7 @@ def draw_departure(
     speeds: Sequence[Departure],
     rest: Sequence[Departure],
 ) -> None:
-    """Error against hop, radius, speed, and of a filter that stays."""
+    """Error against hop, radius, speed, and for a constant filter."""
     figure, axes = pyplot.subplots(2, 2, figsize=(9, 8), layout="constrained")
     (by_hop, by_radius), (by_speed, at_rest) = axes
     _lines(by_hop, speech, [one.at for one in speech])
@@ -99,7 +99,7 @@ def draw_departure(
 
 
 def _lines(axis: Axes, found: Sequence[Departure], places: Sequence[float]) -> None:
-    """A line of means for each way; below the picture it runs along its lower edge."""
+    """Draw a line of means for each method, clipped at the lower limit."""
     for way, marker in zip(dict.fromkeys(one.way for one in found), MARKERS, strict=False):
         values: dict[float, list[float]] = {}
         for one, place in zip(found, places, strict=True):

@@ -1,5 +1,5 @@
-"""Filters of second and fourth order in a row or side by side: biquads, state-variable filters and
-pole mixing."""
+"""Cascaded or parallel filters of second and fourth order: biquads, state-variable filters and pole
+mixing."""
 
 import math
 from dataclasses import dataclass
@@ -18,43 +18,44 @@ from vocoder.dsp.filters.pole_mixing import four_pole
 from vocoder.dsp.filters.state_variable import trapezoidal, warp
 
 LOW_HZ, HIGH_HZ = 40.0, 7960.0
-"""Where centre frequencies may lie."""
+"""Range of centre frequencies."""
 LOW_Q, HIGH_Q = 0.3, 30.0
-"""At 500 Hz the sharpest resonance is 17 Hz wide, about the distance of the bins: one sharper could
-hide between them."""
+"""At 500 Hz the sharpest resonance is 17 Hz wide, about the bin spacing: a sharper one could be
+between bins."""
 START_Q = 2.0
 HIGH_RESONANCE = 3.99
-"""Of pole mixing, which rings for ever at 4."""
+"""Largest resonance of pole mixing, which oscillates at 4."""
 
 
 @dataclass(frozen=True)
 class Biquads(Family):
-    """Low shelf, peaks and high shelf in a row; each a frequency, a q and a gain."""
+    """Cascade of low shelf, peaks and high shelf; each with a frequency, a q and a gain."""
 
     label = "biquad cascade"
     sizes = (4, 6, 8, 11, 15)
 
     @property
     def parameters(self) -> int:
-        """Three a section, and the gain."""
+        """Three per section, and the gain."""
         return 3 * self.size + 1
 
     @property
     def sample_macs(self) -> float:
-        """Five a section, and the gain."""
+        """Five per section, and the gain."""
         return 5 * self.size + 1
 
     @property
     def response_macs(self) -> float:
-        """Two polynomials and their quotient a section."""
+        """Two polynomials and their quotient per section."""
         return 20.0 * self.size
 
     def start(self) -> Tensor:
-        """Spread as the ear spreads them, all gains 0 dB."""
+        """Mel-spaced, all gains 0 dB."""
         return torch.cat([torch.zeros(1, dtype=torch.float64), _spread(self.size, 1).flatten()])
 
     def sections(self, controls: Float[Tensor, "*batch count"]) -> Float[Tensor, "*batch s 5"]:
-        """Coefficients of controls: gain, then frequency (Hz), q and gain (dB) of each section."""
+        """Coefficients from controls: gain, then frequency (Hz), q and gain (dB) of each
+        section."""
         frequency, q, gain_db = controls[..., 1:].unflatten(-1, (self.size, 3)).unbind(-1)
         found = [
             design_biquad(kind, frequency[..., part], q[..., part], RATE, gain_db[..., part])
@@ -67,13 +68,13 @@ class Biquads(Family):
         return torch.cat(found, dim=-2)
 
     def controls(self, numbers: Tensor) -> Tensor:
-        """Numbers in their ranges; a gain of one neper for a number of one."""
+        """Numbers mapped to their ranges; a number of one is a gain of one neper."""
         frequency, q, gain = numbers[..., 1:].unflatten(-1, (self.size, 3)).unbind(-1)
         bounded = torch.stack([_frequency(frequency), _q(q), gain * (20 / math.log(10))], dim=-1)
         return torch.cat([numbers[..., :1].exp(), bounded.flatten(-2)], dim=-1)
 
     def response(self, numbers: Tensor, n_fft: int) -> Tensor:
-        """Product of the sections'."""
+        """Product of the sections' responses."""
         controls = self.controls(numbers)
         b0, b1, b2, a1, a2 = self.sections(controls)[..., None].unbind(-2)
         back = _delay(n_fft, numbers)
@@ -81,7 +82,7 @@ class Biquads(Family):
         return controls[..., :1] * _product(each)
 
     def samples(self, signal: Tensor, boundaries: Tensor) -> Tensor:
-        """Frequencies, q and dB in lines."""
+        """Linearly interpolated frequencies, q and gains in dB."""
         controls = to_samples(self.controls(boundaries))
         sections = self.sections(controls)
         return biquad_cascade(signal * controls[..., 0], sections, form="direct")[0]
@@ -89,34 +90,34 @@ class Biquads(Family):
 
 @dataclass(frozen=True)
 class Bank(Family):
-    """State-variable filters side by side; each a frequency, a q, and its band-pass and low-pass
-    mixed by a loudness and an angle. Neighbours begin with opposite signs, as in a parallel formant
-    synthesiser: with equal ones they would cancel where they cross."""
+    """Parallel state-variable filters; each with a frequency, a q, and band-pass and low-pass mixed
+    by a loudness and an angle. Neighbours start with opposite signs, as in a parallel formant
+    synthesiser: with equal signs they would cancel between resonances."""
 
     label = "SVF bank"
     sizes = (4, 6, 8, 11, 15)
 
     @property
     def parameters(self) -> int:
-        """Four a band, and the direct path."""
+        """Four per band, and the direct path."""
         return 4 * self.size + 1
 
     @property
     def sample_macs(self) -> float:
-        """Three in the loop and two in the mix of each, and the direct path."""
+        """Three in the loop and two in the mix per band, and the direct path."""
         return 5 * self.size + 1
 
     @property
     def response_macs(self) -> float:
-        """A quotient of complex numbers for each."""
+        """One complex quotient per band."""
         return 16.0 * self.size
 
     def start(self) -> Tensor:
-        """Spread as the ear spreads them, no direct path."""
+        """Mel-spaced, no direct path."""
         return torch.cat([torch.zeros(1, dtype=torch.float64), _spread(self.size, 2).flatten()])
 
     def controls(self, numbers: Tensor) -> Tensor:
-        """Direct path, then frequency (Hz), q, and gains of band and low of each."""
+        """Direct path, then frequency (Hz), q, and gains of band and low of each filter."""
         frequency, q, loudness, angle = numbers[..., 1:].unflatten(-1, (self.size, 4)).unbind(-1)
         sign = (-1.0) ** torch.arange(self.size, device=numbers.device)
         gain = sign * loudness.exp()
@@ -135,7 +136,7 @@ class Bank(Family):
         return controls[..., :1] + each.sum(dim=-2)
 
     def samples(self, signal: Tensor, boundaries: Tensor) -> Tensor:
-        """Frequencies, q and gains in lines; the bands as a batch."""
+        """Linearly interpolated frequencies, q and gains; the bands as a batch."""
         controls = to_samples(self.controls(boundaries))
         bands = controls[..., 1:].unflatten(-1, (self.size, 4))
         frequency, q, band, low = bands.movedim(2, 1).flatten(0, 1).unbind(-1)
@@ -147,28 +148,28 @@ class Bank(Family):
 
 @dataclass(frozen=True)
 class PoleMixing(Family):
-    """Four-pole stages in a row; each a frequency, a resonance and five gains."""
+    """Cascaded four-pole stages; each with a frequency, a resonance and five gains."""
 
     label = "pole mixing"
     sizes = (1, 2, 3, 4, 6)
 
     @property
     def parameters(self) -> int:
-        """Seven a stage, where the gains of all but one could be scaled to anything."""
+        """Seven per stage, with one redundant gain in all stages but one."""
         return 6 * self.size + 1
 
     @property
     def sample_macs(self) -> float:
-        """Four poles, six in the loop and five in the mix of each stage."""
+        """Four poles, six in the loop and five in the mix per stage."""
         return 15 * self.size
 
     @property
     def response_macs(self) -> float:
-        """Pole, its powers, mix and quotient of each stage."""
+        """Pole, its powers, mix and quotient per stage."""
         return 34.0 * self.size
 
     def start(self) -> Tensor:
-        """Spread as the ear spreads them, hardly resonant; the input passes as it is."""
+        """Mel-spaced, low resonance, unit gain."""
         stages = torch.zeros(self.size, 7, dtype=torch.float64)
         stages[:, 0] = _spread(self.size, 0)[:, 0]
         stages[:, 1], stages[:, 2] = -3.0, 1.0
@@ -195,7 +196,7 @@ class PoleMixing(Family):
         return _product(mixed / (1 + resonance * squared * squared))
 
     def samples(self, signal: Tensor, boundaries: Tensor) -> Tensor:
-        """Frequencies, resonances and gains in lines."""
+        """Linearly interpolated frequencies, resonances and gains."""
         controls = to_samples(self.controls(boundaries)).unflatten(-1, (self.size, 7))
         for stage in controls.unbind(2):
             signal = four_pole(signal, stage[..., 0], stage[..., 1], stage[..., 2:], RATE)[0]
@@ -203,7 +204,7 @@ class PoleMixing(Family):
 
 
 def _spread(count: int, more: int) -> Float[Tensor, "count numbers"]:
-    """Numbers of frequencies evenly spaced in mel from 150 to 7500 Hz, of START_Q, and zeros."""
+    """Numbers for frequencies evenly spaced in mel from 150 to 7500 Hz, START_Q, and zeros."""
     low, high = (math.log1p(f / 700) for f in (150.0, 7500.0))
     if count == 1:
         place = torch.tensor([0.5], dtype=torch.float64)
@@ -239,7 +240,7 @@ def _cotangent(n_fft: int, like: Tensor) -> Tensor:
 
 
 def _product(factors: Tensor) -> Tensor:
-    """Over the axis before the last; cheaper to differentiate than ``prod``."""
+    """Product over the axis before the last; cheaper to differentiate than ``prod``."""
     total, *others = factors.unbind(-2)
     for factor in others:
         total = total * factor

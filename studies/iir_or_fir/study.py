@@ -49,7 +49,7 @@ def costs(repeats: int) -> dict[str, str]:
 
 
 def departures(corpus: Path, results: Path) -> dict[str, str]:
-    """Part C: the same course by samples and by frames."""
+    """Part C: the same coefficient tracks sample-wise and frame-wise."""
     speech = departure.from_speech(corpus, departure.UTTERANCES, departure.SAMPLES)
     radii, speeds = departure.from_glides()
     rest = departure.from_rest()
@@ -79,7 +79,7 @@ def distances(corpus: Path, results: Path, frames: int) -> dict[str, str]:
 
 
 def trainings(corpus: Path) -> dict[str, str]:
-    """Part A, through the sound."""
+    """Part A, training on audio."""
     valid = training.read_stretches(corpus, "valid", 1)
     test = training.read_stretches(corpus, "test", training.STRETCHES)
     found = training.train_all(valid, test, training.CONTESTANTS)

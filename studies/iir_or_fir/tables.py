@@ -19,7 +19,7 @@ NEVER = "—"
 
 
 def fits_table(fits: Sequence[Fit], predicted: dict[int, list[float]]) -> str:
-    """Every size of every family: what it costs and where it ends."""
+    """Cost and final distance of every size of every family."""
     rows = [
         [
             "filter",
@@ -46,7 +46,7 @@ def fits_table(fits: Sequence[Fit], predicted: dict[int, list[float]]) -> str:
 
 
 def targets_table(fits: Sequence[Fit]) -> str:
-    """The smallest size of a family that comes so near, its multiplications and its time."""
+    """The smallest size of a family within a distance, its multiplications and its time."""
     rows = [["family", *(f"{target:g} dB" for target in TARGETS_DB)]]
     for label in dict.fromkeys(one.family.label for one in fits):
         own = [one for one in fits if one.family.label == label]
@@ -69,7 +69,7 @@ def _cheapest(fits: Sequence[Fit], target_db: float) -> str:
 
 
 def training_table(found: Sequence[Trained]) -> str:
-    """Either way of each filter."""
+    """Both methods of each filter."""
     rows = [
         [
             "filter",
@@ -104,7 +104,7 @@ def training_table(found: Sequence[Trained]) -> str:
 
 
 def whole_table(costs: Sequence[Cost]) -> str:
-    """From the numbers to sound, with how many times by samples costs what by frames does."""
+    """From numbers to audio, with the ratio of sample-wise to frame-wise cost."""
     rows = [
         [
             "filter",
@@ -123,7 +123,7 @@ def whole_table(costs: Sequence[Cost]) -> str:
 
 
 def alone_table(costs: Sequence[Cost]) -> str:
-    """The filters themselves, beside the sample-wise all-pole filter of order 22."""
+    """The filters alone, relative to the sample-wise all-pole filter of order 22."""
     unit = next(c for c in costs if c.name == "`all_pole_samples`, order 22")
     rows = [["function", "way", "forward", "backward", "both, times those of order 22"]]
     for cost in costs:
@@ -150,7 +150,7 @@ def formants_table(formants: Sequence[Formant]) -> str:
 
 
 def departure_table(found: Sequence[Departure], heading: str, distance: bool = False) -> str:
-    """Ways in rows, what is swept in columns: means, and their range over the signals."""
+    """Methods in rows, swept values in columns: means, and their range over the signals."""
     places = list(dict.fromkeys(one.at for one in found))
     rows = [[heading, *(f"{at:g}" for at in places)]]
     for way in dict.fromkeys(one.way for one in found):

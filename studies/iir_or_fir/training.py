@@ -1,4 +1,4 @@
-"""Through the sound: filters of half a second of speech, learned from what comes out of them."""
+"""Training on audio: filters of half a second of speech, learned from their output."""
 
 import time
 from collections.abc import Sequence
@@ -27,16 +27,16 @@ FRAMES = 100
 """Half a second."""
 STEPS = 120
 LEARNING_RATES = (0.05, 0.15, 0.4)
-"""Tried for every filter and either way on a stretch of the validation split."""
+"""Candidates for every filter and method, compared on a segment of the validation split."""
 EVERY = 5
-"""Steps between two looks at the distance, which are not counted as time."""
+"""Steps between measurements of the distance, which are not timed."""
 TARGETS_DB = (10.0, 8.0, 6.0, 5.0)
 STRETCHES = 2
-"""Of the test split, one an utterance, in one batch."""
+"""Segments of the test split, one per utterance, in one batch."""
 RESOLUTIONS = (256, 1024)
 """Of the spectrograms compared, Hann windows with a hop of a quarter."""
 FLOOR = 1e-4
-"""Of magnitudes, as a share of the target's root mean square."""
+"""Floor of magnitudes, as a fraction of the target's root mean square."""
 CONTESTANTS: tuple[Family, ...] = (
     MinimumPhase(256),
     AllPole(22),
@@ -48,7 +48,7 @@ WAYS = ("samples", "frames")
 
 
 class DivergedError(VocoderError):
-    """A training whose numbers or sound left the finite ones."""
+    """A training with non-finite numbers or audio."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,11 @@ class Trained:
     """One training.
 
     Attributes:
-        start_db: log-spectral distance of the sound before.
-        distances_db: after it, of each stretch, with noise that was not trained on.
-        seen_db: after it, mean over the stretches, with the noise that was.
-        step_s: CPU seconds a step for a second of sound.
-        course_db: the sound's distance, mean over the stretches, every EVERY steps.
+        start_db: log-spectral distance of the audio before training.
+        distances_db: of each segment after training, with unseen noise.
+        seen_db: mean over the segments after training, with the training noise.
+        step_s: CPU seconds per step and second of audio.
+        course_db: distance of the audio, mean over the segments, every EVERY steps.
     """
 
     family: Family
@@ -73,7 +73,7 @@ class Trained:
     course_db: list[float]
 
     def seconds_to(self, target_db: float) -> float | None:
-        """CPU seconds for a second of sound until the distance was first so small."""
+        """CPU seconds per second of audio until the distance is first reached."""
         for i, distance in enumerate(self.course_db):
             if distance <= target_db:
                 return i * EVERY * self.step_s
@@ -86,8 +86,8 @@ class Trained:
 
 
 def read_stretches(corpus: Path, split: str, count: int) -> Float[Tensor, "count edges bins"]:
-    """CheapTrick's log gains (nepers) at frame boundaries of the loudest half second of as many
-    utterances, evenly spread over the split; of zero mean each."""
+    """CheapTrick's log gains (nepers) at frame boundaries of the loudest half second of utterances
+    evenly spaced over the split; of zero mean each."""
     utterances = [u for u in read_manifest(corpus / "manifest.jsonl") if u.split == split]
     if len(utterances) < count:
         raise VocoderError(f"{corpus}: split {split} has {len(utterances)} utterances, not {count}")
@@ -104,8 +104,8 @@ def read_stretches(corpus: Path, split: str, count: int) -> Float[Tensor, "count
 
 
 def excite(envelopes: Float[Tensor, "batch edges bins"], seed: int) -> tuple[Tensor, Tensor]:
-    """White noise, and what the envelopes' minimum-phase filters of 1024 taps, on straight lines
-    between the boundaries, make of it."""
+    """White noise, and the same filtered by the envelopes' minimum-phase filters of 1024 taps,
+    linearly interpolated between the boundaries."""
     batch, edges = envelopes.shape[:2]
     noise = white_noise(batch, (edges - 1) * HOP, torch.Generator().manual_seed(seed)).double()
     taps = minimum_phase_taps(envelopes, N_FFT)[:, :-1]
@@ -122,7 +122,7 @@ def train(
     """Adam on the mean squared difference of log spectrograms; the excitation is known.
 
     Raises:
-        VocoderError: the sound or a distance is not finite.
+        VocoderError: the audio or a distance is not finite.
     """
     noise, target = excite(envelopes, seed)
     wanted = [_log_spectrogram(target, n_fft, target) for n_fft in RESOLUTIONS]
@@ -161,7 +161,8 @@ def train(
 
 
 def train_all(valid: Tensor, test: Tensor, families: Sequence[Family]) -> list[Trained]:
-    """Each either way, with the step size that ends nearest on the validation stretch."""
+    """Train each filter by both methods, with the step size of least final distance on the
+    validation segment."""
     found = []
     pairs = [(family, way) for family in families for way in WAYS]
     for family, way in track(pairs, "training through the sound"):
@@ -186,7 +187,7 @@ def _log_spectrogram(signal: Tensor, n_fft: int, like: Tensor) -> Tensor:
 
 
 def _distances(output: Tensor, target: Tensor) -> list[float]:
-    """Log-spectral distance of each stretch, the target's peak at a half of full scale.
+    """Log-spectral distance of each segment, the target's peak at half of full scale.
 
     Raises:
         DivergedError: the output is not finite.

@@ -1,4 +1,4 @@
-"""Fitting a description to log gains, and the curvature met on the way. Everything in float64."""
+"""Fitting a description to log gains, and the curvature of the loss. Everything in float64."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ ADAM_STEPS = 1500
 LBFGS_EVALUATIONS = 400
 LBFGS_MEMORY = 20
 SINGULAR = 1e12
-"""Condition numbers above this are infinite: float64 tells no more."""
+"""Condition numbers above this are infinite, by the precision of float64."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Fit:
 
     Attributes:
         errors_db: log-spectral distance of each frame after each step, the best so far.
-        parameters: where the best was.
+        parameters: of the best step.
     """
 
     errors_db: Float[Tensor, "steps frames"]
@@ -31,8 +31,8 @@ class Fit:
 
 
 def adam(shape: Shape, target: Tensor, count: int, learning_rate: float) -> Fit:
-    """Adam (β 0.9, 0.999) with a constant step size. It treats parameters one by one, so that all
-    frames can run side by side."""
+    """Adam (β 0.9, 0.999) with a constant step size. It treats parameters independently, so that
+    all frames run in parallel."""
     x = torch.zeros(len(target), count, dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.Adam([x], lr=learning_rate)
     errors, best = [], torch.full((len(target),), torch.inf, dtype=torch.float64)
@@ -87,7 +87,7 @@ def _lbfgs_of_one(shape: Shape, frame: Tensor, count: int) -> tuple[list[float],
         return loss
 
     optimizer.step(evaluate)  # type: ignore[no-untyped-call]
-    # Where it has converged before, or a last search went on for longer: of equal length for all.
+    # Equal length for all, after early convergence or a longer last search.
     last = errors[-1]
     errors = (errors + [last] * LBFGS_EVALUATIONS)[: LBFGS_EVALUATIONS + 1]
     return errors, kept
@@ -95,7 +95,7 @@ def _lbfgs_of_one(shape: Shape, frame: Tensor, count: int) -> tuple[list[float],
 
 def conditions(shape: Shape, parameters: Float[Tensor, "frames parameters"]) -> Tensor:
     """Condition number of JᵀJ for each frame, J the derivative of the log gain by the parameters:
-    the Gauss-Newton Hessian of the squared distance in the log spectrum, but for its scale."""
+    the Gauss-Newton Hessian of the squared distance in the log spectrum, up to scale."""
     jacobian = vmap(jacfwd(shape))(parameters)
     eigenvalues = torch.linalg.svdvals(jacobian).square()
     condition = eigenvalues[:, 0] / eigenvalues[:, -1]
@@ -103,7 +103,7 @@ def conditions(shape: Shape, parameters: Float[Tensor, "frames parameters"]) -> 
 
 
 def steps_to(errors_db: Float[Tensor, "steps frames"], goal_db: Tensor) -> Tensor:
-    """First step at which each frame is within its goal; infinite where it never is."""
+    """First step at which each frame reaches its goal; infinite if never."""
     reached = errors_db <= goal_db
     first = reached.double().argmax(dim=0).double()
     return torch.where(reached.any(dim=0), first, torch.inf)

@@ -1,7 +1,7 @@
 """Parameters to log gains (nepers): seven descriptions of one filter.
 
-Each takes (…, P) to (…, bins). All zeros is a filter that lets everything pass, for every one of
-them: all contestants start from the same gain.
+Each maps (…, P) to (…, bins). Zeros give the identity filter for all of them: all descriptions
+start from the same gain.
 """
 
 from collections.abc import Callable
@@ -21,9 +21,9 @@ from vocoder.dsp.filters.tap_shapes import dct_log_gain, grid_log_gain, mel_ceps
 
 BINS = 257
 ALPHA = 0.42
-"""Of the mel-cepstrum: about mel at 16 kHz."""
+"""Warping of the mel-cepstrum: approximates mel at 16 kHz."""
 TINY = 1e-10
-"""Added to squared magnitudes of taps, which may vanish."""
+"""Added to squared magnitudes of taps, which may be zero."""
 
 Shape = Callable[[Float[Tensor, "*batch parameters"]], Float[Tensor, "*batch bins"]]
 
@@ -35,18 +35,18 @@ def raw_taps(x: Tensor) -> Tensor:
 
 
 def frequency_samples(x: Tensor) -> Tensor:
-    """Log magnitudes at P frequencies, taps by the frequency sampling method under its Hann
-    window: what DDSP's noise filter is."""
+    """Log magnitudes at P frequencies, taps by the frequency sampling method with its Hann window:
+    DDSP's noise filter."""
     return _log_magnitude(frequency_sampled_fir(x.exp()))
 
 
 def frequency_grid(x: Tensor) -> Tensor:
-    """Log gains at P frequencies, straight lines between."""
+    """Log gains at P frequencies, linearly interpolated."""
     return grid_log_gain(x, BINS)
 
 
 def dct(x: Tensor) -> Tensor:
-    """Orthonormal DCT of the log gain: a cepstrum but for its scale."""
+    """Orthonormal DCT of the log gain: a cepstrum up to scale."""
     return dct_log_gain(x, BINS)
 
 
@@ -56,13 +56,13 @@ def mel_cepstrum(x: Tensor) -> Tensor:
 
 
 def reflection(x: Tensor) -> Tensor:
-    """Log gain and P - 1 reflection coefficients behind tanh: always stable."""
+    """Log gain and P - 1 reflection coefficients by tanh: always stable."""
     return _all_pole(x[..., :1], predictor_from_reflection(torch.tanh(x[..., 1:])))
 
 
 def line_spectra(x: Tensor) -> Tensor:
-    """Log gain and P - 1 numbers whose softmax (with a zero) shares out the gaps between line
-    spectral frequencies: always stable."""
+    """Log gain and P - 1 numbers whose softmax (with a zero) gives the gaps between line spectral
+    frequencies: always stable."""
     spectra = line_spectra_from_gaps(pad(x[..., 1:], (1, 0)))
     return _all_pole(x[..., :1], predictor_from_line_spectra(spectra))
 

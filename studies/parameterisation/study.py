@@ -23,11 +23,12 @@ matplotlib.use("Agg")
 FOLDER = Path(__file__).parent
 SIZES = (12, 24, 48, 96)
 LARGEST = {"reflection coefficients": 48, "line spectra": 48}
-"""Nobody wants 95 poles, and in float64 the polynomials of line spectra do not hold them."""
+"""Largest sizes: 95 poles are impractical, and exceed float64 in the polynomials of line
+spectra."""
 LEARNING_RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
-"""Tried for every description and size on validation frames."""
+"""Candidates for every description and size, compared on validation frames."""
 NEAR_DB = 0.1
-"""A fit counts as done so near to the best error that either optimiser reached."""
+"""A fit counts as converged within this distance of the best error of both optimisers."""
 GOAL_DB = 3.0
 
 
@@ -58,7 +59,7 @@ def main() -> None:
     options = study_parser(__doc__, FOLDER, frames=24, jobs=2).parse_args()
     valid = read_envelopes(options.corpus, "valid", options.frames, BINS)
     test = read_envelopes(options.corpus, "test", options.frames, BINS)
-    # The dear ones first, for the workers to end together.
+    # Expensive ones first, to balance the workers.
     order = [(name, size) for size in reversed(SIZES) for name in SHAPES if fits_in(name, size)]
     found = Parallel(options.jobs, return_as="list", verbose=5)(
         delayed(measure)(name, size, valid, test) for name, size in order
@@ -74,7 +75,7 @@ def main() -> None:
 
 
 def fits_in(name: str, size: int) -> bool:
-    """Whether a description is tried at a size."""
+    """Whether a description is used at a size."""
     return size <= LARGEST.get(name, size)
 
 
@@ -92,7 +93,7 @@ def measure(name: str, size: int, valid: Tensor, test: Tensor) -> Result:
 
 
 def choose_rate(tried: dict[float, Tensor]) -> float:
-    """The step size that is soonest, in the median frame, within `NEAR_DB` of the best of all."""
+    """The step size with the fewest steps, in the median frame, to within `NEAR_DB` of the best."""
     best = torch.stack([errors[-1] for errors in tried.values()]).amin(dim=0)
     return min(tried, key=lambda rate: float(steps_to(tried[rate], best + NEAR_DB).median()))
 
@@ -101,7 +102,7 @@ Results = dict[tuple[str, int], Result]
 
 
 def by_size(results: Results, cell: Callable[[Result], str]) -> str:
-    """A row for each description, a column for each size."""
+    """One row per description, one column per size."""
     rows = [["description", *(f"P = {size}" for size in SIZES)]]
     rows += [
         [name, *(cell(results[name, size]) if fits_in(name, size) else "" for size in SIZES)]
@@ -111,7 +112,7 @@ def by_size(results: Results, cell: Callable[[Result], str]) -> str:
 
 
 def curvature_cell(result: Result) -> str:
-    """At the start and, median and range of the frames, at the end."""
+    """Condition number at the start, and median and range over the frames at the end."""
     ends = (result.end.median(), result.end.min(), result.end.max())
     middle, low, high = (power(float(value)) for value in ends)
     spread = "" if low == high else f" ({low} … {high})"
@@ -137,7 +138,7 @@ def count(steps: Tensor) -> str:
 
 
 def power(value: float) -> str:
-    """Two digits, or the power of ten; ∞ where float64 sees no end."""
+    """Two digits, or the power of ten; ∞ beyond the precision of float64."""
     if math.isinf(value):
         return "∞"
     return f"{value:.1f}" if value < 100 else f"10^{math.log10(value):.1f}"

@@ -1,4 +1,4 @@
-"""Ours minus theirs, utterance by utterance: interval, wins, and whether n can show anything."""
+"""Paired differences between ours and theirs: interval, wins, and sufficiency of n."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -16,12 +16,12 @@ TOO_FEW = "too few"
 
 @dataclass(frozen=True)
 class Difference:
-    """How much better ours is on one metric; negative where it is worse.
+    """Advantage of ours on one metric; negative if worse.
 
     Attributes:
-        n: utterances with a score of both.
-        mean: mean advantage in the metric's unit, positive where ours is better, whichever way
-            the metric runs; None where n is 0.
+        n: utterances with both scores.
+        mean: mean advantage in the metric's unit, positive if ours is better for either direction
+            of the metric; None if n is 0.
         low, high: 95 % bootstrap interval over the utterances; None below n = 2.
         wins: utterances on which ours is strictly better.
         p_value: two-sided sign-flip test; None where n is 0.
@@ -36,7 +36,7 @@ class Difference:
 
     @property
     def too_few(self) -> bool:
-        """Whether no result whatever could be significant: 2^(1-n) is the smallest p."""
+        """Whether no result can be significant: 2^(1-n) is the smallest p."""
         return smallest_p_value(self.n) >= LEVEL
 
 
@@ -50,7 +50,7 @@ def smallest_p_value(n: int) -> float:
 
 
 def summarised(advantages: Sequence[float]) -> Difference:
-    """Mean, interval, wins and test of the advantages that ours has on single utterances."""
+    """Mean, interval, wins and test of ours' advantages per utterance."""
     n = len(advantages)
     low, high = bootstrap_interval(advantages) if n > 1 else (None, None)
     return Difference(
@@ -66,7 +66,7 @@ def summarised(advantages: Sequence[float]) -> Difference:
 def advantages(metric: str, ours: Scores, theirs: Sequence[Scores]) -> list[float]:
     """Ours minus the mean of theirs where higher is better, and the reverse otherwise.
 
-    Only utterances on which all have a score.
+    Only utterances with all scores.
     """
     sign = 1.0 if METRICS[metric].better == "higher" else -1.0
     own = _by_utterance(metric, ours)

@@ -1,4 +1,4 @@
-"""Quality against the cost of a second of audio: every published system, ours, the recording."""
+"""Quality against cost per second of audio: every published system, ours, the recording."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ OWN_STYLES = (("#000000", "*"), ("#D55E00", "*"), ("#000000", "P"), ("#D55E00", 
 RECORDING = "recording"
 LJSPEECH = "LJSpeech"
 UNKNOWN_COST = 3e-3
-"""Where systems stand whose operations nobody published."""
+"""Position of systems without published operations."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class Dot:
     Attributes:
         number: in the tables; None for ours and the recording.
         kind: the family, our weights' label, or "recording".
-        gmac_per_second: 10⁹ multiply-accumulates for a second of audio; None where unknown.
-        corpus: what the page speaks.
-        means: score by metric; None where not defined.
+        gmac_per_second: 10⁹ multiply-accumulates per second of audio; None if unknown.
+        corpus: of the page.
+        means: score by metric; None if undefined.
     """
 
     number: int | None
@@ -49,10 +49,10 @@ class Dot:
 
 
 def draw_quality(path: Path, dots: Sequence[Dot]) -> None:
-    """PESQ and Distill-MOS against operations, LJSpeech and the other corpora beside each other.
+    """PESQ and Distill-MOS against operations, for LJSpeech and the other corpora.
 
     Args:
-        path: of the PNG, written whole or not at all.
+        path: of the PNG, written atomically.
         dots: all systems.
     """
     figure = Figure(figsize=(13, 9.5), layout="constrained", facecolor="white")

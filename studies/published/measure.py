@@ -1,6 +1,6 @@
-"""Audio through our vocoders, and the scores of everything, as files of the repository.
+"""Resynthesis by our vocoders, and all scores, as files in the repository.
 
-`scores/PAGE.json` holds what does not change: the authors' systems, the recording, Griffin-Lim and
+`scores/PAGE.json` has the constant scores: the authors' systems, the recording, Griffin-Lim and
 WORLD. `scores/ours/DATE_NAME.json` holds one set of our weights on all pages; a new set, or the
 same name on a later day, is one more file, so that the tables show the progress.
 """
@@ -32,7 +32,7 @@ METRICS = (
     "distillmos", "speaker_similarity", "level_difference",
 )  # fmt: skip
 NATIVE_METRICS = ("mstft", "mel_distance")
-"""The metrics that see what lies above 8 kHz; the others work at 16 kHz by definition."""
+"""Metrics that cover frequencies above 8 kHz; the others work at 16 kHz by definition."""
 MAX_DELAY_MS = 100.0
 MAX_LENGTH_DIFFERENCE_S = 1.0
 
@@ -41,9 +41,9 @@ class Measured(Config):
     """One system on one page.
 
     Fields:
-        common: all metrics at 16 kHz, lag removed, level matched.
-        native: those that see the upper band at the page's own rate; None where the system's rate
-            is lower, or the page's is 16 kHz.
+        common: all metrics at 16 kHz, delay removed, level matched.
+        native: metrics of the upper band at the page's own rate; None if the system's rate is
+            lower, or the page's is 16 kHz.
     """
 
     common: Scores
@@ -51,13 +51,13 @@ class Measured(Config):
 
 
 class PageScores(Config):
-    """A page's systems, the recording, and vocoders without training.
+    """Scores of a page's systems, the recording, and classical vocoders.
 
     Fields:
         page: stem of its YAML file.
-        measured: on which day.
+        measured: date.
         commit: revision of this repository.
-        labels: what tables call the vocoders without training.
+        labels: of the classical vocoders in tables.
         systems: all scores by name.
     """
 
@@ -73,12 +73,12 @@ class OwnScores(Config):
 
     Fields:
         name: of the weights.
-        label: what tables call them.
-        trial: whether they do not ship.
-        measured: on which day.
+        label: name in tables.
+        trial: True if not shipped.
+        measured: date.
         commit: revision of this repository.
         weights_sha256: of model.safetensors, its first 16 digits.
-        mel_preset: what goes in.
+        mel_preset: input of the model.
         parameters_m: millions of parameters.
         gmac_per_second: 10⁹ multiply-accumulates for a second of audio.
         pages: scores by page.
@@ -99,14 +99,14 @@ class OwnScores(Config):
 def measure_page(
     name: str, page: Page, source: Path, made: Path, presets: list[str], jobs: int
 ) -> PageScores:
-    """Score the page's own systems, the recording and the vocoders without training.
+    """Score the page's own systems, the recording and the classical vocoders.
 
     Args:
         name: of the page.
-        page: what is on it.
+        page: its description.
         source: folder of its audio.
-        made: folder for audio made here and for tables.
-        presets: mels that Griffin-Lim starts from beside the page's own.
+        made: folder for generated audio and tables.
+        presets: additional mels for Griffin-Lim beside the page's own.
         jobs: worker processes.
     """
     folder = source / name
@@ -156,7 +156,7 @@ def measure_weights(
 
 
 def _speak(build: Callable[[], Vocoder | WaveVocoder], recording: Path, folder: Path) -> int:
-    """Resynthesise the recordings into a folder that appears whole or not at all; its rate."""
+    """Resynthesise the recordings into a folder, atomically; returns its rate."""
     vocoder = build()
     if not folder.exists():
         print(f"{folder}", flush=True)
@@ -214,37 +214,37 @@ def _evaluate(
 
 
 def page_path(name: str, folder: Path = SCORES) -> Path:
-    """Where a page's scores are kept."""
+    """File of a page's scores."""
     return folder / f"{name}.json"
 
 
 def own_path(scores: OwnScores, folder: Path = SCORES) -> Path:
-    """Where the scores of our weights are kept."""
+    """File of the scores of our weights."""
     return folder / "ours" / f"{scores.measured}_{scores.name}.json"
 
 
 def write_page(scores: PageScores, folder: Path = SCORES) -> Path:
-    """Keep a page's scores; the path."""
+    """Write a page's scores; returns the path."""
     path = page_path(scores.page, folder)
     write_model(path, scores)
     return path
 
 
 def write_own(scores: OwnScores, folder: Path = SCORES) -> Path:
-    """Keep the scores of our weights; the path."""
+    """Write the scores of our weights; returns the path."""
     path = own_path(scores, folder)
     write_model(path, scores)
     return path
 
 
 def read_page_scores(pages: Mapping[str, Page], folder: Path = SCORES) -> dict[str, PageScores]:
-    """Scores of all pages that were measured, by page."""
+    """Scores of all measured pages, by page."""
     paths = {name: page_path(name, folder) for name in pages}
     return {name: read_model(PageScores, path) for name, path in paths.items() if path.exists()}
 
 
 def read_own_scores(folder: Path = SCORES) -> list[OwnScores]:
-    """Everything of ours that was ever measured, oldest first."""
+    """All measured scores of ours, oldest first."""
     paths = sorted((folder / "ours").glob("*.json"))
     return [read_model(OwnScores, path) for path in paths]
 
@@ -256,13 +256,13 @@ def latest(own: list[OwnScores]) -> list[OwnScores]:
 
 
 def preset_of(spec: MelSpec) -> str:
-    """The name of the preset that a mel is, or its fingerprint."""
+    """The preset name of a mel, or its fingerprint."""
     names = [name for name, preset in PRESETS.items() if preset.fingerprint == spec.fingerprint]
     return names[0] if names else spec.fingerprint
 
 
 def presets_of(weights: list[Weights]) -> list[str]:
-    """The presets that our weights take."""
+    """The input presets of our weights."""
     found = []
     for each in weights:
         vocoder: Vocoder = each.load()

@@ -1,4 +1,4 @@
-"""Pages to listen to: one `vocoder report` a published page, and a list of them."""
+"""One `vocoder report` per published page, and a list of them."""
 
 import html
 from collections.abc import Mapping
@@ -22,10 +22,10 @@ METRICS = ("pesq", "mstft", "voicing_error", "dnsmos", "distillmos")
 
 
 def build_pages(pages: Mapping[str, Page], source: Path, made: Path, jobs: int) -> Path:
-    """Report of every page whose audio was made here; the page that lists them.
+    """Report of every page with local audio; returns the page that lists them.
 
     Raises:
-        VocoderError: no audio was made yet.
+        VocoderError: there is no audio yet.
     """
     ours = {own.name: own.label for own in read_own_scores()}
     classical = {
@@ -64,7 +64,7 @@ def build_pages(pages: Mapping[str, Page], source: Path, made: Path, jobs: int) 
 
 
 def _audio_folders(folder: Path) -> list[Path]:
-    """What was made of a page: folders of WAVs, not those of scores or half-made ones."""
+    """Generated WAV folders of a page, without score folders and incomplete ones."""
     inside = sorted(path for path in folder.iterdir() if path.is_dir())
     return [path for path in inside if any(path.glob("*.wav")) and path.name[0] != "."]
 

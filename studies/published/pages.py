@@ -1,4 +1,4 @@
-"""The pages on which authors of vocoders let others hear them: one YAML file a page, typed."""
+"""Descriptions of the authors' demo pages: one typed YAML file per page."""
 
 from collections.abc import Iterator
 from functools import cached_property
@@ -24,7 +24,7 @@ class Repository(Config):
     Fields:
         name: "owner/name" as GitHub has it.
         commit: 40 hexadecimal digits.
-        branch: the branch that holds the commit, where it is not the default one.
+        branch: the branch of the commit, if not the default one.
     """
 
     name: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
@@ -33,10 +33,10 @@ class Repository(Config):
 
 
 class Quoted(Config):
-    """A number and where it was read.
+    """A number and its source.
 
     Fields:
-        value: in the unit of the field that holds this.
+        value: in the unit of the containing field.
         source: paper, table or file; or "counted: …" with the configuration that was counted.
     """
 
@@ -48,18 +48,18 @@ class Published(Config):
     """One vocoder of a page, as its authors trained it.
 
     Fields:
-        label: what tables call it.
-        architecture: what it is, size included, whoever trained it: systems of one architecture are
+        label: name in tables.
+        architecture: including the size, independent of the team: systems of one architecture are
             pooled over the pages.
         family: "autoregressive", "flow", "GAN", … for the colours of the picture.
         paper: arXiv number, venue and year, or repository.
         path: of an utterance's file in the repository; "{key}" stands for the utterance's key.
-        repository: where it is not the page's.
-        heard_speaker: whether the training had heard the speakers; None: as the page says.
-        mel: what is known of the features that it was given.
+        repository: if not the page's.
+        heard_speaker: whether the speakers were in the training data; None: as for the page.
+        mel: known facts about its input features.
         parameters_m: millions of parameters.
-        gmac_per_second: 10⁹ multiply-accumulates for a second of audio.
-        note: what a reader of the table must know.
+        gmac_per_second: 10⁹ multiply-accumulates per second of audio.
+        note: remark for the table.
     """
 
     label: str
@@ -76,7 +76,7 @@ class Published(Config):
 
     @property
     def size(self) -> tuple[float | None, float | None]:
-        """Millions of parameters and 10⁹ multiply-accumulates a second; None where unknown."""
+        """Millions of parameters and 10⁹ multiply-accumulates per second; None if unknown."""
         known = (self.parameters_m, self.gmac_per_second)
         parameters, gmac = (None if quoted is None else quoted.value for quoted in known)
         return parameters, gmac
@@ -90,7 +90,7 @@ class Published(Config):
 
 
 class PublishedFile(NamedTuple):
-    """One file of a page: whose utterance it is, and where it lies in which repository."""
+    """One file of a page: system, utterance, repository and path."""
 
     system: str
     utterance: str
@@ -99,21 +99,21 @@ class PublishedFile(NamedTuple):
 
 
 class Page(Config):
-    """A page: recordings, and what several vocoders made of them.
+    """A page: recordings, and their resynthesis by several vocoders.
 
     Fields:
         title: heading of its table.
-        url: what a reader opens to listen.
+        url: of the demo page.
         repository: of the page.
-        corpus: what is spoken.
-        sample_rate: of the recordings as published, Hz.
-        heard_speaker: whether the trainings had heard the speakers.
-        mel_preset: the preset nearest to the mel that most of the page's vocoders were given;
-            Griffin-Lim starts from it.
+        corpus: of the recordings.
+        sample_rate: of the published recordings, Hz.
+        heard_speaker: whether the speakers were in the training data.
+        mel_preset: the preset nearest to the mel of most of the page's vocoders; used for
+            Griffin-Lim.
         recording: path of an utterance's recording, as `Published.path`.
-        utterances: key in the paths by the name that an utterance has here.
-        systems: by the name of their folder here, in the order of the table.
-        note: what a reader of the table must know.
+        utterances: key in the paths by the utterance's name here.
+        systems: by folder name, in the order of the table.
+        note: remark for the table.
     """
 
     title: str
@@ -161,7 +161,7 @@ def read_page(path: Path) -> Page:
     """One page.
 
     Raises:
-        VocoderError: the file cannot be read, or a field is wrong; both are named.
+        VocoderError: the file cannot be read, or a field is invalid; the message names both.
     """
     try:
         return Page.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))

@@ -33,7 +33,7 @@ STAGES = ("fetch", "measure", "tables", "page")
 
 
 def main() -> None:
-    """Do the stages asked for, in order."""
+    """Run the requested stages in order."""
     options = _options()
     torch.set_num_threads(1)
     pages = read_pages()
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def _measure(pages: dict[str, Page], options: argparse.Namespace) -> None:
-    """Score what has no file yet; ours again, under today's date, on all pages."""
+    """Score pages without a file; ours always, under today's date, on all pages."""
     weights = own_weights(dict(options.trials))
     presets = presets_of(weights)
     for name, page in pages.items():

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Our weights, Griffin-Lim and WORLD beside the vocoders that their authors trained, on 13 pages that
-# the authors published. Run it again for new weights: they get one more column.
+# the authors published. Rerun it for new weights, which add a column.
 #     studies/published/run.sh [PAGE…] [--trial NAME=FOLDER …]
 # SOURCE=FOLDER takes the audio from PAGE/SYSTEM/UTTERANCE.flac; without it, git fetches it.
 set -euo pipefail

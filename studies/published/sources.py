@@ -1,4 +1,4 @@
-"""The audio of the pages: from a folder laid out as PAGE/SYSTEM/UTTERANCE.flac, or from git."""
+"""The audio of the pages: from a folder PAGE/SYSTEM/UTTERANCE.flac, or from git."""
 
 import hashlib
 import subprocess
@@ -16,17 +16,17 @@ HOST = "https://github.com"
 
 
 def find_file(source: Path, page: str, file: PublishedFile) -> Path | None:
-    """The file of an utterance in a folder of audio, FLAC or WAV; None where it is missing."""
+    """The file of an utterance in a folder of audio, FLAC or WAV; None if missing."""
     stem = source / page / file.system / file.utterance
     candidates = (stem.with_name(f"{stem.name}{suffix}") for suffix in SUFFIXES)
     return next((path for path in candidates if path.is_file()), None)
 
 
 def check_source(source: Path, pages: Mapping[str, Page]) -> None:
-    """Every file must be there and hold the samples that were measured.
+    """Check that every file exists and has the measured samples.
 
     Raises:
-        VocoderError: a file is missing or has another checksum; the first one is named.
+        VocoderError: a file is missing or has another checksum; the message names the first one.
     """
     known = read_checksums()
     for name, page in pages.items():
@@ -64,7 +64,7 @@ def read_checksums(path: Path = CHECKSUMS) -> dict[str, str]:
 
 
 def write_checksums(source: Path, pages: Mapping[str, Page], path: Path = CHECKSUMS) -> None:
-    """Write down what is measured; for whoever adds a page."""
+    """Write the checksums of the measured files, after adding a page."""
     lines = []
     for name, page in pages.items():
         for file in page.files():
@@ -76,18 +76,18 @@ def write_checksums(source: Path, pages: Mapping[str, Page], path: Path = CHECKS
 
 
 def download(source: Path, pages: Mapping[str, Page], host: str = HOST) -> None:
-    """Extract every file that `source` lacks from the public repositories, by git.
+    """Extract every file missing in `source` from the public repositories, by git.
 
-    Only the commit that is named and the files that are wanted are transferred where the server
-    allows that. Repositories are kept in `source/.git-NAME` until all their files are there.
+    If the server allows it, only the named commit and the required files are transferred.
+    Repositories are kept in `source/.git-NAME` until all their files are extracted.
 
     Args:
         source: folder for the audio.
-        pages: what is wanted.
-        host: what goes before "/owner/name"; a folder of bare repositories does as well.
+        pages: the pages to download.
+        host: prefix of "/owner/name"; may be a folder of bare repositories.
 
     Raises:
-        VocoderError: git failed or a repository lacks a file; what is missing is named.
+        VocoderError: git failed or a repository lacks a file; the message names it.
     """
     wanted: dict[Repository, list[tuple[str, PublishedFile]]] = {}
     for name, page in pages.items():
@@ -105,7 +105,7 @@ def download(source: Path, pages: Mapping[str, Page], host: str = HOST) -> None:
 
 
 def fetch_commit(clone: Path, url: str, repository: Repository) -> None:
-    """One commit of a repository into a bare clone, without its files where that is possible."""
+    """Fetch one commit of a repository into a bare clone, without its files if possible."""
     if not clone.exists():
         clone.mkdir(parents=True)
         _git(clone, ["init", "--quiet", "--bare"])

@@ -1,4 +1,4 @@
-"""The vocoders that every recording goes through: our weights, Griffin-Lim, WORLD."""
+"""The vocoders applied to every recording: our weights, Griffin-Lim, WORLD."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ class Weights:
     Attributes:
         weights: name of shipped weights, or of a trial.
         folder: of the checkpoint.
-        trial: whether it does not ship.
+        trial: True if not shipped.
         mel: preset that universal weights are given; None for the mel of the checkpoint.
     """
 
@@ -36,12 +36,12 @@ class Weights:
 
     @property
     def name(self) -> str:
-        """What files call it."""
+        """Its name in files."""
         return self.weights if self.mel is None else f"{self.weights}_{self.mel}"
 
     @property
     def label(self) -> str:
-        """What tables call it."""
+        """Its name in tables."""
         mel = "" if self.mel is None else f" from {self.mel}"
         return f"ours, {self.weights}{mel}{' (a trial)' if self.trial else ''}"
 
@@ -56,7 +56,7 @@ OTHER_MELS = ("hifigan_22k", "speecht5_16k")
 
 
 def own_weights(trials: Mapping[str, Path]) -> list[Weights]:
-    """Every set that ships, then the trials; universal ones at several mels."""
+    """All shipped sets, then the trials; universal weights at several mels."""
     sets = [Weights(name, folder) for name, folder in SHIPPED.items()]
     sets += [Weights(name, folder, trial=True) for name, folder in trials.items()]
     found = []
@@ -70,7 +70,7 @@ def own_weights(trials: Mapping[str, Path]) -> list[Weights]:
 def classical(
     page: Page, presets: list[str]
 ) -> dict[str, tuple[str, Callable[[], Vocoder | WaveVocoder]]]:
-    """Label and constructor of vocoders without training, by name.
+    """Label and constructor of classical vocoders, by name.
 
     Griffin-Lim starts from the mel of the page's vocoders and from each of `presets`, 32
     iterations; WORLD works at the page's rate.
@@ -89,5 +89,5 @@ def classical(
 
 
 def gmac_per_second(vocoder: Vocoder) -> float:
-    """10⁹ multiply-accumulates for a second of audio."""
+    """10⁹ multiply-accumulates per second of audio."""
     return macs_per_second(vocoder) / 1e9

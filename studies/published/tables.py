@@ -46,12 +46,12 @@ MISSING = "–"
 
 @dataclass(frozen=True)
 class Study:
-    """Everything that is known.
+    """All data of the study.
 
     Attributes:
         pages: by name.
-        scores: of the pages that were measured.
-        history: all that was ever measured of ours, oldest first.
+        scores: of the measured pages.
+        history: all measured scores of ours, oldest first.
     """
 
     pages: Mapping[str, Page]
@@ -71,10 +71,10 @@ class Study:
 
 
 def write_results(study: Study, folder: Path, readme: Path) -> Path:
-    """Renew the marked blocks of `folder/RESULTS.md` and of the README, and the picture.
+    """Update the marked blocks of `folder/RESULTS.md` and of the README, and the picture.
 
     Raises:
-        VocoderError: nothing was measured, or a mark is missing.
+        VocoderError: there are no scores, or a mark is missing.
     """
     if not study.scores or not study.own:
         raise VocoderError(f"{folder}: nothing was measured yet; run the stage measure first")
@@ -95,7 +95,7 @@ def write_results(study: Study, folder: Path, readme: Path) -> Path:
 
 
 def page_tables(study: Study) -> str:
-    """One table a page: its systems, the recording, ours, Griffin-Lim and WORLD."""
+    """One table per page: its systems, the recording, ours, Griffin-Lim and WORLD."""
     return "\n".join(page_table(study, name) for name in study.scores)
 
 
@@ -149,7 +149,7 @@ def _mean_cell(values: Sequence[float | None], decimals: int, factor: float = 1.
 
 
 def mean_of(values: Sequence[float | None]) -> float | None:
-    """Mean of the scores that are defined."""
+    """Mean of the defined scores."""
     scored = [value for value in values if value is not None]
     return statistics.mean(scored) if scored else None
 
@@ -202,7 +202,7 @@ def systems_table(study: Study) -> str:
 
 @dataclass(frozen=True)
 class Architecture:
-    """Systems of one architecture, whoever trained them.
+    """Systems of one architecture, from all teams.
 
     Attributes:
         name: of the architecture.
@@ -221,8 +221,8 @@ class Architecture:
 
 
 def architectures(study: Study) -> list[Architecture]:
-    """All architectures in the order of their first system, then what was made here without
-    training on every page: Griffin-Lim from the mels that our weights take, and WORLD."""
+    """All architectures in the order of their first system, then the classical vocoders on every
+    page: Griffin-Lim from the mels of our weights, and WORLD."""
     members: dict[str, list[tuple[str, str]]] = {}
     for page, system in study.numbers:
         name = study.pages[page].systems[system].architecture
@@ -239,9 +239,9 @@ def architectures(study: Study) -> list[Architecture]:
 
 
 def pooled(study: Study, architecture: Architecture, own: OwnScores, metric: str) -> Difference:
-    """Ours against an architecture over the utterances of all pages that have it.
+    """Ours against an architecture over the utterances of all its pages.
 
-    Where a page has several systems of it, their mean counts.
+    Several systems on a page are averaged.
     """
     found: list[float] = []
     for page, systems in architecture.by_page().items():
@@ -275,7 +275,7 @@ def architectures_table(study: Study) -> str:
 def _holm_by_metric(
     found: Sequence[Mapping[str, Difference]],
 ) -> list[dict[str, float | None]]:
-    """p-values of each row, adjusted for the rows that can show anything, metric by metric."""
+    """p-values of each row, adjusted over rows with sufficient n, per metric."""
     columns = {
         metric: holm([None if row[metric].too_few else row[metric].p_value for row in found])
         for metric in COMPARED
@@ -299,7 +299,7 @@ def _difference_cell(metric: str, found: Difference) -> str:
 
 
 def _verdict(found: Mapping[str, Difference], p_values: Mapping[str, float | None]) -> str:
-    """Which metrics ours is better on, worse on; "too few" where n cannot show anything."""
+    """Metrics on which ours is better or worse; "too few" if n is insufficient."""
     if all(difference.too_few for difference in found.values()):
         return TOO_FEW
     better, worse, open_ = [], [], []
@@ -317,8 +317,8 @@ def _verdict(found: Mapping[str, Difference], p_values: Mapping[str, float | Non
 
 
 def progress_table(study: Study) -> str:
-    """One column for each time that weights of ours were measured: PESQ / M-STFT / V/UV error in
-    % / Distill-MOS, means over each page."""
+    """One column per measurement of our weights: PESQ / M-STFT / V/UV error in % / Distill-MOS,
+    means over each page."""
     shown = ("pesq", "mstft", "voicing_error", "distillmos")
     rows = [["page", *(f"{own.measured}, {own.label}" for own in study.history)]]
 
@@ -363,11 +363,11 @@ def dots(study: Study) -> list[Dot]:
 
 
 def readme_table(study: Study) -> str:
-    """Ours against the architectures: means of both, PESQ and Distill-MOS, and who wins."""
+    """Ours against the architectures: means of both, PESQ and Distill-MOS, and verdicts."""
     own = study.own[0]
     every = architectures(study)
     found = [{metric: pooled(study, each, own, metric) for metric in COMPARED} for each in every]
-    # Adjusted over all rows, also those that only RESULTS.md shows.
+    # Adjusted over all rows, including those shown only in RESULTS.md.
     adjusted = _holm_by_metric(found)
     rows = [[
         "ours against", "systems, utterances", "their GMAC/s",
@@ -393,7 +393,7 @@ def readme_table(study: Study) -> str:
 
 
 def _theirs_and_ours(study: Study, architecture: Architecture, own: OwnScores, metric: str) -> str:
-    """Means over the utterances; theirs is, on each, the mean of the page's systems."""
+    """Means over the utterances; several systems on a page are averaged per utterance."""
     _, decimals, _ = SHORT[metric]
     theirs: list[float | None] = []
     ours: list[float | None] = []

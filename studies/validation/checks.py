@@ -1,4 +1,4 @@
-"""Numbers that theory gives: what a metric must say of a degradation of known size."""
+"""Theoretical values: the score of a metric for a degradation of known size."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -15,24 +15,24 @@ from vocoder.data.audio import read_audio
 from vocoder.metrics.spectral_distance import FLOOR_DB, HOP_S, WINDOW_S
 
 Expected = Callable[[Path, float], float]
-"""The recording's file and the rung to the score that is due."""
+"""Function from the recording's file and the rung to the expected score."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """A score that is known beforehand.
+    """A theoretically known score.
 
     Attributes:
         metric: name in the registry.
-        ladder: on which one.
-        why: the expected number, as the table says it.
+        ladder: name of the ladder.
+        why: the expected number, as shown in the table.
         expected: the number.
-        absolute: a score may be off by this,
-        relative: or by this share of the expected number, whichever is more.
-        rungs: which of the ladder's; all by default.
-        typical: judge the median utterance of each rung; otherwise every one.
-        at_most: the number is a bound: scores below it are as good.
-        missed: of a number that was found not to be met: what follows.
+        absolute: absolute tolerance.
+        relative: relative tolerance; the larger one applies.
+        rungs: of the ladder; all by default.
+        typical: check the median utterance of each rung; otherwise every one.
+        at_most: the number is an upper bound.
+        missed: for a number that is known not to be met: the consequence.
     """
 
     metric: str
@@ -49,7 +49,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How far the scores of a check are from what was due, and whether that is near enough."""
+    """Deviation of the scores from the expected values, and whether it is within tolerance."""
 
     check: Check
     worst: float
@@ -68,7 +68,7 @@ def _snr_of_gain(recording: Path, gain_db: float) -> float:
 
 
 def _mcd_of_gain(recording: Path, gain_db: float) -> float:
-    """Of 10 √2 / ln 10 |Δc0|, with Δc0 = g ln 10 / 20."""
+    """10 √2 / ln 10 |Δc0|, with Δc0 = g ln 10 / 20."""
     return abs(gain_db) / math.sqrt(2)
 
 
@@ -77,7 +77,7 @@ def _lsd_of_gain(recording: Path, gain_db: float) -> float:
 
 
 def lsd_of_low_pass(recording: Path, khz: float) -> float:
-    """The log-spectral distance that the ladder's low-pass must make, in dB."""
+    """The expected log-spectral distance of the ladder's low-pass, in dB."""
     return _lsd_of_filter(recording, lambda hertz: _response_db(hertz, 1000 * khz))
 
 
@@ -87,9 +87,9 @@ def _response_db(hertz: np.ndarray, cutoff_hz: float) -> np.ndarray:
 
 
 def _lsd_of_filter(recording: Path, response_db: Callable[[np.ndarray], np.ndarray]) -> float:
-    """LSD of a filter H, reckoned from the recording alone: mean √(mean (L - max(L + H, floor))²).
+    """LSD of a filter H, computed from the recording alone: mean √(mean (L - max(L + H, floor))²).
 
-    The filter is taken to be short against the window, so that it adds H(k) to each level.
+    The filter is assumed to be short relative to the window, so that it adds H(k) to each level.
     """
     audio = read_audio(recording)
     waveform, rate = audio.waveform.double().numpy(), audio.sample_rate
@@ -119,7 +119,7 @@ CHECKS = (
     Check("lsd", "low_pass", "of spectrum and filter", lsd_of_low_pass, 0.5),
     Check("mcd_world", "gain", "gain / √2, in c0 alone", _mcd_of_gain, 0.02, 0.02,
           missed=_ROUNDING),
-    # Its warping in time may pair louder frames with quieter ones.
+    # Time warping may pair louder frames with quieter ones.
     Check("mcd_mcep", "gain", "at most gain / √2", _mcd_of_gain, 0.02, 0.02, at_most=True,
           missed=_ROUNDING),
     Check("f0_rmse_cents", "f0", "the shift", _same, 2.0, 0.05, _FROM_20, typical=True),
@@ -135,7 +135,7 @@ CHECKS = (
 def run_check(
     check: Check, scores: Mapping[tuple[str, str], Scores], audio: Path
 ) -> Outcome | None:
-    """Compare a metric's scores with the numbers due; None where it was not scored."""
+    """Compare a metric's scores with the expected numbers; None if not scored."""
     found = scores.get((check.metric, check.ladder))
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""What each metric claims to see, declared in one place, and the judgement of a claim."""
+"""The claims of each metric, and their evaluation."""
 
 import itertools
 import math
@@ -30,9 +30,9 @@ class Claims:
 
     Attributes:
         by_ladder: one for each ladder.
-        tolerance: by how much a score may change that is said not to see a ladder, in any
-            utterance and on any rung.
-        reason: of what is not claimed, in few words.
+        tolerance: largest change of a score that claims not to see a ladder, over all utterances
+            and rungs.
+        reason: for missing claims, in few words.
     """
 
     by_ladder: dict[str, Claim]
@@ -46,11 +46,10 @@ _COLUMNS = (
 )  # fmt: skip
 
 # + orders it   = does not see it   . claims nothing
-# In the order of _COLUMNS: codecs, noise and bandwidth; vocoders and F0; what should not matter.
-# Then the tolerance of "=" in the metric's unit, and why it claims no more.
-# Claims follow from what a metric is made for. They were written down before the first
-# measurement and are not adjusted to it: one that fails is reported as failing.
-# fmt: off
+# In the order of _COLUMNS: codecs, noise and bandwidth; vocoders and F0; irrelevant changes. Then
+# the tolerance of "=" in the metric's unit, and the reason for missing claims. Claims follow from
+# the purpose of a metric. They were written down before the first measurement and are not adjusted:
+# failing ones are reported as failing. fmt: off
 _TABLE: dict[str, tuple[str, float, str]] = {
     "pesq": ("+++++ +.+ ====", 0.02, "aligns level and delay itself; not made for shifted F0"),
     "pesq_nb": ("++++. +.+ ====", 0.02, "as PESQ-WB, and hears nothing above 3.4 kHz"),
@@ -156,24 +155,24 @@ FAILING: dict[tuple[str, str], str] = {
     ("distillmos", "opus"): _NEIGHBOURS.format("0.1"),
     ("distillmos", "low_pass"): "not for bandwidth: 3 kHz may get more than the full band",
 }
-"""Claims that were found not to hold, and what the metric must not be used for therefore."""
+"""Claims that do not hold, and the consequence for using the metric."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a metric did on a ladder. Numbers are NaN where no utterance has all of its scores.
+    """Result of a metric on a ladder. Numbers are NaN if no utterance has all scores.
 
     Attributes:
-        claim: what it claims.
-        utterances: how many have a score on every rung; only they count below.
-        undefined: how many have not.
+        claim: of the metric.
+        utterances: number with a score on every rung; only these are used below.
+        undefined: number of the others.
         tau: mean over utterances of Kendall's tau-b between severity and badness, in [-1, 1].
         rho: the same of Spearman's rank correlation.
         ordered: share of utterances whose whole ladder gets strictly worse, in [0, 1].
         change: largest |score - score of the undegraded signal| of any utterance and rung.
-        weakest: position of the rung that most often is not worse than the one before.
-        weakest_share: how often it is not.
-        holds: whether the claim does; None where there is none.
+        weakest: position of the rung that most often is not worse than the previous one.
+        weakest_share: fraction of utterances for which it is not.
+        holds: whether the claim holds; None without a claim.
     """
 
     claim: Claim
@@ -199,8 +198,8 @@ def judge(
     Args:
         ladders: for each utterance its scores, the undegraded signal first, then from mild to
             severe; None where a score is undefined.
-        better: which way is good.
-        claim: what the metric claims.
+        better: direction of better scores.
+        claim: of the metric.
         tolerance: of the claim not to see the ladder.
     """
     complete = [scores for scores in ladders if None not in scores]
@@ -231,7 +230,7 @@ def judge(
 
 
 def _rank(correlation, severity: Sequence[int], badness: np.ndarray) -> float:
-    """A rank correlation, 0 where all scores are equal: nothing is ordered then."""
+    """A rank correlation; 0 if all scores are equal."""
     if all(a == b for a, b in itertools.pairwise(badness)):
         return 0.0
     return float(correlation(severity, badness).statistic)

@@ -1,4 +1,4 @@
-"""Known degradations of a recording, to ask a metric what it sees: as long as it, undelayed."""
+"""Known degradations of a recording, of equal length and without delay, for testing metrics."""
 
 import re
 import shutil
@@ -23,7 +23,7 @@ STOP_BAND_DB = 80.0
 TRANSITION_HZ = 200.0
 _ENCODERS: dict[str, tuple[str, ...]] = {
     "mp3": ("-c:a", "libmp3lame"),
-    # Opus varies its rate by default; a known rate is what a ladder is made of.
+    # Opus varies its rate by default; the ladder needs a known rate.
     "opus": ("-c:a", "libopus", "-vbr", "off"),
 }
 
@@ -36,8 +36,8 @@ def white_noise(samples: int, generator: torch.Generator) -> Float[Tensor, " sam
 def speech_shaped_noise(waveform: Signal, generator: torch.Generator) -> Float[Tensor, " samples"]:
     """Steady noise with the long-term spectrum of the recording itself.
 
-    The magnitudes of the Fourier transform of the whole signal, with phases drawn evenly from
-    the circle: n = irfft(|X| e^{i φ}). It has the energy of the recording and none of its timing.
+    The magnitudes of the Fourier transform of the whole signal, with uniformly random phases: n =
+    irfft(|X| e^{i φ}). It has the energy of the recording without its timing.
 
     Args:
         waveform: the recording, shape (samples,).
@@ -49,7 +49,7 @@ def speech_shaped_noise(waveform: Signal, generator: torch.Generator) -> Float[T
     signal = checked_signal(waveform, "waveform").double()
     magnitude = torch.fft.rfft(signal).abs()
     turns = torch.rand(magnitude.shape, generator=generator, dtype=torch.float64)
-    # At 0 Hz and Nyquist a real signal has a sign only; they are left as they are.
+    # At 0 Hz and Nyquist a real signal has only a sign, which is kept.
     turns[0] = turns[-1] = 0.0
     spectrum = torch.polar(magnitude, 2 * torch.pi * turns)
     return torch.fft.irfft(spectrum, n=len(signal)).float()
@@ -77,7 +77,7 @@ def add_noise(
 
 
 def low_pass(waveform: Signal, sample_rate: int, cutoff_hz: float) -> Float[Tensor, " samples"]:
-    """The recording without what lies above `cutoff_hz`.
+    """The recording low-pass filtered at `cutoff_hz`.
 
     A linear-phase windowed sinc of odd length with a Kaiser window: 200 Hz of transition around
     the cutoff, 6 dB down there, and 80 dB down beyond.
@@ -125,12 +125,12 @@ def code(
 ) -> Float[Tensor, " samples"]:
     """The recording through a codec and back, by ffmpeg with libmp3lame or libopus.
 
-    Encoder and decoder delay are taken off by what the file says of them (LAME's header, Opus's
-    pre-skip); below 10 kbit/s Opus keeps some 0.1 ms of its own.
+    Encoder and decoder delay are removed according to the file (LAME's header, Opus's pre-skip);
+    below 10 kbit/s Opus has a residual delay of 0.1 ms.
 
     Args:
         waveform: the recording, shape (samples,), in [-1, 1].
-        sample_rate: in Hz; MP3 has few and Opus has its own, which ffmpeg resamples from and to.
+        sample_rate: in Hz; ffmpeg resamples to and from the rates of MP3 and Opus.
         codec: "mp3" or "opus", one channel.
         kbit_s: constant bit rate.
 
@@ -153,7 +153,7 @@ def code(
 
 
 def require_ffmpeg() -> None:
-    """Raise a VocoderError that says how to get it, unless ffmpeg is there."""
+    """Raise a VocoderError with installation advice, unless ffmpeg is installed."""
     if shutil.which("ffmpeg") is None:
         raise VocoderError("codecs need the program ffmpeg: apt-get install ffmpeg")
 
@@ -162,7 +162,7 @@ def _ffmpeg(arguments: list[str], audio: bytes = b"") -> bytes:
     command = ["ffmpeg", "-nostdin", "-loglevel", "error", *arguments]
     done = subprocess.run(command, input=audio, capture_output=True, check=False)
     if done.returncode != 0:
-        # Without the addresses in its memory that ffmpeg puts before each line.
+        # Without the memory addresses in ffmpeg's line prefixes.
         said = re.sub(r"\[[^]]* @ 0x\w+\] ", "", done.stderr.decode(errors="replace"))
         said = " ".join(said.split())
         raise AudioError(f"ffmpeg could not code or decode: {said}")

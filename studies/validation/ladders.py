@@ -2,7 +2,7 @@
 
     python -m studies.validation.ladders --manifest M.jsonl … --output DIR [--per-speaker 3]
 
-writes DIR/recording/ and DIR/<ladder>/<rung>/, all 16-bit; files that are there are kept.
+writes DIR/recording/ and DIR/<ladder>/<rung>/, all 16-bit; existing files are kept.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from vocoder.models.world import World
 
 RECORDING = "recording"
 LEVEL_DBFS = -26.0
-"""Root mean square of every recording in the study: noise and gains then clip nothing."""
+"""Root mean square of every recording in the study, so that noise and gains do not clip."""
 SHORTEST_S = 3.0
 LONGEST_S = 6.5
 
@@ -48,7 +48,7 @@ class Source:
         return World.analyse(self.waveform, self.sample_rate)
 
     def generator(self) -> torch.Generator:
-        """The source of chance: one and the same noise on all rungs, another one for each name."""
+        """Random generator: the same noise on all rungs, different for each name."""
         seed = int.from_bytes(hashlib.sha256(self.name.encode()).digest()[:4], "big")
         return torch.Generator().manual_seed(seed)
 
@@ -58,11 +58,11 @@ class Ladder(NamedTuple):
 
     Attributes:
         title: of tables.
-        rungs: what varies, from mild to severe; they name the folders.
-        unit: what a rung is called, with its number in the place of {}.
-        degrade: the recording on one rung.
-        base: folder of the undegraded signal that all rungs are scored against.
-        max_delay_ms: what the evaluation aligns; None for its default.
+        rungs: values of the parameter, from mild to severe; also folder names.
+        unit: name of a rung, with {} for its number.
+        degrade: function to the recording on one rung.
+        base: folder of the undegraded signal, the reference of all rungs.
+        max_delay_ms: of the evaluation; None for its default.
     """
 
     title: str
@@ -147,14 +147,14 @@ LADDERS: dict[str, Ladder] = {
 
 @dataclass(frozen=True)
 class Chosen:
-    """One recording of the study: its name there, and where it is."""
+    """One recording of the study: its name and path."""
 
     name: str
     path: Path
 
 
 def choose(manifests: Sequence[Path], per_speaker: int) -> list[Chosen]:
-    """Of each speaker's test files of 3 to 6.5 s, by name, so many at even distances.
+    """A number of evenly spaced test files of 3 to 6.5 s of each speaker, by name.
 
     Raises:
         VocoderError: a speaker of a test split has fewer.
@@ -181,7 +181,7 @@ def choose(manifests: Sequence[Path], per_speaker: int) -> list[Chosen]:
 
 
 def make(chosen: Sequence[Chosen], output: Path, ladders: Sequence[str] = tuple(LADDERS)) -> None:
-    """Write every recording and its rungs, leaving out the files that are there.
+    """Write every recording and its rungs, except existing files.
 
     Raises:
         AudioError: a recording that is silent, or a rung that would clip.
@@ -217,13 +217,13 @@ def _load(one: Chosen) -> Source:
     rms = float(audio.waveform.double().square().mean().sqrt())
     if rms == 0.0:
         raise AudioError(f"{one.path}: silent; choose another recording")
-    # As the file that all rungs are compared with will hold it: rounded to 16 bits.
+    # Rounded to 16 bits, as in the reference file of all rungs.
     level = audio.waveform * (10 ** (LEVEL_DBFS / 20) / rms)
     return Source((level * 32768).round() / 32768, audio.sample_rate, one.name)
 
 
 def main() -> None:
-    """Make the folders."""
+    """Write the folders."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--manifest", type=Path, action="append", required=True)
     parser.add_argument("--output", type=Path, required=True)

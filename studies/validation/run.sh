@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Do the metrics see what they claim to? Known degradations of real recordings, every metric, and
+# Do the metrics measure what they claim? Known degradations of real recordings, every metric, and
 # a verdict on every claim. Needs `ffmpeg` and the extra `evaluate`; no training.
-# Run it again at any time: files and scores that are there are kept.
+# Can be rerun at any time: existing files and scores are kept.
 # Arguments are passed to the scoring: studies/validation/run.sh --tier cheap --jobs 1
 set -euo pipefail
 cd "$(dirname "$0")/../.."

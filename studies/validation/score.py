@@ -1,9 +1,9 @@
-"""Score the ladders with every metric there is: one evaluation a ladder.
+"""Score the ladders with every metric: one evaluation per ladder.
 
     python -m studies.validation.score --audio DIR --output DIR [--jobs 2] [--tier cheap …]
 
-writes DIR/<tier>/<ladder>/utterances.csv. What has been scored before comes from the cache of
-`vocoder evaluate`, so that an interrupted run goes on.
+writes DIR/<tier>/<ladder>/utterances.csv. Previous scores come from the cache of `vocoder
+evaluate`, so that an interrupted run resumes.
 """
 
 import argparse
@@ -26,12 +26,12 @@ BASE = "undegraded"
 
 @dataclass(frozen=True)
 class Tier:
-    """Metrics of like cost, and what they are scored on.
+    """Metrics of similar cost, and their ladders and recordings.
 
     Attributes:
-        metrics: their names; None for all that no other tier has.
-        ladders: on which ladders.
-        all_utterances: on all recordings; otherwise on the first of each speaker.
+        metrics: their names; None for all that are in no other tier.
+        ladders: their ladders.
+        all_utterances: all recordings; otherwise the first of each speaker.
     """
 
     metrics: tuple[str, ...] | None
@@ -41,12 +41,12 @@ class Tier:
 
 TIERS = {
     "cheap": Tier(None, all_utterances=True),
-    # From a twentieth of a second of one core for a second of audio up to half.
+    # 0.05 to 0.5 s of one core per second of audio.
     "slow": Tier((
         "mcd_world", "visqol", "visqol_nsim", "dnsmos", "dnsmos_p808", "distillmos",
         "periodicity_tiny", "vuv_f1_tiny",
     )),
-    # Ten seconds for one: where something is claimed, and no more.
+    # Ten seconds per second of audio: only ladders with claims.
     "crepe": Tier(("periodicity", "vuv_f1", "crepe_f0_rmse_cents"), ladders=("white", "f0")),
     "crepe_vocos": Tier(("periodicity_vocos", "vuv_f1_vocos"), ladders=("white",)),
 }  # fmt: skip
@@ -57,7 +57,7 @@ console = Console(stderr=True)
 
 
 def metrics_of(tier: str) -> list[str]:
-    """The metrics of a tier whose packages are there; says which are left out and why."""
+    """The metrics of a tier with installed packages; reports the excluded ones with reasons."""
     elsewhere = {name for other in TIERS.values() for name in other.metrics or ()}
     wanted = TIERS[tier].metrics
     if wanted is None:
@@ -74,7 +74,7 @@ def metrics_of(tier: str) -> list[str]:
 
 
 def first_of_each_speaker(recordings: Path) -> list[str]:
-    """Names of the utterances that the slower metrics get."""
+    """Names of the utterances for the slower metrics."""
     first: dict[str, str] = {}
     for name in files_by_utterance(recordings):
         first.setdefault(name.partition("/")[0], name)
@@ -111,7 +111,7 @@ def score(
 
 
 def main() -> None:
-    """Score the tiers asked for, one after the other."""
+    """Score the requested tiers sequentially."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--audio", type=Path, required=True, help="what ladders.py made")
     parser.add_argument("--output", type=Path, required=True)

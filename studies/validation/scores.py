@@ -1,4 +1,4 @@
-"""The scores of the ladders, read back from the tables that `vocoder evaluate` wrote."""
+"""The scores of the ladders, from the tables of `vocoder evaluate`."""
 
 import csv
 from collections.abc import Iterator
@@ -18,8 +18,8 @@ class Scores:
     Attributes:
         metric: its name in the registry.
         ladder: its name.
-        values: utterance → scores, the undegraded signal first, then mild to severe; None where
-            the metric is not defined.
+        values: utterance → scores, the undegraded signal first, then mild to severe; None if
+            undefined.
     """
 
     metric: str
@@ -27,17 +27,17 @@ class Scores:
     values: dict[str, list[float | None]]
 
     def means(self) -> list[float | None]:
-        """Mean over utterances of each rung, None where no utterance has a score."""
+        """Mean over utterances of each rung, None without scores."""
         columns = zip(*self.values.values(), strict=True)
         scored = [[v for v in column if v is not None] for column in columns]
         return [sum(column) / len(column) if column else None for column in scored]
 
 
 def read_scores(folder: Path) -> dict[tuple[str, str], Scores]:
-    """Every metric on every ladder that has been scored, by (metric, ladder).
+    """Every metric on every scored ladder, by (metric, ladder).
 
     Raises:
-        VocoderError: nothing has been scored there, or a table lacks a rung.
+        VocoderError: there are no scores, or a table lacks a rung.
     """
     found = {}
     for tier in TIERS:

@@ -1,4 +1,4 @@
-"""Turn the scores of the ladders into RESULTS.md: claims with verdicts, numbers, means.
+"""Write RESULTS.md from the scores of the ladders: claims with verdicts, numbers, means.
 
 python -m studies.validation.tables --audio DIR --scores DIR --output RESULTS.md
 """
@@ -55,7 +55,7 @@ def render(scores: AllScores, audio: Path, command: str) -> str:
 
 
 def judge_all(scores: AllScores) -> Verdicts:
-    """A verdict on every metric and ladder scored; a metric without declared claims has none."""
+    """A verdict on every scored metric and ladder; metrics without declared claims have none."""
     verdicts = {}
     for (metric, ladder), found in scores.items():
         claims = claims_of(metric)
@@ -69,7 +69,7 @@ def judge_all(scores: AllScores) -> Verdicts:
 
 
 def claims_of(metric: str) -> Claims:
-    """The declared claims, or none at all for a metric that nobody has declared yet."""
+    """The declared claims; empty for an undeclared metric."""
     nothing = Claims(dict.fromkeys(LADDERS, Claim.NONE), 0.0, "no claims declared yet")
     return CLAIMS.get(metric, nothing)
 
@@ -165,7 +165,7 @@ def _failures(verdicts: Verdicts) -> str:
 
 
 def surprises(verdicts: Verdicts, outcomes: Sequence[Outcome] = ()) -> list[str]:
-    """What fails and is not known to, and what is known to fail and holds, a line each."""
+    """Unexpected failures, and known failures that hold, one line each."""
     lines = []
     for (metric, ladder), verdict in verdicts.items():
         known = (metric, ladder) in FAILING
@@ -234,14 +234,14 @@ def _metrics(keys: Mapping[tuple[str, str], object]) -> list[str]:
 
 
 def _number(value: float) -> str:
-    """Three significant digits, without an exponent where that is short."""
+    """Three significant digits, without an exponent if that is short."""
     if math.isnan(value):
         return "–"
     return f"{value:.3g}"
 
 
 def main() -> None:
-    """Write the file and say how many claims hold."""
+    """Write the file and print the number of claims that hold."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--audio", type=Path, required=True, help="what ladders.py made")
     parser.add_argument("--scores", type=Path, required=True, help="what score.py made")

@@ -1,4 +1,4 @@
-"""Audio in and out: exact where nothing changes, a note where something does, one line of error."""
+"""Audio input and output: exact without changes, a note for each change, one-line errors."""
 
 import os
 import struct

@@ -1,4 +1,4 @@
-"""Preparation from end to end, on a few seconds laid out and packed as the corpora are."""
+"""Preparation from end to end, on a few seconds in the corpora's layouts and packages."""
 
 import json
 import shutil
@@ -54,7 +54,7 @@ def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
 
 
 def check(output: Path, utterances: list[Utterance], rate: int) -> None:
-    """What holds of every prepared corpus."""
+    """Check the properties of every prepared corpus."""
     assert read_manifest(output / "manifest.jsonl") == utterances
     assert [u.path for u in utterances] == sorted(u.path for u in utterances)
     on_disk = {path.relative_to(output) for path in output.rglob("*.wav")}
@@ -166,7 +166,7 @@ def test_asterisk_from_packages(prompts: Path, tmp_path: Path):
     check(output, utterances, 16000)
     splits = by_split(utterances)
     spoken = ("en", "es", "fr")
-    # The middles of ten stretches of 12 files; 2 and 8 are none.
+    # The middles of ten parts of 12 files, without 2 and 8.
     middles = (0, 1, 3, 4, 5, 6, 7, 9, 10, 11)
     assert splits["valid"] == [f"{lang}_vm-{i:02d}" for lang in spoken for i in middles]
     assert splits["train"] == [
@@ -282,7 +282,7 @@ def test_librispeech_from_a_local_copy(tmp_path: Path):
 
 
 def test_speechocean762_from_a_local_copy(tmp_path: Path):
-    """Its own lists decide, and a tenth of the trained speakers are held out whole."""
+    """The splits follow its own lists, and a tenth of the training speakers is held out."""
     source = tmp_path / "in"
     speakers = {"train": [f"{i:04}" for i in range(1, 21)], "test": ["0101", "0102"]}
     for split, names in speakers.items():

@@ -1,4 +1,4 @@
-"""Recordings of one's own: speakers, split, rates, and what is said about lower ones."""
+"""User recordings: speakers, split, rates, and the warning about lower ones."""
 
 from pathlib import Path
 

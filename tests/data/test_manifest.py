@@ -1,4 +1,4 @@
-"""Manifests: what is written is read, and a bad line is named."""
+"""Manifests: round trip, and bad lines are named."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Discriminators: what they see, what they cost, and that they learn to tell."""
+"""Discriminators: receptive fields, sizes, and that they learn."""
 
 import math
 
@@ -63,7 +63,7 @@ def test_shapes_of_the_spectrogram_discriminator():
 
 
 def test_a_period_sees_its_own_columns():
-    # Sample n stands in column n mod period, and columns are never mixed.
+    # Sample n is in column n mod period, and columns are never mixed.
     model = small("period")
     original = noise(1, 1000)
     changed = original.clone()
@@ -72,7 +72,7 @@ def test_a_period_sees_its_own_columns():
     for layer, other in zip(before, after, strict=True):
         columns = (layer - other).abs().amax(dim=(0, 1, 2))
         assert torch.equal(columns > 0, torch.tensor([False, False, False, True, False]))
-    # A signal with that very period looks the same in every row but those by the ends.
+    # A signal with that period is equal in all rows except those near the ends.
     periodic = noise(1, 5).repeat(1, 200)
     first_layer = model(periodic)[1][1][0][:, :, 1:-1]
     torch.testing.assert_close(first_layer, first_layer[:, :, :1].expand_as(first_layer))
@@ -93,6 +93,7 @@ def test_the_published_period_discriminator():
     assert sum(sizes.values()) == pytest.approx(41.1e6, rel=1e-3)
 
 
+@pytest.mark.slow
 @EVERY_KIND
 @pytest.mark.parametrize("loss", ["hinge", "least_squares"])
 def test_a_toy_problem_is_learnt(kind, loss):

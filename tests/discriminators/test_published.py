@@ -1,4 +1,4 @@
-"""The discriminators of HiFi-GAN and Vocos: sizes, what a scale hears, norms, published layers."""
+"""The discriminators of HiFi-GAN and Vocos: sizes, frequency range per scale, norms, layers."""
 
 import math
 
@@ -88,8 +88,8 @@ def test_shapes_of_the_vocos_layout():
 
 
 def test_coarser_scales_are_deaf_to_the_highest_frequency():
-    # The mean of four has its zeros at half and a quarter of the rate: an alternating sign is
-    # heard by the first network alone, and a period of eight, four at half the rate, by two.
+    # The mean of four has its zeros at half and a quarter of the rate: only the first network
+    # responds to an alternating sign, and two respond to a period of eight, four at half the rate.
     model = small("scale").eval()
     n = torch.arange(1024)
     heard = []
@@ -110,7 +110,7 @@ def test_norms():
         for layer in [*stack.layers, stack.output]:
             matrix = layer.weight.detach().flatten(1)
             if index == 0:
-                # The largest singular value is one, as near as power iterations are.
+                # The largest singular value is one, up to the accuracy of power iterations.
                 assert float(torch.linalg.matrix_norm(matrix, 2)) == pytest.approx(1, rel=0.1)
             else:
                 size = layer.parametrizations.weight.original0
@@ -132,6 +132,7 @@ def test_the_vocos_layout_hears_levels_and_the_logarithmic_one_ratios():
     assert 0.3 < moved[1] < 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "loss"), [("scale", "least_squares"), ("vocos", "clipped_hinge")])
 def test_a_toy_problem_is_learnt(kind, loss):
     # Recorded: a tone of 500 Hz in noise. Generated: noise of the same power.

@@ -79,7 +79,7 @@ def test_a_steady_tone_does_not_fold_back():
 
 @pytest.mark.parametrize("glide", ["octaves up", "vibrato"])
 def test_harmonics_without_a_fade_would_fold_back(glide):
-    # The measure sees what it should: harmonics switched off only above 1.2 Nyquist.
+    # Check of the measure: harmonics switched off only above 1.2 Nyquist are detected.
     f0 = GLIDES[glide]
     phase, track = at_high_rate(f0)
     high_rate = sum(

@@ -109,7 +109,7 @@ def test_a_long_signal_is_solved_in_blocks(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.parametrize("bandwidth_hz", [50.0, 200.0])
 def test_a_resonance_decays_as_its_bandwidth_says(bandwidth_hz):
-    # 27.3 dB a second for each hertz.
+    # 27.3 dB per second per hertz.
     rate, radius = 16000, np.exp(-np.pi * bandwidth_hz / 16000)
     a = np.array([-2 * radius * np.cos(2 * np.pi * 1000 / rate), radius**2])
     pulse = torch.zeros(1, 1600, dtype=torch.float64)

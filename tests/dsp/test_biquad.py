@@ -1,4 +1,4 @@
-"""Biquads against SciPy, the cookbook's designs against what they promise."""
+"""Biquads against SciPy, and the cookbook's designs against their specifications."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def design(kind: str, frequency_hz: float, q: float, gain_db: float = 6.0) -> to
 
 
 def sections(batch: int, n_samples: int, count: int) -> torch.Tensor:
-    """Stable sections that move with every sample."""
+    """Stable sections that change with every sample."""
     shape = (batch, n_samples, count)
     frequency = 2000 * torch.exp(0.3 * random(*shape, seed=1).clamp(-3, 3))
     q = torch.exp(0.5 * random(*shape, seed=2))
@@ -97,13 +97,13 @@ def test_a_moving_section_is_direct_form_two_transposed(backend):
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("kind", KINDS)
-def test_resting_cascades_are_those_of_scipy(form, kind):
-    rows = torch.stack([design(kind, 500, 2.0), design(kind, 3000, 0.5, -9.0)])
-    signal = random(1, 500)
-    found, _ = biquad_cascade(signal, rows.expand(1, 500, 2, 5), form=form)
-    sos = np.insert(rows.numpy(), 3, 1.0, axis=1)
-    np.testing.assert_allclose(found[0], sosfilt(sos, signal[0].numpy()), atol=1e-9)
+def test_resting_cascades_are_those_of_scipy(form):
+    for kind in KINDS:
+        rows = torch.stack([design(kind, 500, 2.0), design(kind, 3000, 0.5, -9.0)])
+        signal = random(1, 500)
+        found, _ = biquad_cascade(signal, rows.expand(1, 500, 2, 5), form=form)
+        sos = np.insert(rows.numpy(), 3, 1.0, axis=1)
+        np.testing.assert_allclose(found[0], sosfilt(sos, signal[0].numpy()), atol=1e-9)
 
 
 @pytest.mark.parametrize("form", FORMS)

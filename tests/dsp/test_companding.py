@@ -1,4 +1,4 @@
-"""Companding: levels and amplitudes, the standard's law, the noise it makes."""
+"""Companding: levels and amplitudes, the standard's law, quantisation noise."""
 
 import math
 

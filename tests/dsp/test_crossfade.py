@@ -1,4 +1,4 @@
-"""Folding and cross-fading: what goes in comes out, and a seam is heard where there is one."""
+"""Folding and cross-fading are the identity, and the roughness measure detects seams."""
 
 import math
 
@@ -11,13 +11,13 @@ SIZES = pytest.mark.parametrize(("length", "overlap"), [(8, 2), (8, 4), (9, 1), 
 
 
 @SIZES
-@pytest.mark.parametrize("pieces", [1, 2, 5])
-def test_folding_and_fading_is_the_identity(length, overlap, pieces):
-    samples = pieces * (length - overlap) + overlap
-    signal = torch.randn(2, samples, dtype=torch.float64)
-    folded = fold_overlapping(signal[:, None], length, overlap)
-    assert folded.shape == (2, pieces, 1, length)
-    torch.testing.assert_close(crossfade(folded[:, :, 0], overlap), signal)
+def test_folding_and_fading_is_the_identity(length, overlap):
+    for pieces in [1, 2, 5]:
+        samples = pieces * (length - overlap) + overlap
+        signal = torch.randn(2, samples, dtype=torch.float64)
+        folded = fold_overlapping(signal[:, None], length, overlap)
+        assert folded.shape == (2, pieces, 1, length)
+        torch.testing.assert_close(crossfade(folded[:, :, 0], overlap), signal)
 
 
 @SIZES
@@ -71,7 +71,7 @@ def test_roughness_tells_hard_cuts_from_cross_fades_and_from_nothing():
     assert seam_roughness_db(cut, cuts, window) > 10
     assert abs(seam_roughness_db(faded, fades, window)) < 4
     assert abs(seam_roughness_db(signal, cuts, window)) < 1.5
-    # No level enters into it.
+    # Independent of level.
     assert seam_roughness_db(0.01 * cut, cuts, window) == pytest.approx(
         seam_roughness_db(cut, cuts, window)
     )

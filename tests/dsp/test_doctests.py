@@ -1,37 +1,41 @@
-"""The examples in the docstrings are run; every public function has one."""
+"""Runs the examples in the docstrings of the package; every public DSP function has one."""
 
 import doctest
-import importlib
+import importlib.util
 import inspect
 import pkgutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
 
-import pytest
-
+import vocoder
 import vocoder.dsp
 
-MODULES = [
-    module.name
-    for module in pkgutil.walk_packages(vocoder.dsp.__path__, "vocoder.dsp.")
-    if not module.ispkg
-]
+
+def modules_of(package: ModuleType) -> Iterator[ModuleType]:
+    """The modules of a package whose source has examples."""
+    below = pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    for name in (package.__name__, *(module.name for module in below)):
+        source = importlib.util.find_spec(name).origin
+        if ">>>" in Path(source).read_text(encoding="utf-8"):
+            yield importlib.import_module(name)
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_examples(name):
-    module = importlib.import_module(name)
-    results = doctest.testmod(module)
-    assert results.attempted > 0
-    assert results.failed == 0
+def test_examples_hold():
+    results = {module.__name__: doctest.testmod(module) for module in modules_of(vocoder)}
+    assert sum(result.attempted for result in results.values()) > 200
+    assert [name for name, result in results.items() if result.failed] == []
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_every_public_function_has_an_example(name):
-    module = importlib.import_module(name)
-    functions = [
-        function
-        for function_name, function in inspect.getmembers(module, inspect.isfunction)
-        if function.__module__ == module.__name__ and not function_name.startswith("_")
-    ]
-    assert functions
-    lacking = [f.__name__ for f in functions if ">>>" not in (inspect.getdoc(f) or "")]
+def test_every_public_function_has_an_example():
+    lacking = []
+    for found in pkgutil.walk_packages(vocoder.dsp.__path__, "vocoder.dsp."):
+        module = importlib.import_module(found.name)
+        lacking += [
+            f"{module.__name__}.{name}"
+            for name, function in inspect.getmembers(module, inspect.isfunction)
+            if function.__module__ == module.__name__
+            and not name.startswith("_")
+            and ">>>" not in (inspect.getdoc(function) or "")
+        ]
     assert lacking == []

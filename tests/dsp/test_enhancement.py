@@ -145,7 +145,7 @@ def test_speech_in_noise_gains_some_decibels(run, given, speech):
     known = noise_power(noisy[:, : 125 * HOP], N_FFT, HOP) if given else None
     found = run(noisy, N_FFT, HOP, known)
     assert snr_db(speech, found) > snr_db(speech, noisy) + 4
-    # What is left of the noise before the first word.
+    # Residual noise before the first word.
     pause = slice(4000, 14000)
     left = found[:, pause].square().mean() / noisy[:, pause].square().mean()
     assert 10 * torch.log10(left) < (-10 if given else -5)
@@ -162,13 +162,13 @@ def test_without_noise_nothing_changes(run):
 
 
 def test_the_wiener_gain_keeps_steady_in_noise():
-    # Musical noise is the gain's variation from frame to frame, where there is noise alone.
+    # Musical noise is the gain's variation between frames of noise alone.
     power = random(1, 500, 40).square() + random(1, 500, 40, seed=1).square()
     noise = torch.full_like(power, 2.0)
     subtracted = subtraction_gain(power, noise, 1.0, 0.003)[:, 20:]
     wiener = wiener_gain(power, noise, 0.98)[0][:, 20:]
     assert wiener.diff(dim=1).std() < 0.1 * subtracted.diff(dim=1).std()
-    # And yet it opens at an onset, at 30 dB by the second frame.
+    # The gain still opens at an onset, at 30 dB within two frames.
     onset = noise.clone()
     onset[:, 100:] *= 1000
     gain = wiener_gain(onset, noise, 0.98)[0]

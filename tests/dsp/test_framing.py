@@ -21,17 +21,17 @@ def random(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("hop", [4, 5, 256])
-@pytest.mark.parametrize("centred", ["on the boundary", "between boundaries"])
-@pytest.mark.parametrize("frames", [1, 2, 9])
-def test_boundary_values_lie_on_the_lines_between_frame_centres(hop, centred, frames):
-    offset = 0 if centred == "on the boundary" else hop // 2
-    values = random(2, frames)
-    found = boundary_values(values, hop, offset)
-    positions = np.arange(frames + 1) * hop
-    for row, expected in zip(found, values, strict=True):
-        np.testing.assert_allclose(
-            row, oracle.at_positions(expected.numpy(), hop, offset, positions), atol=1e-12
-        )
+def test_boundary_values_lie_on_the_lines_between_frame_centres(hop):
+    for centred in ["on the boundary", "between boundaries"]:
+        for frames in [1, 2, 9]:
+            offset = 0 if centred == "on the boundary" else hop // 2
+            values = random(2, frames)
+            found = boundary_values(values, hop, offset)
+            positions = np.arange(frames + 1) * hop
+            for row, expected in zip(found, values, strict=True):
+                np.testing.assert_allclose(
+                    row, oracle.at_positions(expected.numpy(), hop, offset, positions), atol=1e-12
+                )
 
 
 @pytest.mark.parametrize("hop", [4, 5, 256])
@@ -62,12 +62,12 @@ def test_a_straight_line_stays_one_wherever_frames_are_centred():
 
 
 @pytest.mark.parametrize(("window", "hop"), [(4, 4), (8, 4), (12, 3), (512, 128)])
-@pytest.mark.parametrize("count", [1, 2, 7])
-def test_overlap_add_is_a_loop_over_frames(window, hop, count):
-    frames = random(2, count, window)
-    found = overlap_add(frames, hop)
-    for row, expected in zip(found, frames, strict=True):
-        np.testing.assert_allclose(row, oracle.overlap_add(expected.numpy(), hop), atol=1e-12)
+def test_overlap_add_is_a_loop_over_frames(window, hop):
+    for count in [1, 2, 7]:
+        frames = random(2, count, window)
+        found = overlap_add(frames, hop)
+        for row, expected in zip(found, frames, strict=True):
+            np.testing.assert_allclose(row, oracle.overlap_add(expected.numpy(), hop), atol=1e-12)
 
 
 def test_overlap_add_refuses_a_window_that_is_no_multiple_of_the_hop():

@@ -54,7 +54,7 @@ def test_the_whole_range_settles_in_one_call():
     )
     closed = ((1 - end) / epsilon - t_b * end) / (epsilon * t_a)
     np.testing.assert_allclose(opened + closed, 0, atol=1e-13)
-    # The order of events: the flow is greatest, the folds meet, the flow ends within the period.
+    # The order of events: flow maximum, closure, end of the return phase within the period.
     assert (t_p < t_e).all()
     assert (t_e + t_a < 1).all()
     assert (alpha > 0).all()
@@ -125,7 +125,7 @@ def test_next_to_nothing_folds_back(glide, in_all):
 
 
 def test_the_waveform_itself_would_fold_back():
-    # What sampling the two branches gives: their kink folds back.
+    # Direct sampling of the two branches: their kink aliases.
     f0 = GLIDES["vibrato"]
     phase, _ = at_high_rate(f0)
     naive = sources.lf_waveform(0.4, phase)

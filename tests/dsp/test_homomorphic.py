@@ -1,4 +1,4 @@
-"""Cepstra of signals: against the roots of their polynomials, and there and back."""
+"""Cepstra of signals: against the roots of their polynomials, and round trips."""
 
 import numpy as np
 import pytest
@@ -63,7 +63,7 @@ def test_the_phase_is_followed_past_zeros_near_the_unit_circle(gap):
 
 
 def test_long_signals_are_followed_too():
-    # Some hundred zeros a signal, most of them near the circle, in and out.
+    # Some hundred zeros per signal, most of them near the circle, inside and outside.
     signal = random(6, 300)
     found = complex_cepstrum(signal, 1024)
     for row in range(6):

@@ -155,7 +155,7 @@ def test_all_pole_in_direct_form_with_small_coefficients():
 
 
 def test_direct_forms_may_grow_where_the_others_cannot():
-    # Two stable resonances take turns: poles at radius 0.95, a low and a high one.
+    # Two alternating stable resonances: poles at radius 0.95, a low and a high one.
     n_samples = 200
     a = torch.tensor([[-1.8, 0.9], [1.8, 0.9]], dtype=torch.float64).repeat(n_samples // 2, 1)[None]
     pulse = torch.eye(1, n_samples, dtype=torch.float64)

@@ -21,13 +21,13 @@ def random_spectrum(frames: int, n_fft: int, batch: int = 2) -> torch.Tensor:
 
 
 @SIZES
-@pytest.mark.parametrize("frames", [1, 2, 9])
-def test_centred_frames_are_inverted_as_by_torch(n_fft, hop, frames):
-    spectrum = random_spectrum(frames, n_fft)
-    window = torch.hann_window(n_fft, dtype=torch.float64)
-    expected = torch.istft(spectrum.mT, n_fft, hop, window=window, length=frames * hop)
-    found = inverse_stft(spectrum, hop, "center")
-    torch.testing.assert_close(found, expected, atol=1e-12, rtol=1e-10)
+def test_centred_frames_are_inverted_as_by_torch(n_fft, hop):
+    for frames in [1, 2, 9]:
+        spectrum = random_spectrum(frames, n_fft)
+        window = torch.hann_window(n_fft, dtype=torch.float64)
+        expected = torch.istft(spectrum.mT, n_fft, hop, window=window, length=frames * hop)
+        found = inverse_stft(spectrum, hop, "center")
+        torch.testing.assert_close(found, expected, atol=1e-12, rtol=1e-10)
 
 
 def by_loop(spectrum: np.ndarray, n_fft: int, hop: int, lead: int) -> np.ndarray:

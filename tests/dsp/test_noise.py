@@ -1,4 +1,4 @@
-"""Noise: repeatable, white, of unit power, and moved by the pulse without changing its power."""
+"""Noise: reproducible, white, of unit power, and modulated without changing its power."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def test_the_generator_decides_and_nothing_else():
     torch.manual_seed(2)
     assert torch.equal(white_noise(2, 1000, seeded()), first)
     assert not torch.allclose(white_noise(2, 1000, seeded(1)), first)
-    # Two draws from one generator go on, they do not repeat.
+    # Two draws from one generator differ.
     generator = seeded()
     torch.testing.assert_close(white_noise(2, 1000, generator), first)
     assert not torch.allclose(white_noise(2, 1000, generator), first)
@@ -47,7 +47,7 @@ def test_noise_is_white():
     power = torch.fft.rfft(blocks).abs().square().mean(dim=0) / 256
     assert (power[1:-1] - 1).abs().max() < 5 / np.sqrt(1000)
     assert (power[[0, -1]] - 1).abs().max() < 5 * np.sqrt(2 / 1000)
-    # Rows of a batch have nothing to do with one another.
+    # Rows of a batch are independent.
     rows = white_noise(2, 100_000, seeded()).double()
     assert float((rows[0] * rows[1]).mean()) == pytest.approx(0, abs=0.016)
 
@@ -104,7 +104,7 @@ def test_the_power_of_moved_noise_follows_the_phase():
     moved = (white_noise(1, 1_000_000, seeded()) * gain).reshape(25_000, 40)
     ratio = moved.square().mean(dim=0) / gain[0, :40].square()
     np.testing.assert_allclose(ratio, 1, atol=5 * np.sqrt(2 / 25_000))
-    # Neighbours stay strangers: what is heard is noise, not a tone.
+    # Neighbouring samples stay uncorrelated: the result is noise, not a tone.
     product = (moved[:, :-1] * moved[:, 1:]).mean()
     assert float(product) == pytest.approx(0, abs=0.01)
 

@@ -18,7 +18,7 @@ def random(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def courses(batch: int, n_samples: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Cutoff, resonance and mix that jump with every sample."""
+    """Random cutoff, resonance and mix at every sample."""
     shape = (batch, n_samples)
     cutoff = 1000 * torch.exp(random(*shape, seed=1).clamp(-3, 2))
     return cutoff, 2.8 * random(*shape, seed=2).sigmoid(), random(*shape, 5, seed=3)

@@ -1,4 +1,4 @@
-"""Conversions between descriptions of all-pole filters: there and back, and what each promises."""
+"""Conversions between descriptions of all-pole filters: round trips and guarantees."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The two kernels against loops, their adjoints, and who is asked to compute."""
+"""The two kernels against loops, their adjoints, and the choice of backend."""
 
 import sys
 

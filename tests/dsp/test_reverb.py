@@ -72,13 +72,13 @@ def test_each_signal_may_have_a_room_of_its_own():
 
 
 @pytest.mark.parametrize("block", [1, 2, 16, 60])
-@pytest.mark.parametrize("taps", [1, 15, 16, 17, 100, 400])
-def test_convolution_in_blocks_is_the_direct_one(block, taps):
-    signal, response = random(2, 240), random(taps, seed=1)
-    found, _ = convolve_partitions(signal, partition_response(response, block))
-    for row in range(2):
-        expected = np.convolve(signal[row], response)[:240]
-        np.testing.assert_allclose(found[row], expected, atol=1e-11)
+def test_convolution_in_blocks_is_the_direct_one(block):
+    for taps in [1, 15, 16, 17, 100, 400]:
+        signal, response = random(2, 240), random(taps, seed=1)
+        found, _ = convolve_partitions(signal, partition_response(response, block))
+        for row in range(2):
+            expected = np.convolve(signal[row], response)[:240]
+            np.testing.assert_allclose(found[row], expected, atol=1e-11)
 
 
 @pytest.mark.parametrize("pieces", [[1] * 15, [14, 1], [2, 5, 8], [15]])
@@ -123,7 +123,7 @@ def test_a_centre_frequency_is_in_its_band_alone():
     # Half way between two in octaves half belongs to each.
     between = split_bands(torch.cos(2 * torch.pi * 2000 * time), centres, 16000)
     torch.testing.assert_close(between[2], between[3])
-    # Beyond the ends there is nobody else.
+    # There are no neighbours beyond the ends.
     for frequency, band in ((50.0, 0), (7500.0, 3)):
         tone = torch.cos(2 * torch.pi * frequency * time)
         torch.testing.assert_close(split_bands(tone, centres, 16000)[band], tone)

@@ -126,7 +126,7 @@ def test_further_reflections_come_later(order):
 def test_gradients_point_to_the_source():
     inputs = [x.clone().requires_grad_() for x in (ROOM, SOURCE, MICROPHONE, WALLS)]
     assert gradcheck(lambda *x: room_response(*x, 2000, 60, 2), inputs)
-    # A response tells where its source was, from a quarter of a sample away.
+    # The source position is found from a response, starting a quarter of a sample away.
     wanted = response(2, 600)
     place = (SOURCE + 0.005).requires_grad_()
     optimizer = torch.optim.LBFGS([place], max_iter=60, line_search_fn="strong_wolfe")

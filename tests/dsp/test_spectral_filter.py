@@ -30,30 +30,30 @@ def static(response: np.ndarray, steps: int) -> tuple[torch.Tensor, torch.Tensor
 
 
 @pytest.mark.parametrize(("n_fft", "hop"), SHAPES)
-@pytest.mark.parametrize("steps", [1, 2, 40])
-@pytest.mark.parametrize(("dtype", "atol"), [(torch.float32, 1e-6), (torch.float64, 1e-12)])
-def test_a_filter_of_one_gives_the_signal_back(n_fft, hop, steps, dtype, atol):
-    signal = random(2, steps * hop, dtype=dtype).clamp(-1, 1)
-    spectrum = short_time_spectrum(signal, n_fft, hop)
-    assert spectrum.shape == (2, steps + n_fft // hop - 1, n_fft // 2 + 1)
-    back = from_short_time_spectrum(spectrum, n_fft, hop)
-    torch.testing.assert_close(back, signal, atol=atol, rtol=0)
-    ones = torch.ones(2, steps, n_fft // 2 + 1, dtype=dtype)
-    for imaginary in (None, torch.zeros_like(ones)):
-        filtered = time_varying_filter(signal, ones, imaginary)
-        torch.testing.assert_close(filtered, signal, atol=atol, rtol=0)
+def test_a_filter_of_one_gives_the_signal_back(n_fft, hop):
+    for steps in [1, 2, 40]:
+        for dtype, atol in [(torch.float32, 1e-6), (torch.float64, 1e-12)]:
+            signal = random(2, steps * hop, dtype=dtype).clamp(-1, 1)
+            spectrum = short_time_spectrum(signal, n_fft, hop)
+            assert spectrum.shape == (2, steps + n_fft // hop - 1, n_fft // 2 + 1)
+            back = from_short_time_spectrum(spectrum, n_fft, hop)
+            torch.testing.assert_close(back, signal, atol=atol, rtol=0)
+            ones = torch.ones(2, steps, n_fft // 2 + 1, dtype=dtype)
+            for imaginary in (None, torch.zeros_like(ones)):
+                filtered = time_varying_filter(signal, ones, imaginary)
+                torch.testing.assert_close(filtered, signal, atol=atol, rtol=0)
 
 
 @pytest.mark.parametrize(("n_fft", "hop"), [(16, 4), (24, 6), (16, 8), (64, 8)])
-@pytest.mark.parametrize("steps", [1, 3, 12])
-def test_frames_are_filtered_one_by_one(n_fft, hop, steps):
-    signal, bins = random(2, steps * hop), n_fft // 2 + 1
-    real, imaginary = random(2, steps, bins, seed=1), random(2, steps, bins, seed=2)
-    found = time_varying_filter(signal, real, imaginary)
-    responses = torch.complex(real, imaginary).numpy()
-    for row in range(2):
-        expected = oracle.short_time_filter(signal[row].numpy(), responses[row])
-        np.testing.assert_allclose(found[row], expected, atol=1e-12)
+def test_frames_are_filtered_one_by_one(n_fft, hop):
+    for steps in [1, 3, 12]:
+        signal, bins = random(2, steps * hop), n_fft // 2 + 1
+        real, imaginary = random(2, steps, bins, seed=1), random(2, steps, bins, seed=2)
+        found = time_varying_filter(signal, real, imaginary)
+        responses = torch.complex(real, imaginary).numpy()
+        for row in range(2):
+            expected = oracle.short_time_filter(signal[row].numpy(), responses[row])
+            np.testing.assert_allclose(found[row], expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("n_fft", [256, 512, 1024])
@@ -69,7 +69,7 @@ def test_a_static_filter_is_a_convolution(n_fft):
     error = np.linalg.norm(found[0].numpy() - expected) / np.linalg.norm(expected)
     overlaps = (np.pi * np.arange(24) / n_fft) ** 2 / 2
     assert error < 1.1 * np.linalg.norm(taps * overlaps) / np.linalg.norm(taps)
-    # It is there, though: a test with no error at all would not measure this filter.
+    # The error must not vanish, or the test would not measure this filter.
     assert error > 1e-5
 
 
@@ -92,7 +92,7 @@ def test_a_linear_phase_delays(delay):
     response = np.exp(-1j * omega * delay)
     found = time_varying_filter(torch.from_numpy(burst)[None], *static(response, 32))[0].numpy()
     later = np.roll(burst, delay)
-    # The delay itself, and the little that the windows lose by it.
+    # The delay itself, and the small loss by the windows.
     lag = np.argmax(np.correlate(found, burst, mode="full")) - 4095
     assert lag == delay
     loss = (np.pi * delay / 512) ** 2 / 2
@@ -153,7 +153,7 @@ def test_dtypes_agree():
 
 
 def test_inference_does_not_spoil_training():
-    # The window is remembered: one made in inference mode could not be trained through.
+    # The window is cached: one created in inference mode could not be used in training.
     signal = random(1, 30)
     with torch.inference_mode():
         time_varying_filter(signal, random(1, 3, 21))

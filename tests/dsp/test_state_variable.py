@@ -19,7 +19,7 @@ def random(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def courses(*shape: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cutoff and resonance that jump with every sample."""
+    """Random cutoff and resonance at every sample."""
     return 1000 * torch.exp(random(*shape, seed=1).clamp(-3, 2)), torch.exp(random(*shape, seed=2))
 
 

@@ -1,4 +1,4 @@
-"""Descriptions of filters: what they mean on the unit circle, and the taps they become."""
+"""Descriptions of filters: their values on the unit circle, and their taps."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Wavetables against their Fourier series, harmonic by harmonic, and what folds back."""
+"""Wavetables against their Fourier series, harmonic by harmonic, and aliasing."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def random(*shape: int, seed: int = 0) -> torch.Tensor:
 def tone(
     f0: torch.Tensor, tables: torch.Tensor, mixture: torch.Tensor | None = None, hop: int = HOP
 ) -> torch.Tensor:
-    """The tables at an F0 given at frame boundaries; the sum of them where nothing else is said."""
+    """The tables at an F0 given at frame boundaries; by default their sum."""
     if mixture is None:
         mixture = f0.new_ones(*f0.shape, tables.shape[-2])
     phase = sample_phase(boundary_phase(f0, RATE, hop), f0, RATE, hop)
@@ -52,19 +52,17 @@ def test_half_of_what_fits_is_always_whole():
             assert next_below >= (above - 1) // 2
 
 
-@pytest.mark.parametrize(
-    "f0_hz", [20.0, 61.7, 100.0, 333.3, 924.9, 1850.0, 2466.7, 3701.0, 7000.0, 7401.0, 20000.0]
-)
-def test_a_table_is_its_series(f0_hz):
-    f0, table = torch.full((1, 11), f0_hz, dtype=torch.float64), random(1, 200)
-    phase = sample_phase(boundary_phase(f0, RATE, 100), f0, RATE, 100)
-    levels = wavetable_levels(table)
-    fitting = np.full(1000, 7400 / f0_hz)
-    expected = oracle.wavetable(phase[0].numpy(), fitting, table[0].numpy(), levels.harmonics)
-    found = tone(f0, table, hop=100)[0].numpy()
-    assert np.abs(found - expected).max() < 1e-4 * float(table.abs().max())
-    if f0_hz > 7400:
-        assert not found.any()
+def test_a_table_is_its_series():
+    for f0_hz in [20.0, 61.7, 100.0, 333.3, 924.9, 1850.0, 2466.7, 3701.0, 7000.0, 7401.0, 20000.0]:
+        f0, table = torch.full((1, 11), f0_hz, dtype=torch.float64), random(1, 200)
+        phase = sample_phase(boundary_phase(f0, RATE, 100), f0, RATE, 100)
+        levels = wavetable_levels(table)
+        fitting = np.full(1000, 7400 / f0_hz)
+        expected = oracle.wavetable(phase[0].numpy(), fitting, table[0].numpy(), levels.harmonics)
+        found = tone(f0, table, hop=100)[0].numpy()
+        assert np.abs(found - expected).max() < 1e-4 * float(table.abs().max())
+        if f0_hz > 7400:
+            assert not found.any()
 
 
 def test_tables_are_mixed_along_lines():

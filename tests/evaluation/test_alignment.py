@@ -1,4 +1,4 @@
-"""Constant delays on real recordings: found to the sample, told from other phases, refused."""
+"""Constant delays on real recordings: sample-accurate, distinguished from other phases, limited."""
 
 import csv
 import io
@@ -154,7 +154,7 @@ def test_what_is_left_starts_together(tiny_corpus, samples):
     first, second, notes = align(Audio(reference, RATE), Audio(estimate, RATE), 10.0)
     assert torch.equal(first.waveform, second.waveform)
     assert len(first.waveform) == len(reference) - max(-samples, 0)
-    # What the delay explains is no difference in length.
+    # Length differences explained by the delay do not count.
     where = "delayed" if samples > 0 else "ahead"
     assert notes == (f"{where} by 37 samples, aligned",)
 

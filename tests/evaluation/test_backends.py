@@ -1,4 +1,4 @@
-"""A real local Dask cluster gives the same table; what a cluster cannot do is said."""
+"""A real local Dask cluster gives the same table, and unusable clusters are reported."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Remembered scores: what is measured again and what is not, damage, many writers, SIGKILL."""
+"""Cached scores: reuse and recomputation, damage, concurrent writers, SIGKILL."""
 
 import csv
 import dataclasses
@@ -391,7 +391,7 @@ def test_a_killed_run_loses_at_most_what_was_under_way(tmp_path):
     assert finished >= 8
     assert kept >= finished - 2
     assert not (tmp_path / "out" / "utterances.csv").exists()
-    # The workers notice that nobody is there any more, and stop.
+    # The workers notice the end of the parent, and stop.
     quiet_since, before = time.monotonic(), -1
     while time.monotonic() - quiet_since < 1.0 and time.monotonic() < deadline:
         if before != (before := len(log.read_text())):

@@ -207,7 +207,7 @@ def test_the_adjusted_value_stands_in_brackets():
 
 
 def far_apart(n: int, systems: int) -> dict:
-    """Systems that differ as clearly as can be, so that every p-value is the smallest there is."""
+    """Systems with maximal differences, so that every p-value is the smallest possible."""
     return {
         f"s{k}": {f"u{i:02}": {"pesq": 1.0 + k + 0.001 * i * k} for i in range(n)}
         for k in range(systems)

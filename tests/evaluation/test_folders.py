@@ -1,4 +1,4 @@
-"""Whole evaluations of folders on disk, with everything that can be wrong in them."""
+"""Whole evaluations of folders on disk, with all kinds of errors in them."""
 
 import csv
 import dataclasses

@@ -1,4 +1,4 @@
-"""Files that are named otherwise than the recordings: by an ending, or one by one."""
+"""Files with other names than the recordings: by an ending, or individually."""
 
 import csv
 from pathlib import Path
@@ -17,7 +17,7 @@ HEADER = "system,file,utterance\n"
 
 @pytest.fixture
 def folders(tmp_path: Path) -> tuple[Path, Path]:
-    """Two recordings, and a system that wrote them under names of its own."""
+    """Two recordings, and a system with other file names."""
     import torch
 
     for seed, name in enumerate(("one", "deep/two")):

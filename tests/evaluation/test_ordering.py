@@ -35,7 +35,7 @@ RUNGS = {
     "gain": (-3, -20),
     "polarity": (-1,),
 }
-# What takes more than a thirtieth of a second for a second of audio.
+# Metrics that take more than a thirtieth of a second per second of audio.
 _SLOW = {name for tier in score.TIERS.values() for name in tier.metrics or ()}
 _SLOW |= {"mcd_mgcep", "hnr_difference", "aperiodicity_difference", "speaker_similarity"}
 FAST = [name for name in METRICS if name not in _SLOW | score.NOT_SCORED.keys()]
@@ -216,7 +216,7 @@ def test_the_study_makes_ladders_scores_them_and_writes_its_results(
     found = read_scores(scores)
     assert found.keys() == {(metric, name) for metric in ("snr", "lsd") for name in made}
     assert found["snr", "white"].means() == pytest.approx([100, 40, 30, 20, 10, 0], abs=0.01)
-    # Delays are left in for this ladder, or both metrics would have seen nothing.
+    # This ladder keeps its delays, to which both metrics must respond.
     assert found["snr", "raw_delay"].means()[-1] < 3
     text = tables.render(found, audio, "the command")
     assert "| SNR (dB) |" in text

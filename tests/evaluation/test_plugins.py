@@ -1,4 +1,4 @@
-"""A user's own metrics, in this process, in worker processes and on a cluster."""
+"""User-defined metrics, in this process, in worker processes and on a cluster."""
 
 import csv
 import json
@@ -99,7 +99,7 @@ def test_worker_processes_find_it_by_a_relative_path(plugin, folders, tmp_path, 
     )
     check_table(tmp_path / "out", folders)
     assert summary.metrics["peak_ratio"].better == "higher"
-    # Two columns of one function: one call a pair.
+    # Two columns of one function: one call per pair.
     assert Path(f"{plugin}.calls").read_text() == "once\n" * 2
 
 

@@ -1,4 +1,4 @@
-"""The rate that systems of several rates are scored at, and what that does to their scores."""
+"""The scoring rate for systems of several rates, and its effect on the scores."""
 
 import csv
 from pathlib import Path

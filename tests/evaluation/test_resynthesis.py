@@ -1,4 +1,4 @@
-"""Files through a model in batches: the same as one by one, and the bad ones alone left out."""
+"""Resynthesis in batches: equal to single files, and only bad files are skipped."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What is computed of a recording is computed once for all systems, and changes no score."""
+"""Analyses of a recording are computed once for all systems, without changing scores."""
 
 import csv
 from pathlib import Path

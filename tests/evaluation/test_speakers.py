@@ -1,4 +1,4 @@
-"""Who speaks: folders, manifests and CSVs, and the means by speaker."""
+"""Speakers from folders, manifests and CSVs, and the means by speaker."""
 
 from pathlib import Path
 

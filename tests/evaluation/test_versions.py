@@ -1,4 +1,4 @@
-"""Which versions decide a score: those that metrics declare, and those that read audio."""
+"""Versions that affect a score: those declared by metrics, and those that read audio."""
 
 import dataclasses
 from importlib.metadata import PackageNotFoundError, version

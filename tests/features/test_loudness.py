@@ -1,6 +1,4 @@
-"""A-weighting against librosa's, and loudness against the spectrum of what sounds."""
-
-import doctest
+"""A-weighting against librosa's, and loudness against the signal's spectrum."""
 
 import librosa
 import numpy as np
@@ -8,7 +6,6 @@ import pytest
 import torch
 from torch import Tensor
 
-import vocoder.features.loudness
 from vocoder.features.loudness import MelLoudness, a_weighting, loudness_weights
 from vocoder.features.mel import PRESETS
 
@@ -21,10 +18,6 @@ def a_weighted_level(waveform: Tensor, sample_rate: int) -> float:
     frequency = torch.linspace(0, sample_rate / 2, len(spectrum), dtype=torch.float64)
     power = 2 * (spectrum * a_weighting(frequency)).square().sum() / len(waveform) ** 2
     return float(0.5 * power.log())
-
-
-def test_examples():
-    assert doctest.testmod(vocoder.features.loudness).failed == 0
 
 
 def test_the_weighting_is_the_standard_one():

@@ -123,10 +123,10 @@ def test_every_preset_has_an_oracle():
     assert set(ORACLES) == set(PRESETS)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("name", ORACLES)
-def test_preset_is_its_convention(name, dtype, speech):
-    assert_agrees(name, speech(PRESETS[name].sample_rate), dtype)
+def test_preset_is_its_convention(name, speech):
+    for dtype in [torch.float32, torch.float64]:
+        assert_agrees(name, speech(PRESETS[name].sample_rate), dtype)
 
 
 @pytest.mark.skipif(not REAL_FILES, reason="no real utterances in egs/tiny")
@@ -137,9 +137,9 @@ def test_preset_is_its_convention_on_real_speech(name):
         assert_agrees(name, samples, torch.float32)
 
 
-@pytest.mark.parametrize("name", ORACLES)
-def test_silence_is_the_log_floor(name):
-    spec = PRESETS[name]
-    mel = spec.mel(torch.zeros(1, spec.sample_rate // 4))
-    assert isinstance(spec.log_floor, float)
-    assert torch.equal(mel, torch.full_like(mel, spec.log_floor))
+def test_silence_is_the_log_floor():
+    for name in ORACLES:
+        spec = PRESETS[name]
+        mel = spec.mel(torch.zeros(1, spec.sample_rate // 4))
+        assert isinstance(spec.log_floor, float)
+        assert torch.equal(mel, torch.full_like(mel, spec.log_floor))

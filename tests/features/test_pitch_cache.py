@@ -23,7 +23,7 @@ def waveform(speech):
 
 @pytest.fixture
 def counted(monkeypatch):
-    """The number of times that Praat was asked."""
+    """The number of calls of Praat."""
     calls = []
 
     def counting(*args, **kwargs):

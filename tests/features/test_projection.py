@@ -1,4 +1,4 @@
-"""Mel projection: what it leaves, what it meets, gradients, and how far it reaches."""
+"""Mel projection: fixed points, accuracy, gradients, and reach."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def test_a_waveform_that_meets_the_mel_stays_as_it_is(name: str):
     out = project_mel(waveform, wanted, spec, passes=2)
     inside = slice(2 * spec.n_fft, -2 * spec.n_fft)  # the mel reflects the ends, silence is beyond
     change = (out - waveform)[:, inside].square().mean() / waveform[:, inside].square().mean()
-    # Bands below the mel's floor cannot tell what was in them.
+    # Bands below the mel's floor are undetermined.
     assert float(change) < 1e-4
 
 

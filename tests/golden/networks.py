@@ -1,4 +1,4 @@
-"""Golden values of the metrics that listen with networks, on one shipped recording.
+"""Golden values of the network-based metrics, on one shipped recording.
 
 `python -m tests.golden.networks` writes `networks.json` again. Each value is computed by the
 reference package as its authors' own evaluation calls it, without `vocoder.metrics`.
@@ -146,7 +146,7 @@ def _distillmos(estimate: np.ndarray) -> float:
 
 
 def _pocketsphinx(reference: np.ndarray, estimate: np.ndarray) -> dict[str, float | str]:
-    """A new decoder for each signal, so that none knows another."""
+    """A new decoder per signal, so that signals are independent."""
     from pocketsphinx import Decoder
 
     def hear(signal: np.ndarray) -> str:

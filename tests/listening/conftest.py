@@ -1,4 +1,4 @@
-"""A MUSHRA and an ABX test that the tests of answers share."""
+"""A MUSHRA and an ABX test shared by the tests of answers."""
 
 from pathlib import Path
 

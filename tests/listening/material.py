@@ -1,4 +1,4 @@
-"""What tests of listening tests share: folders of real speech, answers of simulated people."""
+"""Shared by tests of listening tests: folders of real speech, answers of simulated listeners."""
 
 import json
 from collections.abc import Callable
@@ -23,7 +23,7 @@ SYSTEMS = {"quietvox": 30.0, "noisyvox": 10.0}
 TRUE_GRADES = {
     "reference": 99.0, "quietvox": 72.0, "noisyvox": 55.0, "anchor_7k": 62.0, "anchor_3k5": 25.0,
 }  # fmt: skip
-"""What everybody would give each condition, but for taste and attention."""
+"""True grade of each condition, without individual variation."""
 
 
 def speech(utterance: str = "ru_0806", seconds: float = 1.2) -> np.ndarray:
@@ -40,7 +40,7 @@ def save(path: Path, signal: np.ndarray, rate: int = RATE) -> Path:
 
 
 def make_folders(folder: Path, seconds: float = 1.2) -> tuple[Path, dict[str, Path]]:
-    """Three recordings and what two systems, which add noise, made of them."""
+    """Three recordings and two systems that add noise to them."""
     draw = np.random.default_rng(0)
     reference = folder / "recordings"
     systems = {name: folder / "from" / name for name in SYSTEMS}
@@ -56,7 +56,7 @@ def make_folders(folder: Path, seconds: float = 1.2) -> tuple[Path, dict[str, Pa
 def mushra_answers(
     key: Key, participant: str, grade: Callable[[str, str], float], **changes: Any
 ) -> dict[str, Any]:
-    """A valid answer file of somebody who grades by (condition, utterance)."""
+    """A valid answer file with grades from a function of (condition, utterance)."""
     trials = [
         {
             "trial": name,
@@ -76,7 +76,7 @@ def mushra_answers(
 def abx_answers(
     key: Key, participant: str, right: Callable[[], bool], **changes: Any
 ) -> dict[str, Any]:
-    """A valid answer file of somebody who is right when `right()` says so."""
+    """A valid answer file with correct answers where `right()` is true."""
     draw = np.random.default_rng(sum(participant.encode()))
     trials = []
     for name, trial in key.trials.items():
@@ -109,7 +109,7 @@ def write_answers(folder: Path, *answers: dict[str, Any]) -> list[Path]:
 
 
 def listener(key: Key, name: str, seed: int, **changes: Any) -> dict[str, Any]:
-    """Somebody with a taste of their own, who hears well."""
+    """A reliable listener with individual preferences."""
     draw = np.random.default_rng(seed)
     severity = draw.normal(0, 4)
     surprise = {utterance: draw.normal(0, 3) for utterance in UTTERANCES}
@@ -123,7 +123,7 @@ def listener(key: Key, name: str, seed: int, **changes: Any) -> dict[str, Any]:
 
 
 def careless(key: Key, name: str) -> dict[str, Any]:
-    """Somebody who moves the sliders at random."""
+    """A listener with random grades."""
     draw = np.random.default_rng(99)
     return mushra_answers(key, name, lambda condition, utterance: draw.uniform(0, 80))
 

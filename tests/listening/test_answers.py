@@ -1,4 +1,4 @@
-"""Every way in which an answer file can be wrong: it is named, and the others count."""
+"""All kinds of invalid answer files: they are reported, and the others are used."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""What is written for a listening test: sounds, names, key, and what is refused."""
+"""Files of a listening test: sounds, names, key, and rejected input."""
 
 import base64
 import json
@@ -90,7 +90,7 @@ def test_the_page_gives_no_system_utterance_or_folder_away(folders, tmp_path):
     assert all(re.fullmatch(r"[0-9a-f]{12}\.js", name) for name in files)
     trials = [*key.trials.values(), *key.training.values()]
     assert len(files) == sum(len(trial.stimuli) + 1 for trial in trials)
-    # Neither order nor place tells the conditions apart.
+    # Neither order nor position reveals the conditions.
     for trial in description(output)["trials"]:
         assert trial["stimuli"] == sorted(trial["stimuli"])
         assert trial["reference"] not in trial["stimuli"]

@@ -16,7 +16,7 @@ from vocoder.listening.key import Key, read_key
 
 pytest_plugins = ["tests.browser"]
 
-# The machine that runs the tests may be busy.
+# Timeout for a busy machine.
 expect.set_options(timeout=20_000)
 
 GRADES = {
@@ -48,13 +48,13 @@ def begin(page: Page, test: Path, participant: str, query: str = "") -> Key:
 
 
 def hear(page: Page, key: str) -> None:
-    """Press a key that plays a sound, and wait until it has been heard for long enough."""
+    """Press a key that plays a sound, and wait until it has been played long enough."""
     page.keyboard.press(key)
     expect(page.locator(".stimulus.active.heard.playing")).to_have_count(1)
 
 
 def condition(page: Page, key: Key, place: int) -> str:
-    """What is under a number, which only the key tells."""
+    """The condition of a number, from the key."""
     name = page.locator(".stimulus").nth(place).get_attribute("data-name")
     trials = [*key.trials.values(), *key.training.values()]
     (found,) = [trial.stimuli[name].condition for trial in trials if name in trial.stimuli]
@@ -89,7 +89,7 @@ def test_a_whole_mushra_test_with_a_reload_in_the_middle(page, pages, tmp_path):
     expect(page.locator("#progress-text")).to_have_text("Training 1 of 1")
     expect(page.locator("#training-note")).to_be_visible()
 
-    # Nothing goes on before all is heard and graded.
+    # The next trial is blocked until all sounds are played and graded.
     missing = page.locator("#missing")
     expect(missing).to_have_text("Still to hear: reference, 1–5. Still to grade: 1–5.")
     page.click("#next", force=True)
@@ -98,7 +98,7 @@ def test_a_whole_mushra_test_with_a_reload_in_the_middle(page, pages, tmp_path):
     expect(page.locator("#progress-text")).to_have_text("Training 1 of 1")
     hear(page, "2")
     expect(missing).to_have_text("Still to hear: reference, 1, 3–5. Still to grade: 1–5.")
-    # Only the slider of what is heard can be moved: with the mouse, and with keys.
+    # Only the slider of the playing sound can be moved: with the mouse, and with keys.
     assert page.locator(".stimulus input:enabled").count() == 1
     slider = page.locator(".stimulus.active input")
     box = slider.bounding_box()
@@ -176,7 +176,7 @@ def test_a_whole_abx_test_with_a_reload_in_the_middle(page, pages, tmp_path):
     assert [name for name in (*SYSTEMS, *UTTERANCES) if name in shown] == []
 
     def answer(trial: int) -> None:
-        """By ear: X is compared with A sample by sample."""
+        """Compare X with A sample by sample."""
         if trial:
             expect(page.locator("#progress-text")).to_have_text(f"Trial {trial} of 3")
         expect(page.locator("#missing")).to_have_text(

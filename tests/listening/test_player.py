@@ -246,6 +246,6 @@ def test_x_is_a_by_the_toss_of_a_coin_and_a_is_either_system(abx_page):
     a_is_first = [trial["a"] < trial["b"] for trial in trials]
     for coin in (x_is_a, a_is_first, np.logical_xor(x_is_a, a_is_first)):
         assert stats.binomtest(int(np.sum(coin)), len(coin)).pvalue > 1e-6
-    # A toss says nothing about the next one.
+    # Draws are independent.
     again = np.array(x_is_a[1:]) == np.array(x_is_a[:-1])
     assert stats.binomtest(int(again.sum()), len(again)).pvalue > 1e-6

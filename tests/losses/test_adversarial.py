@@ -33,7 +33,7 @@ def test_clipped_hinge():
     # The discriminators' as above; the generator's (1 + 0.5) / 2 and (3 + 0) / 2.
     assert float(discriminator_loss(REAL, FAKE, "clipped_hinge")) == pytest.approx(1.75)
     assert float(generator_loss(FAKE, "clipped_hinge")) == pytest.approx(1.125)
-    # One that fools by more than the margin has nothing to gain.
+    # Scores beyond the margin have zero gradient.
     sure = torch.full((3,), 1.5, requires_grad=True)
     generator_loss([sure], "clipped_hinge").backward()
     assert sure.grad is not None
@@ -74,7 +74,8 @@ def test_both_sides_pull_in_opposite_directions(kind):
 
 @pytest.mark.parametrize("kind", ["least_squares", "hinge"])
 def test_discriminators_count_alike_whatever_they_score(kind):
-    # One with a hundred scores a segment counts as much as one with a single score.
+    # A discriminator with a hundred scores per segment has the same weight as one with a single
+    # score.
     wide = [REAL[0], REAL[1].expand(2, 100)], [FAKE[0], FAKE[1].expand(2, 100)]
     torch.testing.assert_close(
         discriminator_loss(*wide, kind), discriminator_loss(REAL, FAKE, kind)
@@ -87,7 +88,7 @@ def test_feature_matching():
     # 1.5 / 2, 0 and 0.1 / 0.1, of three.
     assert float(feature_matching_loss(real, fake)) == pytest.approx(1.75 / 3)
     assert float(feature_matching_loss(real, real)) == 0.0
-    # No layer counts more for having larger numbers.
+    # Layers are independent of scale.
     louder = [[100 * layer for layer in layers] for layers in real]
     louder_fake = [[100 * layer for layer in layers] for layers in fake]
     assert float(feature_matching_loss(louder, louder_fake)) == pytest.approx(1.75 / 3)
@@ -100,7 +101,7 @@ def test_absolute_feature_matching():
     found = absolute_feature_matching_loss(real, fake, [1.0, 10.0])
     assert float(found) == pytest.approx(3.0)
     assert float(absolute_feature_matching_loss(real, real, [1.0, 10.0])) == 0.0
-    # Layers count by the size of their numbers.
+    # Layers are weighted by their scale.
     louder = [[100 * layer for layer in layers] for layers in real]
     louder_fake = [[100 * layer for layer in layers] for layers in fake]
     found = absolute_feature_matching_loss(louder, louder_fake, [1.0, 10.0])

@@ -1,4 +1,4 @@
-"""The likelihood under a flow against what theory says of Gaussian noise."""
+"""The likelihood under a flow against theory for Gaussian noise."""
 
 import math
 

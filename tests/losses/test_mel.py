@@ -47,7 +47,7 @@ def test_half_the_amplitude_costs_the_same_in_every_convention(spec):
 
 
 def test_what_lies_above_the_mels_own_range_counts():
-    # The model's mel ends at 7600 Hz; a tone at 7900 Hz is heard by the loss.
+    # The model's mel ends at 7600 Hz; the loss includes a tone at 7900 Hz.
     spec = PRESETS["speecht5_16k"]
     seconds = torch.arange(8192) / 16000
     fade = torch.hann_window(8192)  # no click at the ends

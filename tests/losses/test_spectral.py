@@ -136,7 +136,7 @@ def test_gradient_is_finite_at_silence(silent):
     total.backward()
     assert estimate.grad is not None
     assert estimate.grad.isfinite().all()
-    # An estimate that should be silent is told so; digital silence itself has no direction.
+    # Energy where the reference is silent has a gradient; digital silence itself has none.
     assert bool(estimate.grad.any()) == (silent == "reference")
 
 

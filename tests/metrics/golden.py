@@ -27,7 +27,7 @@ def gate(time_s: np.ndarray, spans: tuple[tuple[float, float], ...]) -> np.ndarr
 
 
 def speech_like(cents: float = 0.0, seed: int = 0, rate: int = RATE) -> np.ndarray:
-    """Three seconds that PESQ and Praat take for speech: float32 in [-1, 1], shape (samples,).
+    """Three seconds accepted as speech by PESQ and Praat: float32 in [-1, 1], shape (samples,).
 
     Harmonics of a gliding F0 around 130 Hz under four formants, in three "words", two hisses
     between them, and a noise floor of -66 dBFS.

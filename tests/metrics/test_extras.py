@@ -1,4 +1,4 @@
-"""The metrics that need the extras say what is missing."""
+"""Metrics that need extras report missing packages."""
 
 import importlib.util
 

@@ -1,5 +1,3 @@
-import doctest
-
 import numpy as np
 import pytest
 import torch
@@ -8,7 +6,6 @@ from scipy.optimize import minimize
 from tests.golden import signals
 from tests.golden.networks import recording
 from vocoder.errors import AudioError
-from vocoder.metrics import mel_cepstrum as module
 from vocoder.metrics.mel_cepstrum import cepstrum, mel_generalised_cepstrum, warp_cepstrum
 
 BINS = 1025  # so many that sums over them are the integrals of what is tested
@@ -117,9 +114,3 @@ def test_what_is_no_periodogram_is_refused(bad):
     power[1, 7] = bad
     with pytest.raises(AudioError, match="positive and finite"):
         mel_generalised_cepstrum(power, 5, 0.41)
-
-
-def test_the_example_in_the_docstring_runs():
-    results = doctest.testmod(module)
-    assert results.attempted > 0
-    assert results.failed == 0

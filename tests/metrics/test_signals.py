@@ -1,4 +1,4 @@
-"""Signals come out of the checks as they should, resampling keeps and the 7 kHz filter filters."""
+"""Signal validation, resampling and the 7 kHz filter."""
 
 import numpy as np
 import pytest
@@ -30,21 +30,24 @@ def test_too_few_samples_to_resample_are_refused():
 
 
 @pytest.mark.parametrize("rate", [16000, 24000, 44100])
-@pytest.mark.parametrize(
-    ("frequency_hz", "gain_db", "tolerance_db"),
-    [(100, 0, 0.01), (6800, 0, 0.01), (7000, -6.02, 0.3), (7200, -100, None), (7900, -100, None)],
-)
-def test_lowpass_passes_below_and_stops_above_7_khz(rate, frequency_hz, gain_db, tolerance_db):
-    time_s = torch.arange(rate, dtype=torch.float64) / rate
-    tone = torch.sin(2 * torch.pi * frequency_hz * time_s).float()
-    middle = slice(rate // 4, 3 * rate // 4)
-    level_db = 10 * torch.log10(
-        lowpass_7k(tone, rate)[middle].square().mean() / tone[middle].square().mean()
-    )
-    if tolerance_db is None:
-        assert level_db < gain_db + 3
-    else:
-        assert level_db == pytest.approx(gain_db, abs=tolerance_db)
+def test_lowpass_passes_below_and_stops_above_7_khz(rate):
+    for frequency_hz, gain_db, tolerance_db in [
+        (100, 0, 0.01),
+        (6800, 0, 0.01),
+        (7000, -6.02, 0.3),
+        (7200, -100, None),
+        (7900, -100, None),
+    ]:
+        time_s = torch.arange(rate, dtype=torch.float64) / rate
+        tone = torch.sin(2 * torch.pi * frequency_hz * time_s).float()
+        middle = slice(rate // 4, 3 * rate // 4)
+        level_db = 10 * torch.log10(
+            lowpass_7k(tone, rate)[middle].square().mean() / tone[middle].square().mean()
+        )
+        if tolerance_db is None:
+            assert level_db < gain_db + 3
+        else:
+            assert level_db == pytest.approx(gain_db, abs=tolerance_db)
 
 
 def test_lowpass_does_not_delay_or_shorten():

@@ -36,7 +36,7 @@ def test_is_what_pystoi_gives_at_10_khz(name, snr_db):
 
 
 def test_another_resampler_moves_little():
-    # A frame at the edge of silence may change sides: hence not closer.
+    # The tolerance allows for a frame at the edge of silence.
     noisy = with_noise(SPEECH, 10.0)
     theirs = [pystoi.stoi(*(x.astype(np.float64) for x in (SPEECH, noisy)), RATE, extended)
               for extended in (False, True)]  # fmt: skip

@@ -29,13 +29,13 @@ def speech_mel(spec: MelSpec, seconds: float = 3.0) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("spec", [CENTER, SAME, ODD_HOP], ids=["center", "same", "odd hop"])
-@pytest.mark.parametrize("frames", [1, 2, 3, 7, 40])
-def test_samples_are_frames_times_hop(spec, frames):
-    mel = speech_mel(spec)[:, :, 20 : 20 + frames].expand(2, -1, -1)
-    waveform = griffin_lim(mel, spec, iterations=4, generator=seeded())
-    assert waveform.shape == (2, frames * spec.hop_length)
-    assert waveform.isfinite().all()
-    assert waveform.std() > 1e-3
+def test_samples_are_frames_times_hop(spec):
+    for frames in [1, 2, 3, 7, 40]:
+        mel = speech_mel(spec)[:, :, 20 : 20 + frames].expand(2, -1, -1)
+        waveform = griffin_lim(mel, spec, iterations=4, generator=seeded())
+        assert waveform.shape == (2, frames * spec.hop_length)
+        assert waveform.isfinite().all()
+        assert waveform.std() > 1e-3
 
 
 @pytest.mark.parametrize("spec", [CENTER, SAME, ODD_HOP], ids=["center", "same", "odd hop"])

@@ -33,7 +33,7 @@ def model(spec: str = "speecht5_16k", config: DDSPConfig = SMALL, seed: int = 0)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         ddsp = DDSP(config, SPECS[spec]).eval()
-        if ddsp.reverb_tail is not None:  # a room that is heard
+        if ddsp.reverb_tail is not None:  # an audible room
             nn.init.normal_(ddsp.reverb_tail, std=0.02)
         nn.init.normal_(ddsp.output.weight, std=0.3)
         nn.init.constant_(ddsp.output.bias[-config.noise_bins :], 4.0)
@@ -59,7 +59,7 @@ def test_the_synthesiser_is_the_sum_of_its_parts(spec):
     breath = oracle.filter_frames(noise[0].numpy(), taps)
     room = np.concatenate([[1.0], ddsp.reverb_tail.numpy()])
     np.testing.assert_allclose(found, np.convolve(voice + breath, room)[:samples], atol=1e-6)
-    # Each part is heard.
+    # Each part is audible.
     assert np.std(voice) > 0.01
     assert np.std(breath) > 0.001
 

@@ -1,4 +1,4 @@
-"""WaveFlow and WaveGlow: exact inverses, exact likelihood, what sees what, published sizes."""
+"""WaveFlow and WaveGlow: exact inverses, exact likelihood, receptive fields, published sizes."""
 
 import math
 
@@ -48,7 +48,7 @@ def model_of(name: str, trained: bool = True, spec: MelSpec = SPEC) -> WaveFlow 
                     torch.nn.init.normal_(parameter, std=0.2)
             for module in model.modules():
                 if isinstance(module, InvertibleConvolution):
-                    # No rotation any more, but far from singular.
+                    # No longer a rotation, but far from singular.
                     torch.nn.init.normal_(module.weight, std=0.1)
                     with torch.no_grad():
                         module.weight += torch.eye(module.weight.shape[0])

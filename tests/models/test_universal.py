@@ -23,7 +23,9 @@ from vocoder.models.source_filter.bands import (
 )
 from vocoder.training.objectives.source_filter import SourceFilterLossConfig, SourceFilterObjective
 
-UNIVERSAL = SMALL.model_copy(update={"universal": True, "mel_correction": False, "mel_projection": 2})
+UNIVERSAL = SMALL.model_copy(
+    update={"universal": True, "mel_correction": False, "mel_projection": 2}
+)
 AT_48K = CANONICAL.model_copy(
     update={"sample_rate": 48000, "n_fft": 2048, "win_length": 2048, "hop_length": 512}
 )

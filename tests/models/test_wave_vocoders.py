@@ -84,12 +84,12 @@ def test_real_speech_is_understood(tiny_corpus, vocoder: WaveVocoder, name: str)
 
 
 @BOTH
-@pytest.mark.parametrize("samples", [1, 79, 80, 81, 800, 5000])
-def test_any_length_comes_out_as_long(vocoder: WaveVocoder, samples: int):
-    waveform = 0.1 * torch.randn(samples, generator=seeded())
-    output = vocoder.resynthesise(waveform, generator=seeded())
-    assert output.shape == waveform.shape
-    assert output.isfinite().all()
+def test_any_length_comes_out_as_long(vocoder: WaveVocoder):
+    for samples in [1, 79, 80, 81, 800, 5000]:
+        waveform = 0.1 * torch.randn(samples, generator=seeded())
+        output = vocoder.resynthesise(waveform, generator=seeded())
+        assert output.shape == waveform.shape
+        assert output.isfinite().all()
 
 
 @BOTH

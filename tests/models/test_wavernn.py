@@ -52,7 +52,7 @@ def mel_of(frames: int, batch: int = 1, seed: int = 1) -> torch.Tensor:
 
 
 def draw(model: WaveRNN | DualWaveRNN, predicted: torch.Tensor, numbers: torch.Tensor):
-    """What :meth:`generate` would make of predictions, all samples at once."""
+    """Samples of :meth:`generate` from predictions, all at once."""
     if isinstance(model, DualWaveRNN):
         symbols = [sample_categorical(predicted[:, :, k], numbers[:, :, k]) for k in (0, 1)]
         return model.join(torch.stack(symbols, dim=-1), predicted.dtype)
@@ -180,7 +180,7 @@ def test_a_sample_sees_the_declared_frames(name):
     model = model_of(name)
     mel = mel_of(9 + 4).requires_grad_()
     predicted = model.predict(torch.zeros(1, 9 * 32), mel)
-    # The very first sample, so that nothing comes by way of the state.
+    # The first sample, without influence of the state.
     (gradient,) = torch.autograd.grad(predicted[0, 0].square().sum(), mel)
     seen = gradient[0].abs().sum(0).nonzero().flatten().tolist()
     assert seen == [0, 1, 2, 3, 4]

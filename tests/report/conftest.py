@@ -13,7 +13,7 @@ from vocoder.evaluation.folders import evaluate_folders
 from vocoder.report.build import build_report
 
 METRICS = ("mstft", "mel_distance", "voicing_error")
-# Short, to be drawn quickly; but one to be listened to on a busy machine.
+# Short for fast drawing; one is longer, for playback on a busy machine.
 SECONDS = 2.0
 LONG_SECONDS = 5.0
 TITLE = "Noise <and> nothing else"
@@ -43,7 +43,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory, tiny_corpus: Path) -> dict
 
 @pytest.fixture(scope="session")
 def evaluation(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `vocoder evaluate` writes of these folders."""
+    """The output of `vocoder evaluate` for these folders."""
     output = tmp_path_factory.mktemp("scores")
     recording, *rivals = folders.items()
     evaluate_folders(recording[1], dict(rivals), output, METRICS, jobs=1, progress=False)

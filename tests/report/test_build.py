@@ -1,4 +1,4 @@
-"""The folder of a report: what is in it, that it is whole, and what is refused."""
+"""The folder of a report: contents, completeness, and rejected input."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""Which comparisons come first, and which are folded."""
+"""Visible and collapsed comparisons."""
 
 from vocoder.evaluation.comparison import Comparison
 from vocoder.report.comparisons import comparison_view

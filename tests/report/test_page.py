@@ -1,4 +1,4 @@
-"""The page in a browser, opened from disk: it loads, plays, switches, sorts, and can be read."""
+"""The page in a browser, opened from disk: loading, playing, switching, sorting, accessibility."""
 
 import csv
 import io
@@ -61,7 +61,7 @@ def sounds(page: Page) -> list[dict[str, Any]]:
 
 
 def heard(page: Page) -> int:
-    """Number of the only sound that is heard."""
+    """Index of the only audible sound."""
     (number,) = [index for index, sound in enumerate(sounds(page)) if sound["heard"]]
     return number
 
@@ -83,7 +83,7 @@ def wait_for_sound(page: Page, after_s: float = 0.0) -> None:
 
 
 def wait_for_switch(page: Page, player: int) -> list[dict[str, Any]]:
-    """All sounds at the moment when another one is heard."""
+    """All sounds at the moment when another one becomes audible."""
     switched = page.wait_for_function(
         f"""(wanted) => {{ const all = ({SOUNDS})(); return all[wanted].heard && all; }}""",
         arg=player,
@@ -227,7 +227,7 @@ def test_a_switch_keeps_the_place(opened):
     for before, now in ((0, 1), (1, 2), (2, 0)):
         press(opened, str(now + 1))
         sound = wait_for_switch(opened, now)
-        # All run on one clock: what was heard before says where the new one ought to be.
+        # All have one clock: the previous sound gives the expected position.
         assert abs(sound[now]["at"] - sound[before]["at"]) < SWITCH_S
         assert [s["heard"] for s in sound] == [index == now for index in range(3)]
         assert sound[now]["at"] > 0.3
@@ -543,7 +543,7 @@ def test_a_narrow_screen_needs_no_sideways_scrolling(page, report, width):
     hear(page, SPEECH, 1)
     wait_for_sound(page)
     assert page.evaluate(wide) <= width
-    # Fingers need room: every player button is at least 40 pixels high.
+    # Touch targets: every player button is at least 40 pixels high.
     if width < 500:
         heights = page.locator(".hear").evaluate_all("all => all.map((b) => b.offsetHeight)")
         assert min(heights) >= 40

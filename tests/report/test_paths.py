@@ -1,4 +1,4 @@
-"""Paths on the page say nothing of the machine that it was made on."""
+"""Paths on the page reveal nothing about the local machine."""
 
 from pathlib import Path
 

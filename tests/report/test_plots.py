@@ -1,4 +1,4 @@
-"""The plots of a report: where marks stand, and that a browser can read them."""
+"""The plots of a report: positions of marks, and valid SVG."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""An evaluation read back, and what a report says of one that is damaged or has lost its audio."""
+"""Reading an evaluation, and errors for damaged evaluations and missing audio."""
 
 import csv
 import json

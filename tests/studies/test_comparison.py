@@ -1,4 +1,4 @@
-"""The comparison under one budget: its rules, its counts, its tables, and all of it once."""
+"""The comparison under one budget: rules, counts, tables, and one complete run."""
 
 import doctest
 import os
@@ -323,7 +323,7 @@ def test_the_results_of_the_repository_have_all_marks():
 
 
 def test_tables_come_from_outcomes_alone(tmp_path: Path):
-    """What a fresh clone has: the text, and small files; no run, no audio, no corpus."""
+    """Contents of a fresh clone: the text, and small files; no run, no audio, no corpus."""
     (tmp_path / "RESULTS.md").write_text(
         (ROOT / "studies" / "comparison" / "RESULTS.md").read_text(encoding="utf-8")
     )

@@ -1,4 +1,4 @@
-"""Degradations are as large as they say, as long as the recording, and not late."""
+"""Degradations have the specified size, the recording's length, and no delay."""
 
 import shutil
 import subprocess

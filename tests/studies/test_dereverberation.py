@@ -102,6 +102,7 @@ def test_no_room_leaves_the_signal_to_the_cepstrum() -> None:
     assert torch.allclose(classical.homomorphic(dry, speech, settings), dry, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_fit_in_powers_tells_long_rooms_from_short_ones() -> None:
     vocoder = shipped()
     dry = _bursts()[None]
@@ -112,6 +113,7 @@ def test_fit_in_powers_tells_long_rooms_from_short_ones() -> None:
     assert short < 0.35 < 0.5 < long
 
 
+@pytest.mark.slow
 def test_fit_of_the_waveform_lowers_its_loss() -> None:
     wet = fft_convolve(_bursts(seconds=1.5)[None], _tail(0.4))
     settings = model.Settings(0.3, 15.0, -28.0, waveform_steps=4, step=0.1)

@@ -1,4 +1,4 @@
-"""Bands that are known are found, by layers whose shapes are measured rightly."""
+"""Known bands are found, by layers with correctly measured shapes."""
 
 import pytest
 import torch
@@ -35,6 +35,7 @@ def explained(bands: tuple[tuple[float, float], ...]) -> float:
     return float(1 - (features @ solution - y).square().mean() / y.var())
 
 
+@pytest.mark.slow
 def test_the_target_is_made_by_the_three_bands_and_no_other():
     assert explained(known.BANDS) > 0.85
     assert explained(known.OTHERS) < 0.15

@@ -1,4 +1,4 @@
-"""The systems are what they are said to be, and errors are measured without bias."""
+"""The systems match their specification, and errors are measured without bias."""
 
 import pytest
 import torch

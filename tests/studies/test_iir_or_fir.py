@@ -1,4 +1,4 @@
-"""The study `iir_or_fir`: its filters are what they say, and its errors are those of theory."""
+"""The study `iir_or_fir`: filters match their specification, and errors match theory."""
 
 import math
 

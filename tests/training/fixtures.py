@@ -18,7 +18,7 @@ from vocoder.training.trainer import Trainer
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Pitch tracks go here instead of to the user's cache, also those of started processes."""
+    """Cache for pitch tracks instead of the user's, also for child processes."""
     folder = tmp_path_factory.mktemp("cache")
     patch = pytest.MonkeyPatch()
     patch.setenv("VOCODER_CACHE", str(folder))

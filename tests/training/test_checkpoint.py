@@ -1,4 +1,4 @@
-"""Checkpoints on disk: whole or absent, loaded strictly, never unpickled."""
+"""Checkpoints on disk: written atomically, loaded strictly, never unpickled."""
 
 import json
 import pickle

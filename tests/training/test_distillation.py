@@ -1,4 +1,4 @@
-"""Distillation: what it measures, where its gradient goes, and that a student follows a teacher."""
+"""Distillation: values, gradients, and that a student follows a teacher."""
 
 import math
 
@@ -124,7 +124,7 @@ def test_the_logistic_divergence_is_the_mean_log_ratio_of_densities():
 
 
 def test_a_student_that_is_its_teacher_pays_nothing():
-    # Both predict N(0.3, e^-2) whatever they hear.
+    # Both predict N(0.3, e^-2) for any input.
     student, teacher = pair("gaussian")
     for model in (*student.flows, teacher):
         model.stack.output.parametrizations.weight.original0.data.zero_()

@@ -1,4 +1,4 @@
-"""The objectives "flow" and "wavernn": values that theory gives, and a batch of speech learnt."""
+"""The objectives "flow" and "wavernn": theoretical values, and overfitting a batch of speech."""
 
 import math
 

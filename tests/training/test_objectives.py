@@ -1,4 +1,4 @@
-"""From a batch to losses: what is scored, and where no gradient goes."""
+"""From a batch to losses: values, and blocked gradients."""
 
 from collections.abc import Callable
 
@@ -98,32 +98,32 @@ def test_weights_scale_their_losses(trainer: Trainer):
 
 def test_discriminators_get_no_gradient_from_the_estimate_and_the_generator_does():
     config = AdversarialConfig(start_step=0, weight=2.0, feature_matching_weight=0.0)
-    judges = Discriminators(config)
+    discriminators = Discriminators(config)
     generator = torch.Generator().manual_seed(0)
     reference = 0.1 * torch.randn(2, 4096, generator=generator)
     estimate = (0.1 * torch.randn(2, 4096, generator=generator)).requires_grad_()
-    discriminator_objective(judges, reference, estimate, config).backward()
+    discriminator_objective(discriminators, reference, estimate, config).backward()
     assert estimate.grad is None
-    adversarial_objective(judges, reference, estimate, config)["adversarial"].backward()
+    adversarial_objective(discriminators, reference, estimate, config)["adversarial"].backward()
     assert float(estimate.grad.abs().max()) > 0
 
 
 def test_features_of_the_recording_itself_match_it():
     config = AdversarialConfig(start_step=0)
-    judges = Discriminators(config)
+    discriminators = Discriminators(config)
     waveform = 0.1 * torch.randn(2, 4096, generator=torch.Generator().manual_seed(0))
-    losses = adversarial_objective(judges, waveform, waveform, config)
+    losses = adversarial_objective(discriminators, waveform, waveform, config)
     assert losses["feature_matching"].item() == 0
 
 
 def test_halves_of_a_batch_match_features_as_the_whole_does():
     """Two processes, one of which has a much louder half."""
     config = AdversarialConfig(start_step=0)
-    judges = Discriminators(config)
+    discriminators = Discriminators(config)
     generator = torch.Generator().manual_seed(0)
     level = torch.tensor([[0.001], [0.5]])
     reference, estimate = (level * torch.randn(2, 4096, generator=generator) for _ in range(2))
-    whole = adversarial_objective(judges, reference, estimate, config)["feature_matching"]
+    whole = adversarial_objective(discriminators, reference, estimate, config)["feature_matching"]
     sizes: list[Tensor] = []
 
     def note(size: Tensor) -> Tensor:
@@ -131,16 +131,18 @@ def test_halves_of_a_batch_match_features_as_the_whole_does():
         return size
 
     for half in (slice(0, 1), slice(1, 2)):
-        adversarial_objective(judges, reference[half], estimate[half], config, note)
+        adversarial_objective(discriminators, reference[half], estimate[half], config, note)
     mean = (sizes[0] + sizes[1]) / 2
     halves = [
-        adversarial_objective(judges, reference[half], estimate[half], config, lambda _: mean)
+        adversarial_objective(
+            discriminators, reference[half], estimate[half], config, lambda _: mean
+        )
         for half in (slice(0, 1), slice(1, 2))
     ]
     shared = sum(half["feature_matching"].item() for half in halves) / 2
     assert shared == pytest.approx(whole.item(), rel=1e-5)
     alone = [
-        adversarial_objective(judges, reference[half], estimate[half], config)
+        adversarial_objective(discriminators, reference[half], estimate[half], config)
         for half in (slice(0, 1), slice(1, 2))
     ]
     unshared = sum(half["feature_matching"].item() for half in alone) / 2

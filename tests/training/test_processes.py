@@ -1,4 +1,4 @@
-"""How the processes of a training are started and numbered."""
+"""Start and ranks of training processes."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def becomes(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The commands that this process would have become."""
+    """The commands that would have replaced this process."""
     commands: list[list[str]] = []
     monkeypatch.setattr(os, "execv", lambda path, command: commands.append(command))
     monkeypatch.setattr(sys, "argv", ["vocoder", "train", "recipe.yaml", "--output", "a b"])

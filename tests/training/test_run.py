@@ -1,4 +1,4 @@
-"""From a recipe to a run folder: what is written, what is claimed, and how a killed run goes on."""
+"""From a recipe to a run folder: files, output, and resuming a killed run."""
 
 import io
 import json
@@ -34,7 +34,7 @@ def losses(run: Path) -> list[dict[str, float]]:
 
 
 def train_in_process(run: Path, *overrides: str) -> str:
-    """Run the recipe here; what it said."""
+    """Run the recipe in this process; returns its output."""
     said = io.StringIO()
     recipe = load_recipe(TINY_RECIPE, [*SMALL, *overrides])
     train(recipe, run, Console(file=said, width=200))
@@ -80,7 +80,7 @@ def test_a_run_without_validation_still_shows_its_training(tmp_path: Path, fresh
 
 
 def test_training_learns(trained_run: Path):
-    """To tell voiced frames is learned in a few steps, whichever segments they are of."""
+    """Voicing is learned in a few steps, for any segments."""
     voicing = [row["voicing"] for row in losses(trained_run)]
     assert sum(voicing[-8:]) / 8 < 0.9 * sum(voicing[:4]) / 4
 
@@ -178,7 +178,7 @@ def test_without_a_terminal_a_run_says_now_and_then_where_it_is(monkeypatch: pyt
 
 
 def test_recordings_of_a_lower_rate_are_told(tmp_path: Path, fresh_accelerator: None):
-    """A model of 16 kHz on speech of 8 kHz would learn that nothing sounds above 4 kHz."""
+    """A 16 kHz model on 8 kHz speech would learn an empty band above 4 kHz."""
     rows = []
     for split in ("train", "valid"):
         noise = np.random.default_rng(0).normal(0, 0.1, 16000)
@@ -194,7 +194,7 @@ def test_recordings_of_a_lower_rate_are_told(tmp_path: Path, fresh_accelerator: 
 
 
 def test_a_run_starts_from_other_weights_once(trained_run: Path, tmp_path: Path, fresh_accelerator):
-    """The learning rate is next to nothing: what comes out is what went in."""
+    """With a negligible learning rate, the weights are unchanged."""
     run = tmp_path / "run"
     given = tmp_path / "given"
     given.symlink_to(trained_run)
@@ -290,7 +290,7 @@ def test_a_killed_run_goes_on_bit_for_bit(trained_run: Path, tmp_path: Path):
 
 
 def run_quietly(command: list[str], folder: Path) -> str:
-    """What a command said; it must end well."""
+    """Output of a command, which must succeed."""
     environment = {**os.environ, "HF_HOME": str(folder / "hf")}
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False

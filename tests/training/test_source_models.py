@@ -1,4 +1,4 @@
-"""What NSF and DDSP are trained for: where gradients go, what is drawn, one batch by heart."""
+"""Objectives of NSF and DDSP: gradients, random draws, and overfitting one batch."""
 
 import pytest
 import torch
@@ -124,6 +124,7 @@ def test_weights_scale_their_losses(name):
         assert losses[1][loss].item() == pytest.approx(factor * losses[0][loss].item())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "share"), [("nsf", 0.5), ("ddsp", 0.6)])
 def test_one_batch_is_learnt_by_heart(name, share):
     target = objective(name)

@@ -1,4 +1,4 @@
-"""The loop: schedule, averaging, guards, the adversarial stage, and going on after a stop."""
+"""The training loop: schedule, averaging, checks, the adversarial stage, and resuming."""
 
 import itertools
 import json

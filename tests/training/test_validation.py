@@ -1,4 +1,4 @@
-"""Scores of whole utterances, and of utterances that some score does not take."""
+"""Scores of whole utterances, and of utterances with undefined scores."""
 
 import copy
 import math
@@ -26,8 +26,10 @@ def validator(trainer: Trainer, recordings: list[Recording], folder: Path) -> Va
     source = SegmentSource(
         recordings, trainer.source.config, trainer.model.spec, trainer.model.context, seed=0
     )
-    heard = copy.deepcopy(trainer.accelerator.unwrap_model(trainer.objective))
-    return Validator(heard, source, SpectralLossConfig(), SummaryWriter(str(folder / "board")))
+    validation_objective = copy.deepcopy(trainer.accelerator.unwrap_model(trainer.objective))
+    return Validator(
+        validation_objective, source, SpectralLossConfig(), SummaryWriter(str(folder / "board"))
+    )
 
 
 def silence(trainer: Trainer, samples: int) -> Recording:

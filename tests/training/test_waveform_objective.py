@@ -91,7 +91,7 @@ def pair(seed: int = 0) -> tuple[Tensor, Tensor]:
     return tuple(0.1 * torch.randn(2, 4096, generator=generator) for _ in range(2))
 
 
-def judges_of(config: AdversarialConfig) -> Discriminators:
+def discriminators_of(config: AdversarialConfig) -> Discriminators:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return Discriminators(config).eval()  # power iterations stand still
@@ -115,9 +115,9 @@ def published(**changes: object) -> AdversarialConfig:
 def test_the_losses_of_hifigan():
     # Those of the paper and its code, λ = 2, summed over the networks, written out.
     config, (reference, estimate) = published(), pair()
-    judges = judges_of(config)
-    real_scores, real = judges(reference)
-    scores, generated = judges(estimate)
+    discriminators = discriminators_of(config)
+    real_scores, real = discriminators(reference)
+    scores, generated = discriminators(estimate)
     assert len(scores) == 2 + 3
     adversarial = sum(float(((s - 1) ** 2).mean()) for s in scores)
     parting = sum(
@@ -128,10 +128,10 @@ def test_the_losses_of_hifigan():
     for reals, fakes, r, s in zip(real, generated, real_scores, scores, strict=True):
         for one, other in zip([*reals, r], [*fakes, s], strict=True):
             matching += float((one - other).abs().mean())
-    found = adversarial_objective(judges, reference, estimate, config)
+    found = adversarial_objective(discriminators, reference, estimate, config)
     assert float(found["adversarial"]) == pytest.approx(adversarial, rel=1e-5)
     assert float(found["feature_matching"]) == pytest.approx(2 * matching, rel=1e-5)
-    loss = discriminator_objective(judges, reference, estimate, config)
+    loss = discriminator_objective(discriminators, reference, estimate, config)
     assert float(loss) == pytest.approx(parting, rel=1e-5)
 
 
@@ -141,37 +141,37 @@ def test_the_weights_of_vocos():
     reference, estimate = pair()
     both = {"kind": "clipped_hinge", "scale": None, "spectrogram": SPECTROGRAM}
     config = published(**both, period_weight=1 / 2, spectrogram_weight=0.1 / 3)
-    judges = judges_of(config)
-    scores, _ = judges(estimate)
+    discriminators = discriminators_of(config)
+    scores, _ = discriminators(estimate)
     margins = [float((1 - s).clamp(min=0).mean()) for s in scores]
     expected = 0.1 * sum(margins[:3]) / 3 + sum(margins[3:]) / 2
-    found = adversarial_objective(judges, reference, estimate, config)
+    found = adversarial_objective(discriminators, reference, estimate, config)
     assert float(found["adversarial"]) == pytest.approx(expected, rel=1e-5)
 
 
 def test_features_of_the_recording_itself_match_it():
     config = published(spectrogram=SPECTROGRAM)
-    judges, (waveform, _) = judges_of(config), pair()
+    discriminators, (waveform, _) = discriminators_of(config), pair()
     with torch.no_grad():
-        losses = adversarial_objective(judges, waveform, waveform, config)
+        losses = adversarial_objective(discriminators, waveform, waveform, config)
     assert float(losses["feature_matching"]) == 0.0
-    # In training every look turns the power iteration of the spectral norm a little further.
-    judges.train()
+    # In training every forward pass advances the power iteration of the spectral norm.
+    discriminators.train()
     with torch.no_grad():
-        same = adversarial_objective(judges, waveform, waveform, config)["feature_matching"]
-        other = adversarial_objective(judges, *pair(), config)["feature_matching"]
+        same = adversarial_objective(discriminators, waveform, waveform, config)["feature_matching"]
+        other = adversarial_objective(discriminators, *pair(), config)["feature_matching"]
     assert float(same) < 0.01 * float(other)
 
 
 def test_a_loss_without_weight_moves_nothing():
-    # Scale discriminators that count nothing: the generator hears of the periods alone.
+    # Scale discriminators with zero weight: the generator depends on the periods alone.
     config = published(scale_weight=0.0)
-    judges, (reference, estimate) = judges_of(config), pair()
+    discriminators, (reference, estimate) = discriminators_of(config), pair()
     estimate = estimate.requires_grad_()
-    sum(adversarial_objective(judges, reference, estimate, config).values()).backward()
+    sum(adversarial_objective(discriminators, reference, estimate, config).values()).backward()
     assert float(estimate.grad.abs().max()) > 0
-    discriminator_objective(judges, reference, estimate, config).backward()
-    periods, scales = judges.members
+    discriminator_objective(discriminators, reference, estimate, config).backward()
+    periods, scales = discriminators.members
     assert all(float(p.grad.abs().max()) == 0 for p in scales.parameters())
     assert any(float(p.grad.abs().max()) > 0 for p in periods.parameters())
 
@@ -209,11 +209,13 @@ def test_both_sides_learn_from_the_first_step(
 ):
     path = repository / "recipes" / "baselines" / "budget" / f"{recipe}.yaml"
     trainer = trainer_of(load_recipe(path, [*TINY, *overrides]), recordings, tmp_path)
-    judges = trainer.accelerator.unwrap_model(trainer.discriminators)
-    before = [p.detach().clone() for p in (*trainer.model.parameters(), *judges.parameters())]
+    discriminators = trainer.accelerator.unwrap_model(trainer.discriminators)
+    before = [
+        p.detach().clone() for p in (*trainer.model.parameters(), *discriminators.parameters())
+    ]
     report = trainer.train_step()
     assert {"mel", "adversarial", "feature_matching", "discriminator"} <= set(report.losses)
-    after = (*trainer.model.parameters(), *judges.parameters())
+    after = (*trainer.model.parameters(), *discriminators.parameters())
     moved = [not torch.equal(a, b) for a, b in zip(before, after, strict=True)]
     assert sum(moved) > 0.95 * len(moved)
 

@@ -1,4 +1,4 @@
-"""The smallest training that is still the real one, for all tests that need a run or a trainer."""
+"""The smallest complete training, for all tests that need a run or a trainer."""
 
 from pathlib import Path
 
@@ -41,12 +41,12 @@ def settings(overrides: tuple[str, ...] | list[str]) -> list[str]:
 
 
 def quiet() -> Console:
-    """A console whose text no one reads."""
+    """A console without output."""
     return Console(quiet=True)
 
 
 def trainer_of(recipe: Recipe, recordings: list[Recording], folder: Path) -> Trainer:
-    """What `vocoder.training.run.train` builds, without its display."""
+    """The objects built by `vocoder.training.run.train`, without its display."""
     torch.manual_seed(recipe.training.seed)
     objective = recipe.build_objective(recipe.build_model())
     return build_trainer(recipe, objective, recordings, folder, Accelerator(cpu=True))

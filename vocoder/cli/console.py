@@ -1,4 +1,4 @@
-"""What the commands share: output as it is, progress, errors as one line, NAME=VALUE arguments."""
+"""Shared by all commands: plain output, progress bars, one-line errors, NAME=VALUE arguments."""
 
 from typing import Any
 
@@ -13,12 +13,12 @@ error_console = Console(stderr=True)
 
 
 class ErrorReporter(TyperGroup):
-    """A group of commands that prints an error the user can mend as one line, with status 1."""
+    """A command group that prints a user error as one line and exits with status 1."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except BrokenPipeError:  # the reader of our output has gone: typer exits quietly
+        except BrokenPipeError:  # the reader closed the pipe: typer exits quietly
             raise
         except (VocoderError, OSError) as error:  # an OSError names its file
             say(error_console, f"error: {' '.join(str(error).splitlines())}")
@@ -26,12 +26,12 @@ class ErrorReporter(TyperGroup):
 
 
 def say(console: Console, text: str) -> None:
-    """Print text as it is: no markup, no colours, no line breaks of the terminal's."""
+    """Print text unchanged: no markup, no colours, no terminal line wrapping."""
     console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
 def progress_bar() -> Progress:
-    """A bar on standard error with the items done, their total and the time remaining."""
+    """A progress bar on standard error: items done, total and time remaining."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -46,8 +46,8 @@ def parse_named(entries: list[str], option: str, what: str) -> dict[str, str]:
 
     Args:
         entries: the arguments.
-        option: that they were given by, for errors.
-        what: a word for the value in errors, such as FOLDER.
+        option: name of the option, for error messages.
+        what: placeholder for the value in error messages, such as FOLDER.
 
     Raises:
         VocoderError: an argument without a name or a value, or a name given twice.
@@ -58,6 +58,6 @@ def parse_named(entries: list[str], option: str, what: str) -> dict[str, str]:
         if not (name and equals and value):
             raise VocoderError(f"{option} {entry}: write it as NAME={what}")
         if name in named:
-            raise VocoderError(f"{option} {entry}: {name} stands there twice; name each one once")
+            raise VocoderError(f"{option} {entry}: {name} stands there twice; use each name once")
         named[name] = value
     return named

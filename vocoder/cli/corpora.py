@@ -32,22 +32,26 @@ def prepare(
     output: Annotated[Path, typer.Option(help="Folder for WAVs and manifest.")],
     source: Annotated[
         Path | None,
-        typer.Option(help="Your local copy, or a folder with the packages fetched by hand."),
+        typer.Option(help="Local copy of the corpus, or folder of manually downloaded packages."),
     ] = None,
-    sample_rate: Annotated[int | None, typer.Option(help="Hz; default: the corpus's.")] = None,
+    sample_rate: Annotated[
+        int | None, typer.Option(help="Output rate in Hz; default: the corpus's.")
+    ] = None,
     speakers: Annotated[
         str,
         typer.Option(
-            help="Of `folder`: by-folder, a regular expression with a group, or a CSV "
+            help="For `folder`: by-folder, a regular expression with a group, or a CSV "
             "utterance,speaker."
         ),
     ] = "by-folder",
-    licence: Annotated[str, typer.Option(help="Of `folder`: for the manifest.")] = "not stated",
+    licence: Annotated[
+        str, typer.Option(help="For `folder`: entered into the manifest.")
+    ] = "not stated",
     as_json: JsonFlag = False,
 ) -> None:
     """Fetch, verify, decode and lay out a corpus; write its manifest.jsonl.
 
-    `vocoder prepare folder --source DIR` takes recordings of your own."""
+    `vocoder prepare folder --source DIR` takes your own recordings."""
     from vocoder.data.corpora import prepare as prepare_corpus
 
     utterances = prepare_corpus(

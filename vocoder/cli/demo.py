@@ -1,4 +1,4 @@
-"""The work of ``vocoder demo``: utterances through several systems, scored and drawn."""
+"""``vocoder demo``: resynthesises utterances with several systems, scores and plots them."""
 
 import time
 from pathlib import Path
@@ -35,9 +35,9 @@ class DemoRow(NamedTuple):
 def run_demo(systems: dict[str, Vocoder], manifest: Path, output: Path) -> list[DemoRow]:
     """Scores of each system on a manifest's utterances outside its training split.
 
-    ``output`` gets ``recording/``, one folder of WAVs per system, and ``spectrograms.png``, where
-    each recording stands above its resyntheses, up to 8 kHz. F0 and voicing are compared at 16 kHz.
-    Real-time factors are medians of five calls with torch's current number of threads.
+    Writes ``recording/``, one folder of WAVs per system, and ``spectrograms.png`` into ``output``;
+    the picture shows each recording above its resyntheses, up to 8 kHz. F0 and voicing are compared
+    at 16 kHz. Real-time factors are medians of five calls with torch's current number of threads.
     """
     rows: list[DemoRow] = []
     pictures: dict[str, Tensor] = {}
@@ -54,7 +54,7 @@ def run_demo(systems: dict[str, Vocoder], manifest: Path, output: Path) -> list[
             estimate, factor = _timed(model, resample(recording, model.sample_rate).waveform)
             target = output / system / f"{name}.wav"
             write_audio(target, estimate, model.sample_rate)
-            # Scores are those of the written file, its 16-bit rounding included.
+            # The written file is scored, including its 16-bit rounding.
             written = fit_length(read_audio(target, RATE).waveform[None], len(reference))[0]
             errors = f0_errors(reference, written, RATE)
             rows.append(
@@ -74,7 +74,7 @@ def run_demo(systems: dict[str, Vocoder], manifest: Path, output: Path) -> list[
 
 
 def _timed(model: Vocoder, waveform: Tensor, repeats: int = 5) -> tuple[Tensor, float]:
-    """A resynthesis and the real-time factor of its mel → waveform part."""
+    """The resynthesis and the real-time factor of its mel → waveform step."""
     estimate = resynthesise(model, waveform)
     with torch.inference_mode():
         mel = model.mel(waveform)

@@ -33,43 +33,47 @@ def evaluate(
     ] = None,
     metric_plugin: Annotated[
         list[str] | None,
-        typer.Option(help="FILE.py:OBJECT or MODULE:OBJECT, metrics of your own; may be repeated."),
+        typer.Option(
+            help="FILE.py:OBJECT or MODULE:OBJECT, user-defined metrics; may be repeated."
+        ),
     ] = None,
-    to_7k: Annotated[bool, typer.Option(help="Report scores up to 7 kHz as well.")] = False,
+    to_7k: Annotated[bool, typer.Option(help="Also report scores up to 7 kHz.")] = False,
     speakers: Annotated[
         Path | None,
-        typer.Option(help="Who speaks: a manifest.jsonl, or CSV utterance,speaker; else folders."),
+        typer.Option(
+            help="Speakers: a manifest.jsonl, or CSV utterance,speaker; default: folders."
+        ),
     ] = None,
     max_delay_ms: Annotated[
-        float, typer.Option(help="Constant delay that is removed at most; 0: compare as they are.")
+        float, typer.Option(help="Largest constant delay removed; 0: compare without alignment.")
     ] = 50.0,
     max_length_difference: Annotated[
-        float, typer.Option(help="Seconds that are then cut off the longer file at most.")
+        float, typer.Option(help="Most seconds then cut off the longer file.")
     ] = 0.5,
     match_level: Annotated[
-        bool, typer.Option("--match-level", help="Bring each file to its recording's RMS first.")
+        bool, typer.Option("--match-level", help="Scale each file to its recording's RMS first.")
     ] = False,
     sample_rate: Annotated[
         str,
-        typer.Option(help="HZ, reference, or auto: the lowest rate among recordings and systems."),
+        typer.Option(help="HZ, reference, or auto: the lowest rate of recordings and systems."),
     ] = "auto",
     strip_suffix: Annotated[
         list[str] | None,
-        typer.Option(help="End of names that does not count, such as _gen; may be repeated."),
+        typer.Option(help="Ignored ending of names, such as _gen; may be repeated."),
     ] = None,
     name_map: Annotated[
         Path | None,
         typer.Option("--map", help="CSV system,file,utterance for files with other names."),
     ] = None,
     cache: Annotated[
-        bool, typer.Option(help="Remember scores in $VOCODER_CACHE or ~/.cache/vocoder.")
+        bool, typer.Option(help="Cache scores in $VOCODER_CACHE or ~/.cache/vocoder.")
     ] = True,
-    jobs: Annotated[int, typer.Option(help="Worker processes, -1 for one a core.")] = 2,
+    jobs: Annotated[int, typer.Option(help="Worker processes, -1 for one per core.")] = 2,
     backend: Annotated[
-        EvaluationBackend, typer.Option(help="Processes here, or the workers of a Dask cluster.")
+        EvaluationBackend, typer.Option(help="Local processes, or the workers of a Dask cluster.")
     ] = EvaluationBackend.loky,
     scheduler: Annotated[
-        str | None, typer.Option(help="Of --backend dask: tcp://HOST:PORT.")
+        str | None, typer.Option(help="For --backend dask: tcp://HOST:PORT.")
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -116,7 +120,7 @@ def evaluate(
 
 
 def _rate(text: str) -> "SampleRate":
-    """The argument of --sample-rate."""
+    """Parse the argument of --sample-rate."""
     if text == "auto":
         return "auto"
     if text == "reference":

@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 
 
 def info(
-    model: Annotated[str | None, typer.Argument(help="A model; without it, what there is.")] = None,
+    model: Annotated[
+        str | None, typer.Argument(help="A model; default: list models and mel presets.")
+    ] = None,
     models: Annotated[
-        bool, typer.Option("--models", help="The architectures at their papers' sizes.")
+        bool, typer.Option("--models", help="List the architectures at their papers' sizes.")
     ] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """What there is: models and mel presets; all about one model; or the architectures."""
+    """List models and mel presets; describe one model; or list the architectures."""
     if models:
         _show_architectures(as_json)
         return
@@ -45,7 +47,9 @@ def info(
 def bench(
     model: ModelName = "default",
     seconds: Annotated[float, typer.Option(min=0.1, help="Length of the audio.")] = 10.0,
-    repeats: Annotated[int, typer.Option(min=1, help="Timed calls; the median counts.")] = 10,
+    repeats: Annotated[
+        int, typer.Option(min=1, help="Timed calls; the result is their median.")
+    ] = 10,
     as_json: JsonFlag = False,
 ) -> None:
     """Real-time factor on one thread and on all, peak memory, parameters and MACs."""
@@ -76,14 +80,14 @@ def bench(
     first = rows[0]
     console.print(
         f"{first['parameters'] / 1e6:.2f} M parameters, "
-        f"{first['macs_per_second'] / 1e6:.0f} M multiply-accumulates a second of audio, "
+        f"{first['macs_per_second'] / 1e6:.0f} M multiply-accumulates per second of audio, "
         f"peak memory {first['memory']['peak'] / 1e6:.0f} MB "
         f"({first['memory']['increase'] / 1e6:.0f} MB by synthesis)"
     )
 
 
 def _show_names(as_json: bool) -> None:
-    """The names of models and mel presets."""
+    """Print the names of models and mel presets."""
     from vocoder.features.mel import PRESETS
     from vocoder.loading import SHIPPED, UNTRAINED
 
@@ -101,7 +105,7 @@ def _show_names(as_json: bool) -> None:
 
 
 def _description(vocoder: "Vocoder | WaveVocoder") -> dict[str, Any]:
-    """What a vocoder is and takes; WORLD and LPC take the waveform, no mel."""
+    """Type and input of a vocoder; WORLD and LPC take a waveform instead of a mel."""
     from vocoder.models.waveform import WaveVocoder
 
     name = type(vocoder).__name__
@@ -120,7 +124,7 @@ def _description(vocoder: "Vocoder | WaveVocoder") -> dict[str, Any]:
 
 
 def _show_architectures(as_json: bool) -> None:
-    """One line per architecture that a recipe can name, at its paper's size."""
+    """Print one line per architecture that a recipe can name, at its paper's size."""
     import torch
 
     from vocoder.evaluation.cost import macs_per_second

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from vocoder.listening.build import Options
 
 listening_test = typer.Typer(
-    no_args_is_help=True, help="Make listening tests, and analyse their answers."
+    no_args_is_help=True, help="Build listening tests, and analyse their answers."
 )
 build = typer.Typer(no_args_is_help=True, help="Write the page of a test, and its key.")
 listening_test.add_typer(build, name="build")
 
 
 class LevelName(StrEnum):
-    """Treatment of the systems' levels."""
+    """Level alignment of the systems."""
 
     loudness = "loudness"
     none = "none"
@@ -34,23 +34,24 @@ Systems = Annotated[list[str], typer.Option("--system", help="NAME=FOLDER; repea
 Output = Annotated[Path, typer.Option(help="Folder for the page (page/) and key.json.")]
 Utterances = Annotated[
     str | None,
-    typer.Option(help="How many, drawn at random, or their names, comma-separated."),
+    typer.Option(help="Number, drawn at random, or names, comma-separated."),
 ]
-Training = Annotated[int, typer.Option(help="Trials before the test that do not count.")]
+Training = Annotated[int, typer.Option(help="Training trials before the test, not evaluated.")]
 LevelOption = Annotated[
     LevelName,
-    typer.Option(help="Give every system the recording's loudness (BS.1770), or leave levels."),
+    typer.Option(help="Scale every system to the recording's loudness (BS.1770), or keep levels."),
 ]
-MaxDelay = Annotated[
-    float, typer.Option(help="Constant delay that is removed at most; 0: take files as they are.")
-]
+MaxDelay = Annotated[float, typer.Option(help="Largest constant delay removed; 0: no alignment.")]
 MaxLengthDifference = Annotated[
-    float, typer.Option(help="Seconds by which lengths may differ; all are cut to the shortest.")
+    float, typer.Option(help="Largest length difference in seconds; all are cut to the shortest.")
 ]
-Seed = Annotated[int | None, typer.Option(help="Of the choice and the names; default: drawn.")]
+Seed = Annotated[
+    int | None, typer.Option(help="Seed of the selection and the names; default: random.")
+]
 Title = Annotated[str, typer.Option(help="Heading of the page.")]
 Instructions = Annotated[
-    Path | None, typer.Option(help="Plain text shown before the test, instead of the default.")
+    Path | None,
+    typer.Option(help="File with plain text shown before the test, instead of the default."),
 ]
 
 
@@ -85,7 +86,7 @@ def abx(
     system: Systems,
     output: Output,
     utterances: Utterances = None,
-    repeats: Annotated[int, typer.Option(help="Trials of each utterance.")] = 4,
+    repeats: Annotated[int, typer.Option(help="Trials per utterance.")] = 4,
     training: Training = 1,
     level: LevelOption = LevelName.loudness,
     max_delay_ms: MaxDelay = 50.0,
@@ -95,7 +96,7 @@ def abx(
     instructions: Instructions = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Find out whether two systems can be told apart."""
+    """Test whether two systems can be distinguished."""
     from vocoder.listening.build import build_abx
 
     options = _options(
@@ -111,11 +112,11 @@ def analyse(
     key: Annotated[Path, typer.Option(help="The key.json of the test.")],
     output: Annotated[Path, typer.Option(help="Folder for tables and pictures.")],
     screening: Annotated[
-        bool, typer.Option(help="Leave out whom MUSHRA's post-screening excludes.")
+        bool, typer.Option(help="Exclude assessors by MUSHRA's post-screening.")
     ] = True,
     as_json: JsonFlag = False,
 ) -> None:
-    """Answer files → scores with intervals; files that cannot be used are named and left out."""
+    """Answer files → scores with intervals; unusable files are reported and skipped."""
     from vocoder.listening.results import analyse as analyse_answers
     from vocoder.listening.results import format_result
 
@@ -159,14 +160,14 @@ def _systems(entries: list[str]) -> dict[str, Path]:
 
 
 def _utterances(text: str | None) -> int | list[str] | None:
-    """A number of utterances, their names, or None for the default."""
+    """Parse --utterances: a number, names, or None for the default."""
     if text is None:
         return None
     return int(text) if text.strip().isdigit() else [name.strip() for name in text.split(",")]
 
 
 def _text(path: Path | None) -> str | None:
-    """The text of the file, or None for the default instructions."""
+    """Contents of the instructions file, or None for the default instructions."""
     if path is None:
         return None
     try:

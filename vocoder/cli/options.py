@@ -1,4 +1,4 @@
-"""Options that several groups of commands have."""
+"""Options shared by several command groups."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from vocoder.models.base import Vocoder
     from vocoder.models.waveform import WaveVocoder
 
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 ModelName = Annotated[
     str,
     typer.Option(help="A model's name, a checkpoint folder or a training run; see `vocoder info`."),
@@ -43,7 +43,7 @@ def require_mel(vocoder: "Vocoder | WaveVocoder", model: str) -> "Vocoder":
     """The vocoder named ``model``, for commands that measure mel → waveform.
 
     Raises:
-        VocoderError: it analyses the waveform itself, as WORLD and LPC do.
+        VocoderError: the model analyses the waveform itself, as WORLD and LPC do.
     """
     from vocoder.models.base import Vocoder
 

@@ -1,4 +1,4 @@
-"""The program ``vocoder``: all commands, in the order of its help."""
+"""The ``vocoder`` program: all commands, in the order in which the help lists them."""
 
 import typer
 

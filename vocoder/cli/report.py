@@ -1,4 +1,4 @@
-"""``vocoder report``: an evaluation as a page to listen to."""
+"""``vocoder report``: an evaluation as a listening page."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from vocoder.cli.options import JsonFlag
 
 
 def report(
-    results: Annotated[Path, typer.Argument(help="What `vocoder evaluate --output` wrote.")],
+    results: Annotated[Path, typer.Argument(help="Output folder of `vocoder evaluate`.")],
     output: Annotated[Path, typer.Option(help="Folder for report.html and its assets.")],
     cost: Annotated[
         list[str] | None,
@@ -20,12 +20,12 @@ def report(
     ] = None,
     title: Annotated[str, typer.Option(help="Heading of the page.")] = "Vocoder evaluation",
     embed_audio: Annotated[
-        bool, typer.Option(help="Put audio and pictures into the page: one large file.")
+        bool, typer.Option(help="Embed audio and pictures: one large file.")
     ] = False,
-    jobs: Annotated[int, typer.Option(help="Worker processes, -1 for one a core.")] = 2,
+    jobs: Annotated[int, typer.Option(help="Worker processes, -1 for one per core.")] = 2,
     as_json: JsonFlag = False,
 ) -> None:
-    """Make a page of an evaluation: scores, plots, and players with spectrograms."""
+    """Build a page of an evaluation: scores, plots, and players with spectrograms."""
     from vocoder.report.build import build_report
 
     costs = {name: Path(file) for name, file in parse_named(cost or [], "--cost", "FILE").items()}

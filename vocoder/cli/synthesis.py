@@ -26,11 +26,11 @@ def resynth(
     threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = 1,
     batch: Annotated[
         int | None,
-        typer.Option(min=1, help="Files at once; default: what suits the model."),
+        typer.Option(min=1, help="Files per batch; default: depends on the model."),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Recorded speech → mel → speech; with --model world or lpc, from the speech itself."""
+    """Recorded speech → mel → speech; --model world or lpc analyses the waveform directly."""
     import torch
 
     from vocoder.evaluation.resynthesis import Resynthesis, output_paths, resynthesise_files
@@ -46,7 +46,7 @@ def resynth(
             for note in result.notes:
                 say(progress.console, f"{result.source}: {note}")
             if result.error:
-                # Errors of reading and writing name their file, errors of the model do not.
+                # Reading and writing errors name their file; model errors do not.
                 named = "" if str(result.source) in result.error else f"{result.source}: "
                 say(progress.console, f"failed: {named}{result.error}")
 
@@ -74,11 +74,11 @@ def resynth(
 
 
 def synth(
-    inputs: Annotated[list[Path], typer.Argument(help=".npy files of mels, and folders of them.")],
+    inputs: Annotated[list[Path], typer.Argument(help=".npy files with mels, or folders of them.")],
     output: Annotated[Path, typer.Option(help="Folder for the WAVs.")],
     spec: Annotated[
         str | None,
-        typer.Option(help="Preset that the mels are of (`vocoder info`); default: the model's."),
+        typer.Option(help="Preset of the mels (`vocoder info`); default: the model's."),
     ] = None,
     model: ModelName = "default",
     f0_scale: Annotated[float, typer.Option(min=0.1, max=10, help="Factor on F0.")] = 1.0,
@@ -86,10 +86,10 @@ def synth(
     threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = 1,
     as_json: JsonFlag = False,
 ) -> None:
-    """Mels → speech: what a TTS wrote as .npy, one WAV per file.
+    """Mels → speech: .npy files, as TTS systems write them, to one WAV per file.
 
-    Universal models serve mels of any preset. For the others a mel of another preset is converted
-    where that is exact, and refused with reasons otherwise.
+    Universal models serve any preset. Other models convert a mel of another preset if the conversion
+    is exact, and reject it otherwise.
     """
     import torch
 
@@ -133,13 +133,13 @@ def synth(
 def demo(
     output: Annotated[Path, typer.Option(help="Folder for WAVs and spectrograms.")] = Path("demo"),
     manifest: Annotated[
-        Path, typer.Option(help="Utterances; those of split train are left out.")
+        Path, typer.Option(help="Manifest of utterances; those of split train are skipped.")
     ] = Path("egs/tiny/manifest.jsonl"),
     model: ModelName = "default",
 ) -> None:
-    """Real utterances through the vocoder and through Griffin-Lim, from the same mel.
+    """Resynthesise recorded utterances with the vocoder and Griffin-Lim, from the same mel.
 
-    A universal model speaks from mels at 16, 22.05 and 24 kHz.
+    Universal models resynthesise from mels at 16, 22.05 and 24 kHz.
     """
     import torch
 
@@ -153,7 +153,7 @@ def demo(
     spec = next(iter(systems.values())).spec
     systems[GRIFFIN_LIM] = require_mel(load(GRIFFIN_LIM), GRIFFIN_LIM).for_mel(spec)
     rows = run_demo(systems, manifest, output)
-    # Short headings: in 80 columns, rich would break names in two.
+    # Short headings, or rich breaks names at 80 columns.
     scores = ("PESQ-WB", "F0 cents", "V/UV", "RTF")
     table = Table("speaker, utterance", "system", *scores, box=None, padding=(0, 1, 0, 0))
     for row in rows:
@@ -168,6 +168,6 @@ def demo(
     console = Console()
     console.print(table)
     console.print("F0 cents: RMSE. V/UV: voicing error.")
-    console.print("RTF: seconds of computing per second of audio, mel to waveform, one thread.")
+    console.print("RTF: computing time per second of audio, mel to waveform, one thread.")
     say(console, f"Listen: {output.resolve()}")
     say(console, f"Look:   {(output / 'spectrograms.png').resolve()}")

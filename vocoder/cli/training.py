@@ -1,4 +1,4 @@
-"""``vocoder train``, ``publish`` and ``convert``: checkpoints, from recipe to release."""
+"""``vocoder train``, ``publish`` and ``convert``: training and checkpoints."""
 
 from pathlib import Path
 from typing import Annotated
@@ -34,7 +34,7 @@ def publish(
     model: Annotated[str, typer.Argument(help="A checkpoint folder or a training run.")],
     output: Annotated[Path, typer.Option(help="Folder for weights, recipe and metadata.")],
 ) -> None:
-    """Copy a checkpoint for use by others: weights as float16, no training state."""
+    """Copy a checkpoint for publication: weights as float16, no training state."""
     from vocoder.training.checkpoint import publish_checkpoint
 
     folder = publish_checkpoint(model, output)

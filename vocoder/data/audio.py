@@ -1,4 +1,4 @@
-"""Reading and writing audio files: one way in, one way out, and a note of every change."""
+"""Reading and writing audio files, with a note of every change."""
 
 import os
 import struct
@@ -23,13 +23,13 @@ FULL_SCALE = 32767 / 32768
 """Magnitude from which a sample counts as clipped: the largest positive 16-bit value."""
 
 CLIPPED_FRACTION = 1e-3
-"""Fraction of samples at full scale from which a file is said to be clipped."""
+"""Fraction of full-scale samples above which a file is reported as clipped."""
 
 SILENCE_PEAK = 1e-4
-"""Peak (−80 dBFS) below which a file is said to be silent."""
+"""Peak (−80 dBFS) below which a file is reported as silent."""
 
 UNKNOWN_SIZE = (0, 0xFFFFFFFF)
-"""WAV data sizes that a program writes when it does not know the length (into a pipe)."""
+"""WAV data sizes written by programs that do not know the length (into a pipe)."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Audio:
 
     waveform: float32 in [-1, 1], shape (samples,).
     sample_rate: Hz.
-    notes: what was changed while reading or looks odd, one short phrase each.
+    notes: changes made while reading, and anomalies, one short phrase each.
     """
 
     waveform: Float[Tensor, " samples"]
@@ -55,8 +55,8 @@ def read_audio(path: str | Path, sample_rate: int | None = None) -> Audio:
     """Read an audio file as one channel of float32, resampled to `sample_rate` (Hz) if given.
 
     Channels are averaged; resampling is soxr's band-limited "HQ" (linear phase, length
-    round(samples * new / old)). Both are said in `notes`, and so are clipping (more than 0.1 % of
-    the samples at full scale), samples beyond full scale, and silence (peak below -80 dBFS).
+    round(samples * new / old)). `notes` reports both, and clipping (more than 0.1 % of the samples
+    at full scale), samples beyond full scale, and silence (peak below -80 dBFS).
 
     Raises AudioError, naming the file, where it is missing, unreadable, not audio, truncated
     (fewer samples than its header promises), empty, or holds NaN or infinite samples.
@@ -81,8 +81,8 @@ def read_audio(path: str | Path, sample_rate: int | None = None) -> Audio:
 def resample(audio: Audio, sample_rate: int) -> Audio:
     """Change the sample rate (Hz) by soxr's "HQ": linear phase, band limited, 100 dB down.
 
-    The length becomes round(samples * new / old); the change is added to the notes. Audio at
-    that rate already is given back as it is.
+    The length becomes round(samples * new / old); the change is added to the notes. Audio already
+    at that rate is returned unchanged.
     """
     if audio.sample_rate == sample_rate:
         return audio
@@ -92,10 +92,10 @@ def resample(audio: Audio, sample_rate: int) -> Audio:
 
 
 def write_audio(path: str | Path, waveform: Float[Tensor, " samples"], sample_rate: int) -> None:
-    """Write a 16-bit PCM WAV, whole or not at all; the folder is made if it is missing.
+    """Write a 16-bit PCM WAV atomically; a missing folder is created.
 
-    The sample x becomes round(32768 x), clipped to [-32768, 32767]: what `read_audio` gives of a
-    16-bit file is written back bit for bit.
+    The sample x becomes round(32768 x), clipped to [-32768, 32767]: the output of `read_audio` for
+    a 16-bit file is written back bit for bit.
 
     Raises AudioError where the waveform is not one-dimensional, is empty or is not finite.
     """
@@ -113,8 +113,8 @@ def write_audio(path: str | Path, waveform: Float[Tensor, " samples"], sample_ra
 def find_audio(paths: Iterable[str | Path]) -> list[Path]:
     """Expand files and folders to audio files: folders in sorted order, each file once.
 
-    A folder is searched to any depth for .wav, .flac, .ogg and .mp3, hidden names left out; a
-    file that is named outright is taken whatever its suffix.
+    A folder is searched recursively for .wav, .flac, .ogg and .mp3, except hidden names; a file
+    given by name is accepted with any suffix.
 
     Raises AudioError where a path does not exist, or a folder cannot be read or holds no audio.
     """
@@ -145,7 +145,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _decode(path: Path) -> tuple[Float[np.ndarray, "samples channels"], int]:
-    """All samples of a file and its rate, with every way it can fail said in one line."""
+    """All samples of a file and its rate; every failure becomes a one-line AudioError."""
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -174,10 +174,10 @@ def _decode(path: Path) -> tuple[Float[np.ndarray, "samples channels"], int]:
 
 
 def _wav_data_bytes(head: bytes, file_size: int) -> tuple[int, int]:
-    """Bytes of sound that a RIFF WAV's header promises and that the file holds.
+    """Bytes of audio data: declared in a RIFF WAV's header, and present in the file.
 
-    libsndfile silently reads what is there, so a half-copied WAV would pass as a shorter one.
-    (0, 0) for other formats, and for the sizes that a program writing into a pipe puts in.
+    libsndfile silently reads a truncated WAV as a shorter one. (0, 0) for other formats, and for
+    the placeholder sizes of programs that write into a pipe.
     """
     if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
         return 0, 0

@@ -1,4 +1,4 @@
-"""Preparing a corpus: from where it lies to 16-bit WAVs by split and a manifest."""
+"""Preparing a corpus: from its source to 16-bit WAVs per split and a manifest."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -18,9 +18,9 @@ from vocoder.errors import CorpusError
 class Corpus:
     """How one corpus is prepared.
 
-    sample_rate: rate (Hz) it is written at unless another is asked for.
-    list_recordings: from the source's folder and the output's, all recordings of the corpus.
-    downloads: whether the source is a folder of downloads, filled when a file is missing there.
+    sample_rate: default output rate (Hz).
+    list_recordings: function from the source and output folders to all recordings.
+    downloads: whether the source is a download folder, to which missing files are fetched.
     """
 
     sample_rate: int
@@ -29,7 +29,7 @@ class Corpus:
 
 
 FOLDER = "folder"
-"""Recordings of one's own, see `vocoder.data.folder`."""
+"""The user's own recordings, see `vocoder.data.folder`."""
 CORPORA = {
     "festvox_ru": Corpus(16000, festvox_ru, downloads=True),
     "asterisk": Corpus(16000, asterisk, downloads=True),
@@ -53,20 +53,20 @@ def prepare(
     licence: str = "not stated",
     note: Callable[[str], None] = print,
 ) -> list[Utterance]:
-    """Lay a corpus out in `output` and give the utterances of its manifest.
+    """Write a corpus into `output` and return the utterances of its manifest.
 
-    Written are `wavs/SPLIT/….wav` (mono, 16-bit), `manifest.jsonl` and the licence notices. Run
-    again, it does what is missing and leaves the rest.
+    Writes `wavs/SPLIT/….wav` (mono, 16-bit), `manifest.jsonl` and the licence notices. A second run
+    writes only missing files.
 
-    corpus: a key of `CORPORA`, or "folder" for recordings of one's own.
-    source: for a corpus out of Debian packages, the folder of the .deb files (default: `downloads`
-        in `$VOCODER_CACHE` or ~/.cache/vocoder; missing ones are downloaded there). For the
-        others, the folder of the local copy.
+    corpus: a key of `CORPORA`, or "folder" for the user's own recordings.
+    source: for a corpus from Debian packages, the folder of the .deb files (default: `downloads` in
+        `$VOCODER_CACHE` or ~/.cache/vocoder; missing ones are downloaded there). For the others,
+        the folder of the local copy.
     sample_rate: Hz; the corpus's own default if None.
     progress: show a progress bar.
-    jobs: threads that decode and write (-1: one a core).
-    speakers, licence: of "folder", see `vocoder.data.folder.folder_corpus`.
-    note: takes what the user should know, such as files below the rate that is written.
+    jobs: decoding and writing threads (-1: one per core).
+    speakers, licence: for "folder", see `vocoder.data.folder.folder_corpus`.
+    note: callback for warnings, such as files below the output rate.
 
     Raises CorpusError where the corpus is unknown, cannot be fetched or verified, is not laid out
     as expected, or holds files that cannot be read.
@@ -97,7 +97,7 @@ def prepare(
 def _own_folder(
     source: Path, sample_rate: int | None, speakers: str, licence: str, note: Callable[[str], None]
 ) -> Corpus:
-    """A folder as a corpus, at the rate of most of its files; a note about lower ones."""
+    """A folder as a corpus, at its most frequent sample rate; warns about lower rates."""
     if not source.is_dir():
         raise CorpusError(f"{source}: no such folder; name your recordings by --source")
     rates = own_rates(source)

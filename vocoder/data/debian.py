@@ -1,7 +1,7 @@
-"""Speech out of Debian packages: fetch, verify, and read without installing.
+"""Speech from Debian packages: fetch, verify, and read without installing.
 
 A .deb is an `ar` archive that holds a compressed tar of the files (deb(5)); both are read here
-with the standard library, so neither dpkg nor the rights of root are needed.
+with the standard library, so neither dpkg nor root access is needed.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ class Package:
 
     @property
     def filename(self) -> str:
-        """File name that apt gives it."""
+        """File name used by apt."""
         return f"{self.name}_{self.version}_all.deb"
 
 
@@ -43,8 +43,8 @@ def cache_folder() -> Path:
 def fetch(package: Package, folder: Path) -> Path:
     """Return the verified package file in `folder`; download it with `apt-get` if it is missing.
 
-    Raises CorpusError where apt-get is missing or fails, with the way to put the file there by
-    hand, and where the file is not the expected one.
+    Raises CorpusError if apt-get is missing or fails (the message says how to fetch the file by
+    hand), or if the checksum differs.
     """
     path = folder / package.filename
     if not path.is_file():
@@ -61,8 +61,8 @@ def fetch(package: Package, folder: Path) -> Path:
 def read_package(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
     """Yield (name, content) of the regular files in a package whose name `wanted` accepts.
 
-    Names are those in the file system, without the leading "./". Raises CorpusError where the
-    file is no Debian package.
+    Names are file-system paths without the leading "./". Raises CorpusError if the file is no
+    Debian package.
     """
     with path.open("rb") as file:
         data = _data_member(file, path)
@@ -85,7 +85,7 @@ def _download(package: Package, folder: Path) -> None:
         raise CorpusError(
             f"{folder / package.filename} is missing, and so is apt-get: {_by_hand(package)}"
         )
-    # apt writes into its working folder and keeps no half file under the final name.
+    # apt downloads into its working folder and leaves no partial file under the final name.
     run = subprocess.run(
         ["apt-get", "download", "--quiet", f"{package.name}={package.version}"],
         cwd=folder,

@@ -1,4 +1,4 @@
-"""Files and folders that are either whole or absent."""
+"""Atomic writing of files and folders."""
 
 import shutil
 from collections.abc import Iterator
@@ -11,11 +11,12 @@ from vocoder.errors import VocoderError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; move it there when the block ends without an error.
+    """Yield a temporary path beside `path`; rename it to `path` when the block ends without an
+    error.
 
-    The folder is made if it is missing. The temporary file keeps the suffix (encoders choose the
-    format by it) and starts with a dot, so that no search for audio picks it up. A killed process
-    leaves at most that hidden file, never half of `path`.
+    A missing folder is created. The temporary file keeps the suffix (encoders choose the format by
+    it) and starts with a dot, so that searches for audio skip it. A killed process leaves at most
+    that hidden file, never a partial `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{uuid4().hex[:8]}.part{path.suffix}")
@@ -28,14 +29,15 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(folder: Path) -> Iterator[Path]:
-    """Give a new, empty folder beside `folder`; move it there when the block ends without an error.
+    """Yield an empty folder beside `folder`; rename it to `folder` when the block ends without an
+    error.
 
-    A folder that was there is replaced as a whole; after an error it stands as it was. A killed
-    process leaves at most hidden folders (`.NAME.*`): a folder that was there before is then either
-    still whole, or, between two renamings, whole under its hidden name.
+    An existing folder is replaced as a whole; after an error it is unchanged. A killed process
+    leaves at most hidden folders (`.NAME.*`): an existing folder is then still complete, or,
+    between the two renames, complete under its hidden name.
 
     Raises:
-        VocoderError: the folder cannot be made.
+        VocoderError: the folder cannot be created.
     """
     mark = uuid4().hex[:8]
     fresh, former = (folder.with_name(f".{folder.name}.{mark}.{end}") for end in ("part", "old"))
@@ -56,6 +58,6 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8 to `path`, whole or not at all."""
+    """Write `text` as UTF-8 to `path` atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

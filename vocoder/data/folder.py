@@ -1,4 +1,4 @@
-"""Anybody's own recordings as a corpus: a folder of audio, speakers, a random but fixed split."""
+"""User recordings as a corpus: a folder of audio, speakers, a random but fixed split."""
 
 import csv
 import hashlib
@@ -17,23 +17,23 @@ BY_FOLDER = "by-folder"
 HELD_OUT = 0.05
 """Share of the speakers, or of the utterances, that each of valid and test gets."""
 MANY_SPEAKERS = 20
-"""From so many speakers on whole speakers are held out, otherwise utterances of every speaker."""
+"""Least number of speakers for holding out whole speakers; below it, utterances are held out."""
 
 
 def folder_corpus(
     source: Path, speakers: str = BY_FOLDER, licence: str = "not stated"
 ) -> list[Recording]:
-    """Recordings of a folder that is searched to any depth.
+    """Recordings of a folder, searched recursively.
 
     Args:
-        source: the folder; WAV, FLAC, Ogg and MP3 are found.
-        speakers: "by-folder" (the first folder below the source; all are one speaker where files
-            lie in the source itself), a CSV with the columns utterance and speaker, or a regular
+        source: the folder, with WAV, FLAC, Ogg or MP3 files.
+        speakers: "by-folder" (the first folder below the source; a single speaker if the files are
+            in the source itself), a CSV with the columns utterance and speaker, or a regular
             expression whose first group is the speaker in a file's path below the source.
-        licence: what the manifest says of every recording.
+        licence: entered into the manifest for every recording.
 
     Raises:
-        CorpusError: no audio, a speaker that cannot be told, or a table that lacks a file.
+        CorpusError: no audio, an unknown speaker, or a table that lacks a file.
     """
     if not source.is_dir():
         raise CorpusError(f"{source}: no such folder; name your recordings by --source")
@@ -55,10 +55,11 @@ def folder_corpus(
 def split_utterances(speakers: Mapping[str, str]) -> dict[str, str]:
     """Split of each utterance, from the speakers by utterance name.
 
-    With 20 speakers or more about 5 % of the speakers are "valid" and as many "test": nothing of
-    theirs is trained on. With fewer, about 5 % of the utterances. A hash of the name decides:
-    random, the same on every machine, and unchanged when files are added later. Where a split
-    would stay empty, as in a small corpus, the names with the lowest hashes fill valid and test.
+    With 20 speakers or more, about 5 % of the speakers are "valid" and about 5 % "test", with all
+    their utterances. With fewer speakers, about 5 % of the utterances each. A hash of the name
+    decides: the split is random, the same on every machine, and unchanged when files are added
+    later. If a split would be empty, as in a small corpus, the names with the lowest hashes fill
+    valid and test.
 
     Raises:
         CorpusError: fewer than three utterances.
@@ -75,7 +76,7 @@ def split_utterances(speakers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _drawn(names: Collection[str]) -> dict[str, str]:
-    """A split for each name, by a hash of it."""
+    """A split for each name, by its hash."""
     places = {
         name: int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) / 2**64 for name in names
     }
@@ -95,7 +96,7 @@ def _drawn(names: Collection[str]) -> dict[str, str]:
 
 
 def own_rates(source: Path) -> dict[Path, int]:
-    """Rate of every audio file in Hz, from the headers; unreadable ones are left out."""
+    """Sample rate (Hz) of every audio file, from the headers; unreadable files are skipped."""
     found = {}
     for path in find_audio([source]):
         try:

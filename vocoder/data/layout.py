@@ -1,4 +1,4 @@
-"""Laying a corpus out: one folder of 16-bit WAVs by split, one manifest, and it can be resumed."""
+"""Resumable writing of a corpus: 16-bit WAVs in one folder per split, and a manifest."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -20,10 +20,10 @@ PREPARATION = "preparation.json"
 
 @dataclass(frozen=True)
 class Recording:
-    """One recording of a corpus before it is laid out.
+    """One recording of a corpus before it is written.
 
     name: its path under the split's folder, without a suffix.
-    read: gives the sound at a sample rate (Hz).
+    read: function from a sample rate (Hz) to the audio.
     """
 
     name: str
@@ -34,14 +34,14 @@ class Recording:
 
     @property
     def path(self) -> Path:
-        """Where it is written, relative to the corpus's folder."""
+        """Output path, relative to the corpus folder."""
         return Path("wavs", self.split, f"{self.name}.wav")
 
 
 def claim(output: Path, corpus: str, sample_rate: int) -> None:
-    """Make `output` the folder of one preparation, or raise CorpusError if it is another's.
+    """Reserve `output` for one preparation; raise CorpusError if it holds another.
 
-    Without it, a second corpus or another rate in the same folder would be mixed with the first.
+    This prevents mixing two corpora or two sample rates in one folder.
     """
     wanted = {"corpus": corpus, "sample_rate": sample_rate}
     path = output / PREPARATION
@@ -55,18 +55,18 @@ def claim(output: Path, corpus: str, sample_rate: int) -> None:
 
 
 def is_complete(output: Path, utterances: Sequence[Utterance]) -> bool:
-    """Whether every file of a manifest is there."""
+    """Whether every file of a manifest exists."""
     return all((output / utterance.path).is_file() for utterance in utterances)
 
 
 def lay_out(
     recordings: Sequence[Recording], output: Path, sample_rate: int, *, jobs: int, progress: bool
 ) -> list[Utterance]:
-    """Write every recording that is not there yet, then the manifest; give its utterances.
+    """Write every missing recording, then the manifest; return its utterances.
 
-    The manifest is sorted by path and is written last, only when all recordings are there.
-    Raises CorpusError with the number of recordings that could not be read and the first reason;
-    the others are kept, so that the next run has only the bad ones to do.
+    The manifest is sorted by path and is written last, when all recordings exist. Raises
+    CorpusError with the number of unreadable recordings and the first reason; the others are kept,
+    so that the next run only retries the unreadable ones.
     """
     _refuse_duplicates(recordings, output)
     results = Parallel(n_jobs=jobs, prefer="threads", return_as="generator_unordered")(
@@ -83,7 +83,7 @@ def lay_out(
     if failures:
         raise CorpusError(
             f"{output}: {len(failures)} of {len(recordings)} recordings could not be prepared, "
-            f"the first: {min(map(str, failures))}; mend or remove them and run again"
+            f"the first: {min(map(str, failures))}; repair or remove them and run again"
         )
     utterances.sort(key=lambda utterance: utterance.path)
     write_manifest(output / MANIFEST, utterances)

@@ -1,4 +1,4 @@
-"""Corpora that a licence or their size keep out of any package: laid out from a local copy."""
+"""Corpora that must be downloaded by the user, because of their licence or size."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -31,7 +31,7 @@ LIBRI_SPLITS = {
 
 @dataclass(frozen=True)
 class _Sound:
-    """A file of a local copy: its name (unique in the corpus), speaker and place."""
+    """A file of a local copy: its name (unique in the corpus), speaker and path."""
 
     name: str
     speaker: str
@@ -51,8 +51,8 @@ def ljspeech_splits(names: Iterable[str]) -> dict[str, str]:
     """By sorted name: the last 250 are "test", the 250 before them "valid", the rest "train".
 
     The rule of ParallelWaveGAN and ESPnet (egs/ljspeech): of 13,100 files 12,600 are trained on,
-    and the test begins at LJ050-0029. A partial copy of fewer than 2,500 files gives a tenth of
-    them, and at least one, to each of the two.
+    and the test begins at LJ050-0029. In a partial copy of fewer than 2,500 files, each of the two
+    gets a tenth, and at least one file.
     """
     ordered = sorted(names)
     held_out = max(1, min(LJSPEECH_HELD_OUT, len(ordered) // 10))
@@ -66,8 +66,8 @@ def ljspeech_splits(names: Iterable[str]) -> dict[str, str]:
 def vctk(source: Path, output: Path) -> list[Recording]:
     """Recordings of VCTK 0.92 (Yamagishi et al., 2019), second microphone.
 
-    From `source`/wav48_silence_trimmed/SPEAKER/SPEAKER_NNN_mic2.flac. The speakers p280 (no such
-    microphone) and p315 (no transcripts, and left out by everybody) are left out.
+    From `source`/wav48_silence_trimmed/SPEAKER/SPEAKER_NNN_mic2.flac. The speakers p280 (no second
+    microphone) and p315 (no transcripts; usually excluded) are excluded.
     """
     pattern = f"wav48_silence_trimmed/*/*_{VCTK_MICROPHONE}.flac"
     sounds = [
@@ -87,9 +87,9 @@ def vctk(source: Path, output: Path) -> list[Recording]:
 def vctk_splits(speakers: Mapping[str, str]) -> dict[str, str]:
     """Split of each utterance, from the speakers by utterance name.
 
-    "test" are all utterances of the last 8 of the 108 usable speakers, who are unseen in training
-    (the rule of NU-Wave, Lee and Han 2021); "valid" the last 10 of every other speaker by name;
-    "train" the rest.
+    "test" has all utterances of the last 8 of the 108 usable speakers, unseen in training (the rule
+    of NU-Wave, Lee and Han 2021); "valid" the last 10 of every other speaker by name; "train" the
+    rest.
     """
     names_of: dict[str, list[str]] = defaultdict(list)
     for name, speaker in sorted(speakers.items()):
@@ -106,8 +106,8 @@ def vctk_splits(speakers: Mapping[str, str]) -> dict[str, str]:
 def libritts(source: Path, output: Path) -> list[Recording]:
     """Recordings of LibriTTS (Zen et al., 2019) from `source`/SUBSET/SPEAKER/CHAPTER/*.wav.
 
-    Its own subsets are the splits: train-* "train", dev-* "valid", test-* "test". Those that are
-    not there are left out, except that some of train-* must be.
+    The splits are the corpus's own subsets: train-* "train", dev-* "valid", test-* "test". Missing
+    subsets are skipped; at least one train-* must exist.
     """
     return _subsets(
         source, output, "LibriTTS", ".wav", "train-clean-100/19/198/19_198_000000_000000.wav"
@@ -115,7 +115,7 @@ def libritts(source: Path, output: Path) -> list[Recording]:
 
 
 def _subsets(source: Path, output: Path, name: str, suffix: str, example: str) -> list[Recording]:
-    """SUBSET/SPEAKER/CHAPTER/*, as LibriSpeech and what was made of it are published."""
+    """SUBSET/SPEAKER/CHAPTER/*, the layout of LibriSpeech and corpora derived from it."""
     recordings = []
     for subset, split in LIBRI_SPLITS.items():
         for path in source.glob(f"{subset}/*/*/*{suffix}"):
@@ -132,8 +132,8 @@ def _subsets(source: Path, output: Path, name: str, suffix: str, example: str) -
 def librispeech(source: Path, output: Path) -> list[Recording]:
     """Recordings of LibriSpeech (Panayotov et al., 2015), `source`/SUBSET/SPEAKER/CHAPTER/*.flac.
 
-    Its own subsets are the splits: train-* "train", dev-* "valid", test-* "test". Those that are
-    not there are left out, except that some of train-* must be.
+    The splits are the corpus's own subsets: train-* "train", dev-* "valid", test-* "test". Missing
+    subsets are skipped; at least one train-* must exist.
     """
     return _subsets(
         source, output, "LibriSpeech", ".flac", "train-clean-100/19/198/19-198-0000.flac"
@@ -143,8 +143,8 @@ def librispeech(source: Path, output: Path) -> list[Recording]:
 def speechocean762(source: Path, output: Path) -> list[Recording]:
     """Recordings of speechocean762 (Zhang et al., 2021) from `source`/WAVE/SPEAKERnnnn/*.WAV.
 
-    The lists of the corpus decide: the speakers of test/spk2utt are "test"; of those of
-    train/spk2utt the last tenth by name are "valid", whole speakers, and the others "train".
+    The splits follow the corpus's lists: the speakers of test/spk2utt are "test"; of the speakers
+    of train/spk2utt, the last tenth by name are "valid" and the others "train".
     """
     splits: dict[str, str] = {}
     for split in ("train", "test"):
@@ -174,7 +174,7 @@ def speechocean762(source: Path, output: Path) -> list[Recording]:
 
 
 def tiny(source: Path, output: Path) -> list[Recording]:
-    """Recordings of a small corpus with a manifest of its own, such as egs/tiny."""
+    """Recordings of a small corpus with its own manifest, such as egs/tiny."""
     utterances = read_manifest(source / MANIFEST)
     for notice in sorted(source.glob("LICENCE*")):
         write_text(output / notice.name, notice.read_text(encoding="utf-8"))
@@ -201,7 +201,7 @@ def _require(found: list[_Sound] | list[Recording], source: Path, layout: str) -
 
 
 def _write_notice(output: Path, summary: str, source: Path, name: str) -> None:
-    """The corpus's own licence text beside the manifest, under one line that says what it is."""
+    """Write the corpus's own licence text beside the manifest, under a one-line heading."""
     original = source / name
     text = original.read_text(encoding="utf-8", errors="replace") if original.is_file() else ""
     write_text(output / "LICENCE.txt", f"{summary}\n\n{text}")

@@ -1,4 +1,4 @@
-"""The manifest of a corpus: one JSON object a line, one line an utterance."""
+"""The manifest of a corpus: JSON lines, one per utterance."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,10 +14,10 @@ class Utterance(Config):
     """One recording.
 
     path: audio file, relative to the folder of the manifest (or absolute).
-    speaker: name of the speaker, the same for all recordings of one person in a corpus.
-    split: "train", "valid", "test", "unused", or a name of the corpus's own ("test-other").
+    speaker: name of the speaker, unique within the corpus.
+    split: "train", "valid", "test", "unused", or a corpus-specific name ("test-other").
     duration_s: length in seconds.
-    licence: short name of the licence; the notices in full lie beside the manifest.
+    licence: short name of the licence; the full notices are beside the manifest.
     """
 
     path: Path
@@ -30,8 +30,8 @@ class Utterance(Config):
 def read_manifest(path: str | Path) -> list[Utterance]:
     """Read the utterances of a manifest, in its order.
 
-    Raises CorpusError where the file is missing, empty, names a file twice, or holds a line that
-    is no utterance (the message names the line).
+    Raises CorpusError if the file is missing or empty, names a file twice, or holds an invalid line
+    (the message names it).
     """
     path = Path(path)
     try:
@@ -54,7 +54,7 @@ def read_manifest(path: str | Path) -> list[Utterance]:
 
 
 def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> None:
-    """Write utterances as JSON lines, in the order given, whole or not at all."""
+    """Write utterances as JSON lines, in the order given, atomically."""
     write_text(Path(path), "".join(f"{entry.model_dump_json()}\n" for entry in utterances))
 
 

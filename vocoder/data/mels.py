@@ -13,7 +13,7 @@ from vocoder.features.mel import MelSpec
 
 
 def find_mels(inputs: Sequence[Path]) -> dict[Path, Path]:
-    """Files named outright, and every .npy below folders: source → path of its WAV below --output.
+    """Named files and every .npy in named folders: source → path of its WAV below --output.
 
     Raises:
         MelError: an input that is missing, or a folder without a mel.
@@ -34,10 +34,10 @@ def find_mels(inputs: Sequence[Path]) -> dict[Path, Path]:
 
 def read_mel(path: Path, spec: MelSpec) -> Float[Tensor, "1 n_mels frames"]:
     """A mel of `spec` from a .npy file of shape (n_mels, frames), (frames, n_mels) or either with
-    a leading 1. Where both could be meant it is (n_mels, frames).
+    a leading 1. An ambiguous shape is read as (n_mels, frames).
 
     Raises:
-        MelError: not an array of real numbers, or none of these shapes; `spec.check` fails.
+        MelError: not an array of real numbers, another shape, or `spec.check` fails.
     """
     try:
         array = np.load(path, allow_pickle=False)

@@ -1,4 +1,4 @@
-"""Corpora that Debian packages hold: festvox-ru and the Asterisk prompts."""
+"""Corpora from Debian packages: festvox-ru and the Asterisk prompts."""
 
 import io
 import shutil
@@ -130,9 +130,9 @@ def festvox_ru_splits(names: Sequence[str]) -> dict[str, str]:
 def asterisk_splits(language: str, durations_s: Mapping[str, float]) -> dict[str, str]:
     """Split of each file of one language, from the durations in seconds by name.
 
-    What is not speech is "unused". it and ru, speakers never trained on: "test" from 2 s on, the
-    shorter ones "unused". en, es and fr: of the files of 2 s or more, sorted by name and cut into
-    ten equal stretches, the middle one of each stretch is "valid"; everything else is "train".
+    Files that are not speech are "unused". it and ru are unseen in training: files of 2 s or more
+    are "test", shorter ones "unused". en, es and fr: the files of 2 s or more, sorted by name, are
+    divided into ten equal parts; the middle file of each part is "valid", everything else "train".
     """
     other_sounds = {f"{language}_{name}" for name in ASTERISK_NOT_SPEECH}
     speech = sorted(set(durations_s) - other_sounds)
@@ -155,7 +155,7 @@ def _is_festvox_sound(name: str) -> bool:
 
 
 def _is_asterisk_sound(name: str) -> bool:
-    # silence/ holds prompts of digital silence: nothing to learn and nothing to score.
+    # silence/ holds prompts of digital silence.
     return name.endswith("/copyright") or (name.endswith(".g722") and "/silence/" not in name)
 
 
@@ -175,7 +175,7 @@ def _read_wav(content: bytes, name: str, sample_rate: int) -> Audio:
 
 
 def _read_g722(content: bytes, name: str, sample_rate: int) -> Audio:
-    """Decode G.722 by ffmpeg; 16-bit samples at 16 kHz come out."""
+    """Decode G.722 by ffmpeg to 16-bit samples at 16 kHz."""
     run = subprocess.run(
         [
             "ffmpeg",

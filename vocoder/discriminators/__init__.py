@@ -1,1 +1,1 @@
-"""Discriminators, one file each; every one returns scores and feature maps."""
+"""Discriminators, one file each; all return scores and feature maps."""

@@ -1,8 +1,8 @@
 """Multi-period discriminator.
 
 After HiFi-GAN (J. Kong, J. Kim and J. Bae, arXiv 2010.05646): the waveform is folded into columns
-of a prime period and convolved along the other axis. Departing from it the width is configurable,
-since the published one costs more than everything else here together.
+of a prime period and convolved along the other axis. Unlike there, the width is configurable, since
+the published one costs more than the rest of the training step.
 """
 
 from jaxtyping import Float

@@ -1,10 +1,9 @@
 """Multi-scale discriminator.
 
 After HiFi-GAN (J. Kong, J. Kim and J. Bae, arXiv 2010.05646, section 2), which took it from
-MelGAN (arXiv 1910.06711): strided and grouped convolutions over the waveform, and over what is left
-of it by mean pooling to half the rate, once and twice; spectral norm in the first network, weight
-norm in the others.
-Departing from it the width is configurable.
+MelGAN (arXiv 1910.06711): strided and grouped convolutions over the waveform, and over the waveform
+mean-pooled to half and a quarter of the rate; spectral norm in the first network, weight norm in
+the others. Unlike there, the width is configurable.
 """
 
 import math
@@ -27,8 +26,8 @@ WIDTHS = (1, 1, 2, 4, 8, 8, 8)
 
 class ScaleDiscriminatorConfig(Config):
     """``scales``: networks, each at half the rate of the one before. ``channels``: width of the
-    first layer, an eighth of the last one's; the paper's is 128. Groups are the paper's, as far as
-    they divide the width."""
+    first layer, an eighth of the last one's; the paper's is 128. Groups are the paper's where they
+    divide the width."""
 
     scales: int = Field(3, ge=1)
     channels: int = Field(128, ge=1)

@@ -1,11 +1,11 @@
 """Multi-resolution spectrogram discriminator.
 
 After UnivNet (W. Jang et al., arXiv 2106.07889): 2-D convolutions over the magnitudes of several
-short-time spectra, strided along frequency. Departing from it the layout "log" takes the logarithm
-of the magnitude, keeps all frames and is narrow, since a frame-rate generator is to be trained on a
-CPU. The layout "vocos" is that of the code which Vocos (arXiv 2306.00814) was first published with:
-the magnitude itself, over a rectangular window, and strides along time too. (Version 0.1 of its
-package has the band-wise networks of Descript Audio Codec instead.)
+short-time spectra, strided along frequency. Unlike there, the layout "log" takes the logarithm of
+the magnitude, keeps all frames and is narrow, for training on a CPU. The layout "vocos" is that of
+the first published code of Vocos (arXiv 2306.00814): linear magnitudes, a rectangular window, and
+strides along time too. (Version 0.1 of its package has the band-wise networks of Descript Audio
+Codec instead.)
 """
 
 from typing import Literal
@@ -21,10 +21,10 @@ from vocoder.config import Config
 
 
 class SpectrogramDiscriminatorConfig(Config):
-    """One stack a resolution: ``n_ffts`` in samples with a hop of a quarter.
+    """One stack per resolution: ``n_ffts`` in samples with a hop of a quarter.
 
-    ``layout``: "log" or "vocos", as above. ``strided_layers``: of the former; the latter has five.
-    Vocos' sizes are ``n_ffts`` 2048, 1024, 512 and 64 channels.
+    ``layout``: "log" or "vocos", as above. ``strided_layers``: for "log"; "vocos" has five. Vocos'
+    sizes are ``n_ffts`` 2048, 1024, 512 and 64 channels.
     """
 
     n_ffts: tuple[int, ...] = (1024, 512, 256)

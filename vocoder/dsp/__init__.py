@@ -1,7 +1,7 @@
 """Signal processing as pure functions: tensors in, tensors out, no parameters and no state.
 
-Phases are counted in cycles, frequencies in Hz, lengths in samples. What can stream returns the
-state that the next call takes. Every public function can be taken from here, wherever its file is.
+Phases are counted in cycles, frequencies in Hz, lengths in samples. Functions that can stream
+return a state for the next call. All public functions can be imported from here.
 """
 
 from vocoder.dsp.analysis.cepstrum import (

@@ -1,4 +1,4 @@
-"""Amplitudes as numbers of levels and back: uniform steps, and μ-law's, finer near zero.
+"""Quantisation of amplitudes to level indices and back: uniform, and μ-law, finer near zero.
 
 Level 0 is -1 and level ``levels - 1`` is 1 in both. With an even number of levels none of them is
 zero: silence is the level above it.
@@ -36,12 +36,12 @@ def mu_law_expand(
     """
     mu = levels - 1
     amplitude = torch.expm1(compressed.abs() * math.log1p(mu)) / mu
-    # Rounding must not make an amplitude above one.
+    # Rounding must not give an amplitude above one.
     return compressed.sign() * amplitude.clamp(max=1)
 
 
 def uniform_encode(waveform: Float[Tensor, "*shape"], levels: int) -> Int[Tensor, "*shape"]:
-    """Number of the nearest of ``levels`` equally spaced amplitudes from -1 to 1, clipped there.
+    """Index of the nearest of ``levels`` equally spaced amplitudes from -1 to 1, clipped.
 
     >>> uniform_encode(torch.tensor([-2.0, -1.0, 0.1, 1.0]), 5).tolist()
     [0, 0, 2, 4]
@@ -62,7 +62,7 @@ def uniform_decode(
 
 
 def mu_law_encode(waveform: Float[Tensor, "*shape"], levels: int = 256) -> Int[Tensor, "*shape"]:
-    """Number of the nearest μ-law level, in compressed amplitude.
+    """Index of the nearest μ-law level, in compressed amplitude.
 
     >>> mu_law_encode(torch.tensor([-1.0, 0.0, 0.01, 1.0])).tolist()
     [0, 128, 157, 255]

@@ -1,4 +1,4 @@
-"""The one place where frames and samples are aligned.
+"""Alignment of frames and samples.
 
 A signal of ``frames`` frames has exactly ``frames * hop_length`` samples. A frame-wise control may
 be centred on the first sample of its frame (``center_offset = 0``) or on its middle
@@ -33,8 +33,8 @@ def boundary_values(
 def interpolate_linear(
     boundaries: Float[Tensor, "batch frames_plus_one"], hop_length: int
 ) -> Float[Tensor, "batch samples"]:
-    """Straight lines through values given every ``hop_length`` samples; the last value is the end
-    of the last line and is not itself a sample.
+    """Linear interpolation of values given every ``hop_length`` samples; the last value ends the
+    last segment and is not itself a sample.
 
     >>> interpolate_linear(torch.tensor([[0.0, 4.0, 0.0]]), 4).tolist()
     [[0.0, 1.0, 2.0, 3.0, 4.0, 3.0, 2.0, 1.0]]
@@ -47,7 +47,7 @@ def interpolate_linear(
 def interpolate_hold(
     values: Float[Tensor, "batch frames"], hop_length: int
 ) -> Float[Tensor, "batch samples"]:
-    """Every value of a frame-wise control for the ``hop_length`` samples of its frame.
+    """Every value of a frame-wise control, repeated for the ``hop_length`` samples of its frame.
 
     >>> interpolate_hold(torch.tensor([[1.0, 3.0]]), 2).tolist()
     [[1.0, 1.0, 3.0, 3.0]]
@@ -58,16 +58,16 @@ def interpolate_hold(
 def interpolate_cubic(
     boundaries: Float[Tensor, "batch frames_plus_one"], hop_length: int
 ) -> Float[Tensor, "batch samples"]:
-    """Cubic curves through values given every ``hop_length`` samples, with a slope that does not
-    jump: Catmull-Rom splines.
+    """Cubic interpolation of values given every ``hop_length`` samples, with a continuous slope:
+    Catmull-Rom splines.
 
-    The slope at a boundary is ``(p_{t+1} - p_{t-1}) / 2`` a hop, at the two ends that of the line
+    The slope at a boundary is ``(p_{t+1} - p_{t-1}) / 2`` per hop, at the two ends that of the line
     to the neighbour. With ``u`` from 0 to 1 between two boundaries and slopes m,
 
         p = (2u³ - 3u² + 1) p_t + (3u² - 2u³) p_{t+1} + (u³ - 2u² + u) m_t + (u³ - u²) m_{t+1}
 
-    Parabolas come out as they are; a step is overshot by up to 2/27 of itself. A frame depends on
-    one boundary beyond either of its own.
+    Parabolas are reproduced exactly; a step is overshot by up to 2/27 of its height. A frame
+    depends on one boundary beyond either of its own.
 
     Source: E. Catmull and R. Rom, "A class of local interpolating splines", 1974.
 
@@ -88,13 +88,13 @@ def interpolate_cubic(
 def interpolate_windows(
     boundaries: Float[Tensor, "batch frames_plus_one"], hop_length: int
 ) -> Float[Tensor, "batch samples"]:
-    """Hann windows, two hops wide, standing on values given every ``hop_length`` samples, and
-    added up: ``y[n] = Σ_t p_t cos²(π (n - t hop) / (2 hop))`` over the two nearest.
+    """Overlap-added Hann windows, two hops wide, weighted by values given every ``hop_length``
+    samples: ``y[n] = Σ_t p_t cos²(π (n - t hop) / (2 hop))`` over the two nearest.
 
-    Neighbouring windows add up to one, so that from value to value the curve runs along half a
-    cosine: it never overshoots, and is level at every value.
+    Neighbouring windows add up to one, so that the curve between two values is half a cosine: it
+    never overshoots, and its slope is zero at every value.
 
-    Source: J. Engel et al., DDSP, arXiv 2001.04643, where amplitudes are smoothed so.
+    Source: J. Engel et al., DDSP, arXiv 2001.04643, for smoothing amplitudes.
 
     >>> interpolate_windows(torch.tensor([[0.0, 4.0, 0.0]]), 2).tolist()
     [[0.0, 2.0, 4.0, 2.0]]
@@ -121,10 +121,11 @@ def hold_ends(
 def overlap_add(
     frames: Float[Tensor, "batch frames window"], hop_length: int
 ) -> Float[Tensor, "batch samples"]:
-    """Sum of frames, each laid ``hop_length`` samples after the one before.
+    """Sum of frames, each shifted by ``hop_length`` samples from the previous one.
 
-    ``samples = (frames - 1) * hop_length + window``; the window is a multiple of the hop. Written
-    with as many shifted additions as windows overlap, which is faster than ``fold`` and exports.
+    ``samples = (frames - 1) * hop_length + window``; the window is a multiple of the hop.
+    Implemented as shifted additions, one per overlapping window, which are faster than ``fold`` and
+    can be exported.
 
     >>> overlap_add(torch.ones(1, 3, 4), 2).tolist()
     [[1.0, 1.0, 2.0, 2.0, 2.0, 2.0, 1.0, 1.0]]

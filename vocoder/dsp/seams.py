@@ -1,4 +1,4 @@
-"""A signal made in overlapping pieces and put together again, and how well the seams are hidden."""
+"""Splitting into overlapping pieces, cross-fading them, and measuring the roughness of seams."""
 
 import math
 
@@ -10,7 +10,7 @@ from torch import Tensor
 def fold_overlapping(
     values: Float[Tensor, "batch channels steps"], length: int, overlap: int
 ) -> Float[Tensor, "batch pieces channels length"]:
-    """Pieces of ``length`` steps, each beginning ``length - overlap`` after the one before.
+    """Pieces of ``length`` steps, each starting ``length - overlap`` after the previous one.
 
     Raises:
         ValueError: the steps do not divide into such pieces: steps - overlap must be a multiple of
@@ -34,10 +34,9 @@ def crossfade(
     """Pieces that overlap by ``overlap`` samples as one signal.
 
     In the overlap the older piece fades out and the newer one in along ``sin²`` and ``cos²``, which
-    add up to one: what both pieces agree upon, a constant in particular, comes out as it is. Where
-    they disagree as two independent signals do, the power falls by 3 dB in the middle. The
-    beginning of the first piece and the end of the last are not faded. The overlap is at most half
-    a piece, so that three never meet.
+    add up to one: where both pieces agree, the output equals them. Where they are independent, the
+    power falls by 3 dB in the middle. The beginning of the first piece and the end of the last are
+    not faded. The overlap is at most half a piece, so that three never meet.
 
     >>> crossfade(torch.ones(1, 3, 4), 2).tolist()
     [[1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]]
@@ -66,19 +65,19 @@ def crossfade(
 def seam_roughness_db(
     waveform: Float[Tensor, " samples"], seams: Float[Tensor, " seams"], window: int
 ) -> float:
-    """How much rougher a signal is at its seams than elsewhere, in dB; near 0 for hidden ones.
+    """Roughness of a signal at its seams relative to elsewhere, in dB; near 0 for inaudible seams.
 
-    The roughness of a window is the energy of its second difference (which a jump or a kink fills
-    and smooth speech hardly has) over its own energy. Compared are the mean logarithms of the
-    roughness in windows centred on the seams and in all others, side by side, that touch none.
-    Windows 60 dB below the loudest, where there is nothing to hear, are left out.
+    The roughness of a window is the energy of its second difference (large at jumps and kinks,
+    small in smooth speech) over its own energy. The result is the mean log roughness of windows
+    centred on the seams minus that of adjacent windows that touch no seam. Windows 60 dB below the
+    loudest are excluded.
 
     Args:
         seams: sample positions.
         window: samples; about the length of the cross-fade.
 
     Returns:
-        dB; NaN if no audible window is left on either side.
+        dB; NaN if either group has no audible window.
 
     >>> tone = torch.sin(0.05 * torch.arange(4000.0))
     >>> joined = torch.cat([tone[:2000], -tone[2000:]])

@@ -14,14 +14,14 @@ from vocoder.errors import AudioError, VocoderError
 from vocoder.metrics.level import level_difference_db
 
 DEFAULT_MAX_LENGTH_DIFFERENCE_S = 0.5
-"""Largest difference in length that is cropped, after the delay is removed. A larger one means
-another recording, or a system that lost a part."""
+"""Largest length difference that is cropped after delay removal. A larger difference indicates
+another recording, or missing audio."""
 
 DEFAULT_MAX_DELAY_MS = 50.0
 
 ALIGNMENT_VERSION = 1
-"""Raised whenever reading or aligning the same files would give other waveforms; remembered scores
-of another version are measured again."""
+"""Increased whenever reading or aligning the same files would give other waveforms; cached scores
+of another version are recomputed."""
 
 LEAST_LEVEL_DB = 0.05
 """Level differences below this are not noted."""
@@ -30,19 +30,19 @@ LONGEST_SEARCH_MS = 250.0
 """Delays are searched within ± this, or half the shorter signal if that is less."""
 
 UNTELLABLE_MS = 4.0
-"""Where phases are not kept, a delay within ± this cannot be distinguished from none."""
+"""If phases are not preserved, a delay within ± this cannot be distinguished from none."""
 
 COHERENT = 0.35
 COHERENT_IF_SHORT = 0.5
-"""Whitened correlation from which two waveforms count as having each other's phases: chance
-makes it higher in signals below `SHORT_S`."""
+"""Least whitened correlation for waveforms with the same phases; higher below `SHORT_S`, where
+chance correlations are larger."""
 
 ALIKE = 0.7
-"""Correlation of envelopes from which two signals count as the same utterance."""
+"""Least correlation of envelopes for two signals to count as the same utterance."""
 
 SHORT_S = 1.0
 SHORTEST_S = 0.25
-"""Below the first, envelopes alone do not suffice; below the second, no delay is looked for."""
+"""Below the first, envelopes alone do not suffice; below the second, no delay is searched for."""
 
 _BAND_EDGES_HZ = (100.0, 400.0, 800.0, 1300.0, 2000.0, 3000.0, 4500.0, 7000.0)
 _WINDOW_S = 0.01
@@ -53,11 +53,12 @@ _WHITENING = 0.7
 
 @dataclass(frozen=True)
 class Delay:
-    """By how much an estimate is later than its reference.
+    """Delay of an estimate relative to its reference.
 
     Attributes:
-        samples: positive where the estimate is late, negative where it is ahead of the recording.
-        exact: to the sample, from the waveforms; otherwise from the envelopes, to about 1 ms.
+        samples: positive if the estimate is late, negative if it is early.
+        exact: True if sample-accurate, from the waveforms; False if from the envelopes, to about 1
+            ms.
     """
 
     samples: int
@@ -71,7 +72,7 @@ class Delay:
 
 
 class _Peak(NamedTuple):
-    """The largest value of a correlation and the lag where it is."""
+    """The maximum of a correlation and its lag."""
 
     lag: float
     height: float
@@ -83,22 +84,22 @@ def align(
     max_delay_ms: float = DEFAULT_MAX_DELAY_MS,
     max_length_difference_s: float = DEFAULT_MAX_LENGTH_DIFFERENCE_S,
 ) -> tuple[Audio, Audio, tuple[str, ...]]:
-    """Both signals, starting together and equally long, and notes of what was cut.
+    """Both signals aligned and equally long, and notes of the changes.
 
-    First the delay is removed, then the longer signal is cut at its end. A difference in length
-    that the delay explains does not count: neither silence put before the speech, nor the end that
-    a delay pushes out of a file of the recording's length.
+    First the delay is removed, then the longer signal is cut at its end. Length differences
+    explained by the delay do not count: leading silence, or the end of the speech lost from a
+    delayed file of the recording's length.
 
     Args:
         reference: the recording.
         estimate: the resynthesis, at the same rate.
         max_delay_ms: see `remove_delay`.
-        max_length_difference_s: the most that is cut, in seconds; with 0 the lengths must agree
-            but for the delay.
+        max_length_difference_s: most seconds cut; with 0 the lengths must agree apart from the
+            delay.
 
     Raises:
-        AudioError: the delay is larger than `max_delay_ms`, or the lengths differ by more than
-            `max_length_difference_s` without it.
+        AudioError: the delay exceeds `max_delay_ms`, or the lengths still differ by more than
+            `max_length_difference_s`.
     """
     rate, a, b = reference.sample_rate, len(reference.waveform), len(estimate.waveform)
     # No allowed delay can explain a larger difference: skip the search.
@@ -127,8 +128,8 @@ def align(
 def match_level(reference: Audio, estimate: Audio) -> tuple[Audio, tuple[str, ...]]:
     """The estimate scaled to the reference's RMS, and a note of the gain.
 
-    The note says by how many dB the estimate was louder, from 0.05 dB on. Peaks may exceed full
-    scale; nothing is clipped or rounded. Silence is left as it is.
+    The note gives the level of the estimate in dB, if at least 0.05 dB. Peaks may exceed full
+    scale; nothing is clipped or rounded. Silence is unchanged.
 
     Args:
         reference: the recording.
@@ -146,7 +147,7 @@ def match_level(reference: Audio, estimate: Audio) -> tuple[Audio, tuple[str, ..
 
 
 def level_text(level_db: float) -> str:
-    """As a note in the table: "level -3.2 dB", of the estimate beside the recording."""
+    """As a note in the table: "level -3.2 dB", of the estimate relative to the recording."""
     return f"level {level_db:+.1f} dB"
 
 
@@ -166,7 +167,7 @@ def _too_different(
 
 
 def check_max_length_difference(max_length_difference_s: float) -> None:
-    """Raise a VocoderError unless it is a number of seconds from 0 on."""
+    """Raise a VocoderError unless it is a non-negative number of seconds."""
     if not (math.isfinite(max_length_difference_s) and max_length_difference_s >= 0.0):
         raise VocoderError(
             f"max_length_difference: {max_length_difference_s:g} is not a number of seconds from "
@@ -175,7 +176,7 @@ def check_max_length_difference(max_length_difference_s: float) -> None:
 
 
 def check_max_delay(max_delay_ms: float) -> None:
-    """Raise a VocoderError unless delays up to `max_delay_ms` can be searched for."""
+    """Raise a VocoderError if `max_delay_ms` is out of range."""
     if not 0.0 <= max_delay_ms <= LONGEST_SEARCH_MS:
         raise VocoderError(
             f"max_delay_ms: {max_delay_ms:g} is not between 0 (files are compared as they are) and "
@@ -186,15 +187,15 @@ def check_max_delay(max_delay_ms: float) -> None:
 def remove_delay(
     reference: Audio, estimate: Audio, max_delay_ms: float = DEFAULT_MAX_DELAY_MS
 ) -> tuple[Audio, Audio, tuple[str, ...]]:
-    """Cut away the beginnings that have no counterpart, so that both start together.
+    """Cut the unmatched beginning, so that both signals start together.
 
     Args:
         reference: the recording.
         estimate: the resynthesis, at the same rate.
-        max_delay_ms: the most that is removed; 0 leaves the files as they are, unsearched.
+        max_delay_ms: largest delay removed; 0 disables the search.
 
     Returns:
-        Both, their ends not yet cropped to one length, and a note where a delay was removed.
+        Both signals, not yet cropped to one length, and a note if a delay was removed.
 
     Raises:
         AudioError: the delay is larger than `max_delay_ms`.
@@ -221,21 +222,21 @@ def find_delay(
     estimate: Float[Tensor, " estimate_samples"],
     sample_rate: int,
 ) -> Delay:
-    """The constant delay of an estimate; 0 where there is none or it cannot be determined.
+    """The constant delay of an estimate; 0 if there is none or it cannot be determined.
 
-    The search has two steps, since a vocoder need not keep the phases of the recording, and the
-    waveforms then correlate at any lag but the right one:
+    The search has two steps, since a vocoder may not preserve the phases of the recording, so that
+    the waveforms need not correlate best at the true lag:
 
     1. The log energies of seven bands from 100 Hz to 7 kHz, in 10 ms windows every millisecond,
-       are correlated. Their peak says where the utterance is, to about 1 ms.
+       are correlated. Their peak gives the delay to about 1 ms.
     2. Within ± 4 ms of it the waveforms are correlated, the cross spectrum S whitened:
-       sum S |S|^-0.7 e^jωτ / sum |S|^0.3, which is 1 for a delayed copy whatever zero-phase
-       filter it went through. From 0.35 up (0.5 below one second) the phases are kept, and the
-       peak is the delay to the sample.
+       sum S |S|^-0.7 e^jωτ / sum |S|^0.3, which is 1 for a delayed copy through any zero-phase
+       filter. From 0.35 up (0.5 below one second) the phases count as preserved, and the peak is
+       the delay to the sample.
 
-    Where the waveforms do not agree, the first step counts alone, if its correlation is at
-    least 0.7, its delay more than 4 ms and the signal a second long. `docs/evaluation.md` has the
-    measurements behind these numbers.
+    Otherwise the first step decides alone, if its correlation is at least 0.7, its delay more than
+    4 ms and the signal at least a second long. `docs/evaluation.md` has the measurements behind
+    these numbers.
 
     Args:
         reference: the recording, (samples,).
@@ -297,7 +298,7 @@ def _envelopes(
         power[(hertz >= low) & (hertz < high)].sum(0)
         for low, high in itertools.pairwise(edges)
     ]).double()  # fmt: skip
-    # Pauses count as the level of the floor: they are not part of the utterance.
+    # Pauses are set to the floor: they are not part of the utterance.
     floor = _FLOOR * bands.mean(1, keepdim=True) + torch.finfo(torch.float64).tiny
     levels = (bands + floor).log()
     return levels - levels.mean(1, keepdim=True)

@@ -23,7 +23,7 @@ _T = TypeVar("_T")
 
 
 def check_backend(backend: str, scheduler: str | None, jobs: int) -> None:
-    """Raise a VocoderError, with a way out, for settings that cannot work together."""
+    """Raise a VocoderError for incompatible settings."""
     if backend not in get_args(Backend):
         raise VocoderError(f"no backend {backend!r}; there are: {', '.join(get_args(Backend))}")
     if jobs == 0:
@@ -50,20 +50,20 @@ def run_unordered(
     """Yield `function(*task)` for every task, in the order in which they finish.
 
     Args:
-        function: of a module's top level, so that it can be sent to other processes.
-        tasks: its arguments; what they hold is copied.
+        function: defined at a module's top level, so that it can be pickled.
+        tasks: argument tuples; they are copied.
         jobs: processes of this machine, -1 for one per core; 1 works in this process. Within a
             `joblib.parallel_config` of another backend, "loky" uses that backend.
         backend: "loky", through joblib, or "dask", on all workers of a cluster.
         scheduler: address of the Dask scheduler.
-        packages: distributions of which every worker of a cluster must have the version installed
-            here, besides those that read and align files.
+        packages: distributions that every cluster worker must have in the locally installed
+            version, besides those that read and align files.
         plugins: the user's metrics, see `vocoder.evaluation.plugins.load_metrics`; their files
             must have the same content on every worker.
 
     Raises:
-        VocoderError: no scheduler answers, the cluster has no workers, its workers have several
-            threads or other versions, or a worker process died.
+        VocoderError: the scheduler does not answer, the cluster has no workers, its workers have
+            several threads or other versions, or a worker process died.
     """
     check_backend(backend, scheduler, jobs)
     if backend == "dask":
@@ -87,8 +87,8 @@ def _on_cluster(
     packages: Sequence[str],
     plugins: Sequence[str],
 ) -> Iterator[_T]:
-    """As `run_unordered`, by Dask itself: joblib's Dask backend waits forever for the result of a
-    task whose worker died.
+    """As `run_unordered`, using Dask directly: joblib's Dask backend waits forever for a task whose
+    worker died.
     """
     from distributed import KilledWorker, as_completed
 
@@ -121,7 +121,7 @@ def _connected(scheduler: str) -> Iterator[Any]:
 
 
 def _check_workers(client: Any, packages: Sequence[str], plugins: Sequence[str]) -> None:
-    """Raise a VocoderError for a cluster whose scores could differ from those of this process."""
+    """Raise a VocoderError if the cluster's scores could differ from those of this process."""
     threads = client.nthreads()
     if not threads:
         raise VocoderError(
@@ -151,5 +151,5 @@ def _check_workers(client: Any, packages: Sequence[str], plugins: Sequence[str])
 
 
 def _environment(packages: Sequence[str], plugins: Sequence[str]) -> dict[str, str]:
-    """Versions of the packages that decide scores, and digests of the users' own metrics."""
+    """Versions of the packages that affect scores, and digests of user-defined metrics."""
     return package_versions(packages) | {spec: source_digest(spec) for spec in plugins}

@@ -1,4 +1,5 @@
-"""Remembered scores: one small JSON file per pair of audio files, named by their contents."""
+"""Cached scores: one small JSON file per pair of audio files, named by a digest of their
+contents."""
 
 import hashlib
 import json
@@ -21,13 +22,13 @@ _FORMAT = 3
 
 
 class StoredScore(Config):
-    """One cell: a number, or why there is none.
+    """One cell: a number, or the reason for its absence.
 
     Fields:
         value: the score, finite, or None.
-        error: the reason where `value` is None, as the table says it.
-        fingerprint: of the metric that measured it, see `metric_fingerprint`; a score with
-            another one is measured again.
+        error: the reason if `value` is None, as shown in the table.
+        fingerprint: of the metric, see `metric_fingerprint`; a score with another fingerprint is
+            recomputed.
     """
 
     value: float | None = Field(allow_inf_nan=False)
@@ -36,14 +37,14 @@ class StoredScore(Config):
 
 
 class Entry(Config):
-    """Scores of a pair of files, and how the two were read and aligned.
+    """Scores of a pair of files, with notes on reading and alignment.
 
     Fields:
-        duration_s: length of what was compared, in seconds.
-        notes: of the reading and the alignment, as the table says them.
+        duration_s: compared length in seconds.
+        notes: on reading and alignment, as shown in the table.
         scores: by column.
-        level_db: of the estimate beside the recording before levels are matched, in dB; None
-            where one of them is silent.
+        level_db: level of the estimate relative to the recording before level matching, in dB; None
+            if either is silent.
     """
 
     duration_s: float = Field(gt=0, allow_inf_nan=False)
@@ -53,25 +54,26 @@ class Entry(Config):
 
 
 class CorruptEntryError(Exception):
-    """A file of the cache that holds no entry; the pair is measured again."""
+    """A cache file that is no valid entry; the pair is scored again."""
 
 
 @dataclass(frozen=True)
 class ScoreCache:
-    """A folder of entries that any number of processes may read and write at once.
+    """A folder of entries, safe for concurrent reading and writing by several processes.
 
-    An entry is written atomically, after its pair was scored; where two processes write the same
-    entry, both have the same scores and the later one stays. Nothing is ever removed: delete the
+    An entry is written atomically after its pair was scored; if two processes write the same entry,
+    both have the same scores and the later one is kept. Entries are never removed: delete the
     folder to start over.
     """
 
     folder: Path
 
     def key(self, reference: Path, estimate: Path, settings: Sequence[float | None]) -> str:
-        """Name of the entry: a digest of both contents and of all that every score depends on.
+        """Name of the entry: a digest of both files' contents and of everything common to all
+        scores.
 
-        That is `settings`, the version of the alignment, and the versions of this package and of
-        those that read audio. Names, places and dates of the files do not matter.
+        This is `settings`, the version of the alignment, and the versions of this package and of
+        the packages that read audio. Names, paths and dates of the files do not matter.
 
         Args:
             reference: file of the recording.
@@ -89,7 +91,7 @@ class ScoreCache:
         """The entry, or None if there is none.
 
         Raises:
-            CorruptEntryError: the file holds something else.
+            CorruptEntryError: the file is no valid entry.
         """
         try:
             return Entry.model_validate_json(self._path(key).read_bytes())
@@ -99,11 +101,11 @@ class ScoreCache:
             raise CorruptEntryError from error
 
     def write(self, key: str, entry: Entry) -> None:
-        """Write the entry. Raises OSError where the folder cannot be written."""
+        """Write the entry. Raises OSError if the folder cannot be written."""
         write_text(self._path(key), entry.model_dump_json())
 
     def check(self) -> None:
-        """Make the folder; VocoderError if that is not possible."""
+        """Create the folder; raises VocoderError if that fails."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -113,7 +115,7 @@ class ScoreCache:
             ) from error
 
     def _path(self, key: str) -> Path:
-        # 256 folders, so that none becomes too large for the file system.
+        # 256 folders keep each one small.
         return self.folder / key[:2] / f"{key[2:]}.json"
 
 
@@ -123,10 +125,10 @@ def default_cache() -> ScoreCache:
 
 
 def metric_fingerprint(column: Column) -> str:
-    """One line that differs whenever a column's metric would give other scores.
+    """One line that changes whenever a column's metric would give other scores.
 
-    It holds the field and version of the metric, the versions of the packages that it declares
-    and, for a user's own metric, the digest of its file.
+    It contains the field and version of the metric, the versions of its declared packages and, for
+    a user-defined metric, the digest of its file.
     """
     metric = column.metric
     parts = [f"version {metric.version}"]
@@ -139,7 +141,7 @@ def metric_fingerprint(column: Column) -> str:
 
 
 def fresh_scores(entry: Entry | None, columns: Sequence[Column]) -> dict[str, StoredScore]:
-    """The scores of an entry whose metrics have the same fingerprint now."""
+    """The scores of an entry whose metrics still have the same fingerprint."""
     if entry is None:
         return {}
     return {

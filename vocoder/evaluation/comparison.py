@@ -26,12 +26,12 @@ METHOD = (
 
 
 class Comparison(Config):
-    """Two systems and one metric, over the utterances that have both scores.
+    """Two systems and one metric, over the utterances with both scores.
 
     Fields:
         metric: name of the column.
-        a, b: names of the systems, in the order in which they were given.
-        n: utterances with a score of both.
+        a, b: names of the systems, in the given order.
+        n: utterances with both scores.
         difference: mean of (a's score - b's score), in the metric's unit; None where n is 0.
         low, high: 95 % percentile bootstrap interval of `difference`; None where n is below 2.
         p_value: two-sided, of the sign-flip test; None where n is 0.
@@ -39,8 +39,8 @@ class Comparison(Config):
         effect_size: Cohen's d_z, `difference` over the standard deviation (n - 1) of the paired
             differences; None where n is below 2 or all differences are equal.
         sentence: the result in words, the better system first.
-        smallest_p_holm: the smallest `p_holm` that this n and this number of comparisons allow,
-            whatever the scores; None where n is 0.
+        smallest_p_holm: the smallest possible `p_holm` for this n and this number of comparisons;
+            None where n is 0.
     """
 
     metric: str
@@ -58,7 +58,7 @@ class Comparison(Config):
 
     @property
     def too_few(self) -> bool:
-        """Whether there are too few utterances for any difference to show, however large."""
+        """Whether there are too few utterances to show a difference of any size."""
         return self.smallest_p_holm is not None and self.smallest_p_holm >= 1 - LEVEL
 
 
@@ -69,19 +69,19 @@ def compare_systems(
     seed: int = 0,
     copies: Collection[str] = (),
 ) -> tuple[Comparison, ...]:
-    """Every pair of systems on every metric once, by metric, systems in the order given.
+    """Every pair of systems on every metric, by metric, systems in the given order.
 
     A copy of the reference, such as the recordings given as a system, has the best score on every
-    intrusive metric by definition. Testing that is uninformative and makes all other tests less
+    intrusive metric by definition. Such tests are uninformative and make all other tests less
     sensitive, so `copies` are compared only on metrics without a reference.
 
     Among many tests some are significant by chance, so `p_holm` is adjusted over all of them, and
     only a difference with `p_holm` below 0.05 is reported as one. Beyond a hundred comparisons the
-    number of sign flips grows with the family, so that this stays possible.
+    number of sign flips grows with the family, so that significance stays possible.
 
     Args:
         scores: by system, utterance and column; None where a score failed.
-        columns: what to compare.
+        columns: the metrics to compare.
         resamples: of the bootstrap.
         seed: of the bootstrap and of the flips.
         copies: systems whose waveforms are the reference's.
@@ -99,7 +99,7 @@ def compare_systems(
         for _, _, _, differences in triples
     ]
     adjusted = holm(p_values)
-    # Holm's values never grow when others become smaller: this is the best case for each.
+    # Holm's values never grow when others decrease: this is the best case for each.
     best = holm([
         smallest_p_value(len(differences), flips) if len(differences) else None
         for _, _, _, differences in triples
@@ -137,7 +137,7 @@ def _comparison(
     if n > 1:
         low, high = bootstrap_interval(list(differences), LEVEL, resamples, seed)
         deviation = float(differences.std(ddof=1))
-        # Of equal differences the deviation is rounding error, and d_z would be meaningless.
+        # For equal differences the deviation is rounding error, and d_z is meaningless.
         if deviation > 1e-9 * float(np.abs(differences).max()):
             effect_size = float(differences.mean()) / deviation
     comparison = Comparison(
@@ -158,7 +158,7 @@ def _comparison(
 
 
 def _sentence(comparison: Comparison, column: Column, family: int) -> str:
-    """The comparison in words; of a significant one, the better system comes first.
+    """The comparison in words; if significant, the better system comes first.
 
     "above" where higher is better, "better than" where lower is; the amount is then positive.
     """

@@ -1,4 +1,4 @@
-"""What synthesis costs: time, memory, parameters and multiplications."""
+"""Cost of synthesis: time, memory, parameters and multiply-accumulates."""
 
 import math
 import pickle
@@ -27,11 +27,12 @@ Synthesise = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Memory:
-    """Resident memory of a fresh process that synthesised once, in bytes.
+    """Resident memory of a fresh process during one synthesis, in bytes.
 
     Attributes:
-        peak: the most it ever held, interpreter, torch and the model included.
-        increase: by how much the synthesis raised the peak that importing and loading had left.
+        peak: maximum, including the interpreter, torch and the model.
+        increase: of the peak, caused by the synthesis, relative to the peak after importing and
+            loading.
     """
 
     peak: int
@@ -40,16 +41,16 @@ class Memory:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one synthesis costs.
+    """Cost of one synthesis.
 
     Attributes:
-        threads: torch threads of the measurement.
+        threads: number of torch threads.
         audio_s: seconds of audio in one call, over the whole batch.
         seconds: median time of one call.
         real_time_factor: seconds / audio_s; below 1 is faster than real time.
         parameters: of the module, 0 for a plain function.
-        macs_per_second: multiply-accumulates for a second of audio, see `count_macs`.
-        memory: of a fresh process, or None if it was not asked for.
+        macs_per_second: multiply-accumulates per second of audio, see `count_macs`.
+        memory: of a fresh process, or None if not requested.
     """
 
     threads: int
@@ -70,20 +71,20 @@ def measure_cost(
     warmup: int = 1,
     memory: bool = True,
 ) -> Cost:
-    """Time, memory, parameters and multiplications of mel → waveform, without gradients.
+    """Time, memory, parameters and multiply-accumulates of mel → waveform, without gradients.
 
     Args:
         synthesise: a model in evaluation mode, or a function.
-        mel: what is synthesised in one call.
+        mel: input of one call.
         sample_rate: of the waveform, in Hz.
-        threads: torch threads; the setting before is restored.
-        repeats: timed calls; the median is taken.
-        warmup: calls before, not timed.
-        memory: measure resident memory too, in a fresh process (some seconds).
+        threads: torch threads; the previous setting is restored.
+        repeats: timed calls; the result is their median.
+        warmup: untimed calls before.
+        memory: measure resident memory too, in a fresh process (takes some seconds).
 
     Raises:
-        VocoderError: `threads` or `repeats` below one, no audio came out, or `synthesise` cannot
-            be sent to another process for the memory (`memory=False` leaves that out).
+        VocoderError: `threads` or `repeats` below one, empty output, or `synthesise` cannot be
+            pickled for the memory measurement (`memory=False` skips it).
     """
     if threads < 1 or repeats < 1:
         raise VocoderError(f"threads and repeats must be at least 1, got {threads} and {repeats}")
@@ -129,11 +130,11 @@ def count_macs(synthesise: Synthesise, mel: Float[Tensor, "batch n_mels frames"]
 
 
 def count_operations(work: Callable[[], object]) -> float:
-    """Floating-point operations of a call, its gradients included if it computes any.
+    """Floating-point operations of a call, including gradients if it computes any.
 
-    Matrix products and convolutions are counted by torch's `FlopCounterMode` (two operations a
-    multiply-accumulate), Fourier transforms by `fft_macs`. Element-wise operations, recurrences
-    that torch runs in one fused kernel and whatever runs outside torch count nothing.
+    Matrix products and convolutions are counted by torch's `FlopCounterMode` (two operations per
+    multiply-accumulate), Fourier transforms by `fft_macs`. Element-wise operations, fused recurrent
+    kernels and everything outside torch are not counted.
     """
     aten = torch.ops.aten
     formulas: dict[Any, Callable[..., int]] = {
@@ -152,7 +153,7 @@ def count_operations(work: Callable[[], object]) -> float:
 def macs_per_second(vocoder: Vocoder) -> float:
     """Multiply-accumulates per second of audio, excluding fixed per-call cost.
 
-    The difference between two lengths is taken; they are short, since models that loop over
+    Computed from the difference between two lengths; they are short, since models that loop over
     samples have many operations.
     """
     spec = vocoder.spec
@@ -174,9 +175,9 @@ def _seeded() -> torch.Generator:
 def fft_macs(n: int, real: bool = True) -> float:
     """Multiply-accumulates of one fast Fourier transform of `n` points.
 
-    A complex transform is reckoned with the customary 5 n log2 n operations (Cooley, Tukey 1965;
-    the unit of FFTW's benchmark), one of real signals, forward or inverse, with half of that,
-    and a MAC as two operations.
+    A complex transform counts as the customary 5 n log2 n operations (Cooley, Tukey 1965; the unit
+    of FFTW's benchmark), a real one, forward or inverse, as half of that, and a MAC as two
+    operations.
 
     >>> fft_macs(1024), fft_macs(1024, real=False)
     (12800.0, 25600.0)
@@ -187,7 +188,7 @@ def fft_macs(n: int, real: bool = True) -> float:
 def measure_memory(
     synthesise: Synthesise, mel: Float[Tensor, "batch n_mels frames"], threads: int = 1
 ) -> Memory:
-    """Peak resident memory of one call, in a fresh process that has nothing else loaded.
+    """Peak resident memory of one call, in a fresh process.
 
     Raises:
         VocoderError: `synthesise` cannot be pickled (a lambda, say).
@@ -199,7 +200,7 @@ def measure_memory(
             f"the model cannot be sent to another process to measure its memory ({error}): give a "
             "module or a function of a module's top level, or leave the memory out"
         ) from error
-    # Spawned, not forked: a fork would begin with all that this process holds.
+    # Spawned, not forked: a fork would inherit this process's memory.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(_measured_run, task, threads).result()
 
@@ -215,10 +216,10 @@ def _measured_run(task: bytes, threads: int) -> Memory:
 
 
 def _peak_resident() -> int:
-    """The most resident memory that this process has held so far, in bytes."""
+    """Peak resident memory of this process so far, in bytes."""
     status = Path("/proc/self/status")
     if status.exists():
-        # Linux counts into ru_maxrss what the parent held before the exec; VmHWM is our own.
+        # On Linux, ru_maxrss includes the parent's memory before the exec; VmHWM does not.
         lines = status.read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -231,8 +232,8 @@ def _time(synthesise: Synthesise, mel: Tensor) -> float:
     return time.perf_counter() - start
 
 
-# Formulas for the flop counter. They get the shapes of the operator's arguments and result, and
-# answer in operations, twice the MACs; transforms over several axes go one axis at a time.
+# Formulas for the flop counter, from the shapes of an operator's arguments and result to
+# operations, twice the MACs; transforms over several axes are counted one axis at a time.
 
 
 def _operations(shape: Sequence[int], axes: Sequence[int], real: bool) -> int:
@@ -255,10 +256,10 @@ def _complex(shape, axes, *rest, out_shape=None, **options) -> int:  # type: ign
 def _convolution_backward(  # type: ignore[no-untyped-def]
     gradient, x, weight, bias, stride, padding, dilation, transposed, *rest, out_shape, **options
 ) -> int:
-    """As many as the forward pass for each gradient asked for, of the input and of the weights.
+    """As many as the forward pass for each requested gradient, of the input and of the weights.
 
-    torch's own formula takes the weights' gradient of a convolution in groups for that of a full
-    one, which is as many times too many as there are groups.
+    torch's own formula counts the weight gradient of a grouped convolution as that of a full one,
+    too many by a factor of the number of groups.
     """
     wanted = sum(shape is not None for shape in out_shape[:2])
     positions = math.prod((x if transposed else gradient)[2:])
@@ -266,5 +267,5 @@ def _convolution_backward(  # type: ignore[no-untyped-def]
 
 
 def _product_in_place(target, a, b, *rest, out_shape=None, **options) -> int:  # type: ignore[no-untyped-def]
-    """``target += a @ b``, which torch's own table leaves out."""
+    """``target += a @ b``, missing in torch's table."""
     return 2 * math.prod(a) * b[-1]

@@ -23,21 +23,21 @@ def spectrogram_figure(
     f0_hz: Mapping[str, Signal] | None = None,
     f0_hop_s: float = 0.01,
 ) -> None:
-    """One PNG with the spectrograms of several signals under each other, on one time axis.
+    """One PNG with the spectrograms of several signals below each other, on one time axis.
 
-    32 ms Hann windows every 4 ms, from 90 dB below the loudest point of the first signal up to
-    it: the same colour is the same level in all of them.
+    32 ms Hann windows every 4 ms, from 90 dB below the loudest point of the first signal up to it.
+    All signals share one colour scale.
 
     Args:
         signals: waveforms (samples,) in [-1, 1] by title, top to bottom.
         sample_rate: of all, in Hz.
-        path: of the PNG, written whole or not at all.
-        f0_hz: F0 tracks (frames,) by the title of their signal, drawn over it on an axis of their
-            own at the right; 0 or NaN leaves a gap.
-        f0_hop_s: seconds between their frames; the first frame is at 0 s.
+        path: of the PNG, written atomically.
+        f0_hz: F0 tracks (frames,) by signal title, drawn over the spectrogram with an axis at the
+            right; 0 or NaN leaves a gap.
+        f0_hop_s: seconds between F0 frames; the first frame is at 0 s.
 
     Raises:
-        VocoderError: no signals, an invalid one, or a track for a title that is not there.
+        VocoderError: no signals, an invalid signal, or a track for an unknown title.
     """
     # Imported here, since matplotlib is slow to import.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -55,7 +55,7 @@ def spectrogram_figure(
     figure = Figure(figsize=(10, 0.6 + 2.2 * len(levels)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(levels), sharex=True, squeeze=False)[:, 0]
-    # The axes of all tracks span one range, so that their heights compare.
+    # All tracks share one F0 range.
     ceiling_hz = float(np.nanmax(np.concatenate([[0.0], *tracks.values()])))
     for axis, (name, level) in zip(axes, levels.items(), strict=True):
         duration_s = len(waveforms[name]) / sample_rate
@@ -104,7 +104,7 @@ def levels_db(
 
 
 def _draw_f0(axis, f0_hz: np.ndarray, hop_s: float, ceiling_hz: float) -> None:  # type: ignore[no-untyped-def]
-    """A track over a spectrogram, outlined so that it shows on light and dark."""
+    """Draw a track over a spectrogram, outlined for light and dark backgrounds."""
     from matplotlib.patheffects import Normal, Stroke
 
     right = axis.twinx()
@@ -116,6 +116,6 @@ def _draw_f0(axis, f0_hz: np.ndarray, hop_s: float, ceiling_hz: float) -> None: 
         linewidth=1.4,
         path_effects=[Stroke(linewidth=3, foreground="black"), Normal()],
     )
-    # Room above the track keeps it in the lower part, off the fricatives.
+    # The headroom keeps the track in the lower part, below the fricatives.
     right.set_ylim(0, 2 * ceiling_hz if ceiling_hz > 0 else 1)
     right.set_ylabel("F0 (Hz)")

@@ -56,51 +56,50 @@ def evaluate_folders(
     name_map: Path | None = None,
     sample_rate: SampleRate = "auto",
 ) -> Summary:
-    """Score any folders of audio by file name; write the table, the summary and the comparisons.
+    """Score folders of audio by file name; write the table, the summary and the comparisons.
 
-    Files belong together by their path inside the folder without suffix. What is on disk is
-    scored, at one rate; the column `note` says where a file was resampled, aligned, cropped or
-    matched in level. A missing counterpart, an unreadable file, durations that differ too much or
-    too large a delay give a row with an `error` and no scores; a metric that fails leaves one cell
-    empty and its reason in `error`. The run always goes on.
+    Files are matched by their path inside the folder without suffix. All files are scored at one
+    rate; the column `note` reports resampling, alignment, cropping and level matching. A missing
+    counterpart, an unreadable file, durations that differ too much or too large a delay give a row
+    with an `error` and no scores; a failing metric leaves one empty cell and its reason in `error`.
+    The run always continues.
 
     Args:
         reference: folder of the recordings.
-        systems: folder of each system, by the name it has in the tables. To know what metrics
-            without a reference give the recordings, name their folder here as well.
-        output: folder for `utterances.csv`, `summary.json` and, where systems were compared,
+        systems: folder of each system, by its name in the tables. To score the recordings by
+            metrics without a reference, add their folder as a system.
+        output: folder for `utterances.csv`, `summary.json` and, with several systems,
             `comparisons.txt`, each written atomically.
         metrics: names from `vocoder.evaluation.registry.METRICS`, and of `plugins`.
-        lowpass_7k: report those that have it to 7 kHz as well, in columns that end in `_7k`
-            (see `vocoder.metrics.signals.lowpass_7k`).
+        lowpass_7k: also score up to 7 kHz where the metric supports it, in columns that end in
+            `_7k` (see `vocoder.metrics.signals.lowpass_7k`).
         utterances: score only these (path in the folder without suffix); all by default.
-        jobs: worker processes of joblib, -1 for one per core. Within a `joblib.parallel_config`
-            of another backend the pairs go there.
+        jobs: worker processes of joblib, -1 for one per core. A `joblib.parallel_config` of another
+            backend takes precedence.
         resamples: of the bootstrap.
         seed: of the bootstrap and of the paired tests.
-        command: what the user typed, kept in the summary.
+        command: the command line, stored in the summary.
         progress: show a bar on standard error.
         speakers: manifest or CSV with the speakers, see
-            `vocoder.evaluation.speakers.speakers_of`; by default they follow from the folders.
-        max_delay_ms: the most constant delay that is removed; 0 looks for none, see
+            `vocoder.evaluation.speakers.speakers_of`; by default derived from the folders.
+        max_delay_ms: largest constant delay removed; 0 disables the search, see
             `vocoder.evaluation.alignment`.
-        cache: of scores, which are reused if both files, the settings and the metric are the
-            same; None measures everything. Every pair is stored as soon as it is scored, so that a
-            stopped run can be resumed.
+        cache: of scores, reused if both files, the settings and the metric are the same; None
+            scores everything. Every pair is stored as soon as it is scored, so that a stopped run
+            can be resumed.
         backend: "loky", processes of this machine, or "dask", a cluster whose workers see the
             same folders, the cache's too.
         scheduler: address of the Dask scheduler.
         plugins: files or modules with user-defined metrics, see
             `vocoder.evaluation.plugins.load_metrics`; the workers of a cluster must see them under
             the same path.
-        max_length_difference_s: the most that is cut off the longer file, in seconds, after the
-            delay is removed, see `vocoder.evaluation.alignment.align`.
-        match_level: bring each estimate to its recording's RMS before it is measured, see
+        max_length_difference_s: most seconds cut off the longer file after delay removal, see
+            `vocoder.evaluation.alignment.align`.
+        match_level: scale each estimate to its recording's RMS before scoring, see
             `vocoder.evaluation.alignment.match_level`.
-        strip_suffixes: ends of names, such as "_gen", that do not count, see
-            `vocoder.evaluation.naming`.
-        name_map: CSV with the columns `system`, `file` and `utterance` for files that are named
-            otherwise, see `vocoder.evaluation.naming`.
+        strip_suffixes: ignored name endings, such as "_gen", see `vocoder.evaluation.naming`.
+        name_map: CSV with the columns `system`, `file` and `utterance` for files with other names,
+            see `vocoder.evaluation.naming`.
         sample_rate: "auto" for the lowest rate of any file, "reference" for that of each
             recording, or a rate in Hz, see `vocoder.evaluation.rates.scoring_rate`.
 
@@ -108,12 +107,11 @@ def evaluate_folders(
         The summary; its `failures` counts the rows with an error.
 
     Raises:
-        VocoderError: an unknown metric, a plugin that cannot be used or a missing extra, no
-            systems, a folder that is missing, unreadable or without audio, two files that become
-            one utterance, a line of the map that fits nothing, a name in `utterances` that is
-            nowhere, a file of speakers that lacks some, a setting out of range, a cluster that
-            cannot be used, or an output that cannot be written. Nothing has been scored then,
-            except in the last case.
+        VocoderError: an unknown metric, an unusable plugin or a missing extra, no systems, a folder
+            that is missing, unreadable or without audio, two files for one utterance, a map line
+            without a match, an unknown name in `utterances`, an incomplete speaker file, a setting
+            out of range, an unusable cluster, or an output that cannot be written. Only in the last
+            case has anything been scored.
     """
     columns = resolve_columns(metrics, lowpass_7k, load_plugins(plugins))
     if not systems:
@@ -180,7 +178,7 @@ def _score_all(
     scheduler: str | None,
     progress: bool,
 ) -> Iterator[Row]:
-    """The row of every pair: first the remembered ones, then the others as they finish."""
+    """The row of every pair: first the cached ones, then the others as they finish."""
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -201,7 +199,7 @@ def _score_all(
                 yield row
         if not waiting:
             return
-        # Sorted by utterance, since some metrics reuse what they computed of a recording.
+        # Sorted by utterance, since some metrics reuse their analysis of a recording.
         waiting.sort(key=lambda pair: pair.utterance)
         remembered = len(pairs) - len(waiting)
         bar.update(task, description=f"scoring ({remembered} remembered)" if remembered else None)
@@ -219,7 +217,7 @@ def _pairs(
     estimates: dict[str, dict[str, Path]],
     utterances: Sequence[str] | None,
 ) -> list[Pair]:
-    """All utterances that the recordings or the system have."""
+    """All utterances of the recordings or the system."""
     pairs = []
     for system, files in estimates.items():
         if recordings.keys().isdisjoint(files):
@@ -244,7 +242,7 @@ def _copies(pairs: Sequence[Pair], rows: Sequence[Row], scoring: Scoring) -> set
     for pair in pairs:
         if (pair.system, pair.utterance) in compared:
             by_system.setdefault(pair.system, []).append(pair)
-    # `all` stops at the first utterance that differs, which is nearly always the first one.
+    # `all` stops at the first difference, nearly always the first utterance.
     return {
         system for system, own in by_system.items() if all(is_copy(pair, scoring) for pair in own)
     }

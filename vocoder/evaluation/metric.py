@@ -9,7 +9,7 @@ from vocoder.metrics.signals import Signal
 
 @dataclass(frozen=True)
 class Metric:
-    """How one column of scores is computed and read.
+    """Computation and interpretation of one column of scores.
 
     Attributes:
         label: heading in tables, with the unit.
@@ -17,18 +17,18 @@ class Metric:
         field: the attribute of the result that is this column; None if the result is a number.
         better: direction of better scores.
         decimals: how many to show.
-        convention: what was measured, in one line.
+        convention: description of the measurement, in one line.
         banded: the metric exists "to 7 kHz" too, under its name with `_7k`.
-        undefined: why there is no number where the result is NaN.
+        undefined: the reason shown if the result is NaN.
         ready: raises a VocoderError when an optional package is missing.
-        intrusive: the estimate is measured against the recording, so that the recording itself gets
-            the best score by definition; False for a metric that judges the estimate alone.
-        version: raised whenever a change of code or weights gives the same signals another score;
-            remembered scores of another version are measured again.
-        measures_level: it is about the estimate's own level, and gets the estimate unmatched where
-            levels are matched for the other metrics.
-        packages: distributions (pip's names) that compute the number, besides numpy, soundfile,
-            soxr and torch; scores remembered from other versions of them are measured again.
+        intrusive: the estimate is compared with the recording, so that the recording itself gets
+            the best score by definition; False for a metric of the estimate alone.
+        version: increased whenever a change of code or weights changes scores; cached scores of
+            another version are recomputed.
+        measures_level: it measures the estimate's level, and gets the original estimate if levels
+            are matched for the other metrics.
+        packages: distributions (pip's names) used, besides numpy, soundfile, soxr and torch; cached
+            scores from other versions of them are recomputed.
     """
 
     label: str

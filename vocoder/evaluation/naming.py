@@ -1,4 +1,4 @@
-"""The utterance of a file, where a system's file names differ from those of the recordings."""
+"""Matching of files to utterances if a system's file names differ from the recordings'."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ _HEADER = ("system", "file", "utterance")
 
 
 class MapLine(Config):
-    """One line of a map: this file of this system is that utterance.
+    """One line of a map: assigns an utterance to a file of a system.
 
     Fields:
         where: file and line number, for errors.
@@ -32,12 +32,12 @@ class MapLine(Config):
 
 
 class Naming(Config):
-    """How files get the names by which they are matched.
+    """Rules for the names by which files are matched.
 
     Fields:
-        strip_suffixes: ends of names that do not count, of recordings and of systems' files; of
-            several that fit, the longest is removed, once.
-        lines: files of systems that are named one by one; they come before `strip_suffixes`.
+        strip_suffixes: name endings ignored in recordings and systems' files; the longest match is
+            removed, once.
+        lines: individually named files; they take precedence over `strip_suffixes`.
     """
 
     strip_suffixes: tuple[str, ...] = ()
@@ -47,8 +47,8 @@ class Naming(Config):
         """Audio files of a folder by utterance.
 
         Args:
-            folder: searched to any depth.
-            system: whose folder it is; None for the recordings, which no line of a map names.
+            folder: searched recursively.
+            system: name of the system; None for the recordings, to which map lines do not apply.
 
         Raises:
             AudioError: as `files_by_utterance`, or two files become one utterance.
@@ -57,7 +57,7 @@ class Naming(Config):
         mapped: dict[str, str] = {}
         for line in self._lines_of(system):
             name = _name_in(files, line.file)
-            # A line for every system need not match each; `check` reports one that matches none.
+            # A line for all systems need not match each; `check` reports lines without a match.
             if name is not None:
                 mapped[name] = self._stripped(_without_audio_suffix(line.utterance))
         found: dict[str, Path] = {}
@@ -75,9 +75,8 @@ class Naming(Config):
         """Raise for probable mistakes, before anything is scored.
 
         Raises:
-            VocoderError: a suffix that no file's name has, or a line of the map that names an
-                unknown system, a file that is not there, an utterance without a recording, or a
-                file that another line has named already.
+            VocoderError: a suffix that matches no file, or a map line with an unknown system, a
+                missing file, an utterance without a recording, or a file named in an earlier line.
         """
         if not (self.strip_suffixes or self.lines):
             return
@@ -126,7 +125,7 @@ class Naming(Config):
 
     def _stripped(self, name: str) -> str:
         stem = PurePosixPath(name).name
-        # What is nothing but the suffix keeps it: an utterance needs a name.
+        # A name equal to the suffix is kept: an utterance needs a name.
         fitting = [end for end in self.strip_suffixes if stem.endswith(end) and end != stem]
         return name.removesuffix(max(fitting, key=len, default=""))
 
@@ -160,14 +159,14 @@ def read_map(file: Path) -> tuple[MapLine, ...]:
 
 
 def naming_of(strip_suffixes: Sequence[str] = (), map_file: Path | None = None) -> Naming:
-    """The naming that two options of the command line ask for; see `read_map` for errors."""
+    """The naming for two command-line options; see `read_map` for errors."""
     return Naming(
         strip_suffixes=tuple(strip_suffixes), lines=read_map(map_file) if map_file else ()
     )
 
 
 def _name_in(files: Mapping[str, Path], file: str) -> str | None:
-    """The name that a file goes by, given with or without its suffix; None where it is not."""
+    """The key of a file given with or without its suffix; None if it is missing."""
     if file in files:
         return file
     name = _without_audio_suffix(file)

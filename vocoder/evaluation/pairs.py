@@ -51,18 +51,18 @@ class Row:
 
 @dataclass(frozen=True)
 class Scoring:
-    """What is measured on every pair, and how: the same in every process.
+    """Settings of scoring, shared by all pairs and processes.
 
     Attributes:
         metrics: column names, see `resolve_columns`.
         max_delay_ms: see `vocoder.evaluation.alignment.remove_delay`.
-        cache: where scores are remembered, or None.
-        plugins: files or modules of the user's own metrics, see
+        cache: of scores, or None.
+        plugins: files or modules of user-defined metrics, see
             `vocoder.evaluation.plugins.load_metrics`; absolute paths.
         max_length_difference_s: see `vocoder.evaluation.alignment.align`.
-        match_level: bring each estimate to its recording's RMS, see
+        match_level: scale each estimate to its recording's RMS, see
             `vocoder.evaluation.alignment.match_level`.
-        sample_rate: in Hz, at which all is scored; None for that of each recording.
+        sample_rate: scoring rate in Hz; None for that of each recording.
     """
 
     metrics: tuple[str, ...]
@@ -75,7 +75,7 @@ class Scoring:
 
     @property
     def settings(self) -> tuple[float | None, ...]:
-        """All that decides how two files are read and aligned."""
+        """All settings of reading and alignment."""
         return (
             float(self.max_delay_ms),
             float(self.max_length_difference_s),
@@ -86,7 +86,7 @@ class Scoring:
 
 @dataclass(frozen=True)
 class Pair:
-    """One utterance of one system: the recording and the resynthesis, None where missing."""
+    """One utterance of one system: the recording and the resynthesis, None if missing."""
 
     system: str
     utterance: str
@@ -95,11 +95,11 @@ class Pair:
 
 
 def files_by_utterance(folder: Path) -> dict[str, Path]:
-    """Audio files of a folder, searched to any depth, by their path in it without suffix.
+    """Audio files of a folder, searched recursively, by relative path without suffix.
 
     Raises:
-        AudioError: the folder does not exist, cannot be read or holds no audio, or two files
-            have the same name but for the suffix.
+        AudioError: the folder does not exist, cannot be read or holds no audio, or two file names
+            differ only in the suffix.
     """
     if not folder.is_dir():
         raise AudioError(f"{folder}: no such folder")
@@ -115,9 +115,9 @@ def files_by_utterance(folder: Path) -> dict[str, Path]:
 def is_copy(pair: Pair, scoring: Scoring) -> bool:
     """Whether both waveforms of a pair are equal, sample for sample.
 
-    They are compared after decoding, resampling and alignment, before levels are matched: a FLAC
-    of the recording, or the recording with a constant delay, is a copy of it. False where the
-    pair cannot be compared.
+    They are compared after decoding, resampling and alignment, before level matching: a FLAC of the
+    recording, or the recording with a constant delay, is a copy of it. False if the pair cannot be
+    compared.
     """
     if pair.reference is None or pair.estimate is None:
         return False
@@ -131,7 +131,7 @@ def is_copy(pair: Pair, scoring: Scoring) -> bool:
 
 
 def remembered_row(pair: Pair, scoring: Scoring, columns: Sequence[Column]) -> Row | None:
-    """The row of a pair whose every score is in the cache; None if anything is to be measured."""
+    """The row of a pair with all scores in the cache; None if any is missing."""
     _, entry, _ = _look_up(pair, scoring)
     scores = fresh_scores(entry, columns)
     if entry is None or len(scores) < len(columns):
@@ -140,12 +140,12 @@ def remembered_row(pair: Pair, scoring: Scoring, columns: Sequence[Column]) -> R
 
 
 def score_pair(pair: Pair, scoring: Scoring) -> Row:
-    """Score what is on disk, at `scoring.sample_rate` or else the rate of the reference file.
+    """Score a pair of files at `scoring.sample_rate`, or at the rate of the reference file.
 
     Never raises for a bad file or a failing metric: the reason is written into the row, and the
-    other metrics and rows are unaffected. Scores that the cache has are not measured again; the
-    others are stored before this returns. Everything is computed on one thread: the number of
-    threads changes the last digit of sums, and the processes share the cores anyway.
+    other metrics and rows are unaffected. Cached scores are reused; the others are stored before
+    this returns. Everything is computed on one thread: the number of threads changes the last digit
+    of sums, and the processes share the cores anyway.
     """
     columns = resolve_columns(scoring.metrics, more=load_plugins(scoring.plugins))
     try:
@@ -158,7 +158,7 @@ def score_pair(pair: Pair, scoring: Scoring) -> Row:
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """Limit torch and numpy's linear algebra to one thread, and restore the number after."""
+    """Limit torch and numpy's linear algebra to one thread, and restore the setting afterwards."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -169,7 +169,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _score(pair: Pair, scoring: Scoring, columns: list[Column]) -> Row:
-    """As `score_pair`, with a VocoderError where the pair cannot be compared at all."""
+    """As `score_pair`, but raises VocoderError if the pair cannot be compared."""
     if pair.reference is None or pair.estimate is None:
         what = "the reference folder" if pair.reference is None else "this system"
         raise AudioError(f"missing in {what}")
@@ -206,7 +206,7 @@ def _score(pair: Pair, scoring: Scoring, columns: list[Column]) -> Row:
 def _read_aligned(
     reference: Path, estimate: Path, scoring: Scoring
 ) -> tuple[Audio, Audio, tuple[str, ...]]:
-    """Both files at one rate, from the same moment on and equally long, and what was changed.
+    """Both files at one rate, aligned and equally long, and notes of the changes.
 
     Raises:
         AudioError: a file cannot be read, or they cannot be aligned.
@@ -223,7 +223,7 @@ def _read_aligned(
 def _look_up(pair: Pair, scoring: Scoring) -> tuple[str | None, Entry | None, tuple[str, ...]]:
     """The pair's key in the cache, its entry, and a note if the entry was corrupt.
 
-    The key is None where there is no cache or a file is missing.
+    The key is None without a cache or if a file is missing.
     """
     if scoring.cache is None or pair.reference is None or pair.estimate is None:
         return None, None, ()
@@ -239,7 +239,7 @@ def _look_up(pair: Pair, scoring: Scoring) -> tuple[str | None, Entry | None, tu
 
 
 def _remember(cache: ScoreCache, key: str, entry: Entry) -> tuple[str, ...]:
-    """Write an entry; where that fails, return a note, since the scores are valid anyway."""
+    """Write an entry; on failure return a note, since the scores are still valid."""
     try:
         cache.write(key, entry)
     except OSError as error:
@@ -254,7 +254,7 @@ def _row(
     entry: Entry,
     said: tuple[str, ...] = (),
 ) -> Row:
-    """The row of an entry; `said` are further notes, which are not remembered."""
+    """The row of an entry; `said` are further notes, which are not cached."""
     values = {column.name: entry.scores[column.name].value for column in columns}
     reasons = [(column.name, entry.scores[column.name].error) for column in columns]
     errors = tuple(f"{name}: {reason}" for name, reason in reasons if reason is not None)
@@ -272,8 +272,8 @@ def _measure(
 ) -> tuple[dict[str, StoredScore], set[str]]:
     """Scores by column, and the names of the columns with a transient failure.
 
-    A result that fills several columns is measured once. A failure other than an `AudioError` or
-    a `PitchError`, such as a lack of memory, is transient: it is not to be remembered.
+    A result that fills several columns is computed once. A failure other than an `AudioError` or a
+    `PitchError`, such as a lack of memory, is transient and must not be cached.
     """
     results: dict[object, object] = {}
     scores: dict[str, StoredScore] = {}

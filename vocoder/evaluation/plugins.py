@@ -26,11 +26,11 @@ _TAKEN = ("system", "utterance", "speaker", "duration_s", "error", "note")
 
 @dataclass(frozen=True)
 class PluginMeasure:
-    """A user's function in a form that can be pickled: each process loads its file again.
+    """A user's function in picklable form: each process loads its file again.
 
     Attributes:
         spec: file or module and object, see `load_metrics`.
-        name: of a metric that it measures.
+        name: of one of its metrics.
         digest: of the file's content, see `source_digest`.
     """
 
@@ -44,26 +44,25 @@ class PluginMeasure:
 
 
 def load_metrics(spec: str) -> dict[str, Metric]:
-    """The metrics that a file or module offers, by column name.
+    """The metrics defined in a file or module, by column name.
 
-    The file is executed, as any Python program, once in every worker process, which must see it
-    under the same path. Its folder is not put on the import path: install code of more than one
-    file, and name it as a module.
+    The file is executed once in every worker process, which must see it under the same path. Its
+    folder is not added to the import path: install code of several files, and name it as a module.
 
     Args:
         spec: `path/to/file.py:OBJECT` or `package.module:OBJECT`, where OBJECT is a dictionary of
             `vocoder.evaluation.metric.Metric` by name.
 
     Returns:
-        The same metrics, with functions that can be sent to other processes.
+        The same metrics, with picklable functions.
 
     Raises:
-        VocoderError: another form, nothing there, code that fails, no such object, or an entry
-            that is no valid metric or takes a name that is taken. The message begins with `spec`.
+        VocoderError: invalid form, missing file or object, failing code, or an entry that is no
+            valid metric or has a name in use. The message begins with `spec`.
     """
     spec = absolute_spec(spec)
     found = _load(spec)
-    # Columns of one function are measured together, under the name that has it first.
+    # Columns of one function are measured together, under its first name.
     first: dict[Any, str] = {}
     for name, metric in found.items():
         first.setdefault(metric.measure, name)
@@ -90,8 +89,8 @@ def load_plugins(specs: Sequence[str]) -> dict[str, Metric]:
 def source_digest(spec: str) -> str:
     """Digest of the content of a plugin's file, or of its module's; "" without a file.
 
-    Other files that the plugin imports or reads do not count: raise the metric's `version` when
-    they change.
+    Files imported or read by the plugin do not count: increase the metric's `version` when they
+    change.
 
     Raises:
         VocoderError: as `load_metrics`.
@@ -105,7 +104,7 @@ def source_digest(spec: str) -> str:
 
 
 def absolute_spec(spec: str) -> str:
-    """The same place by an absolute path, for processes that work in another folder."""
+    """The spec with an absolute path, for processes in another working folder."""
     where, name = _parts(spec)
     return f"{Path(where).expanduser().resolve()}:{name}" if where.endswith(".py") else spec
 
@@ -131,7 +130,7 @@ def _load(spec: str) -> dict[str, Metric]:
 
 
 def _file_module(path: Path, spec: str) -> ModuleType:
-    """Execute a file as a module under a name of its own."""
+    """Execute a file as a module under a unique name."""
     if not path.is_file():
         raise VocoderError(f"{spec}: no such file")
     digest = hashlib.blake2b(str(path).encode(), digest_size=4).hexdigest()
@@ -153,7 +152,7 @@ def _file_module(path: Path, spec: str) -> ModuleType:
 def _module(name: str, spec: str) -> ModuleType:
     try:
         return importlib.import_module(name)
-    # As above; usually there is no such module.
+    # As above; usually the module does not exist.
     except Exception as error:
         raise VocoderError(
             f"{spec}: it cannot be imported ({type(error).__name__}: {error}); install it or put "

@@ -1,4 +1,4 @@
-"""The sample rate of scoring, chosen from the headers of the files."""
+"""Choice of the scoring sample rate from the files' headers."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from vocoder.errors import VocoderError
 from vocoder.evaluation.pairs import Pair
 
 SampleRate = int | Literal["auto", "reference"]
-"""What an evaluation can be asked for: hertz, the lowest rate there is, or each recording's."""
+"""Sample rate option: hertz, the lowest rate of all files, or that of each recording."""
 
 LOWEST_HZ = 4000
 HIGHEST_HZ = 384_000
@@ -28,19 +28,19 @@ def check_sample_rate(sample_rate: SampleRate) -> None:
 
 
 def scoring_rate(pairs: Sequence[Pair], sample_rate: SampleRate = "auto") -> tuple[int | None, str]:
-    """The rate in Hz that both files of every pair are brought to, and a sentence about it.
+    """The rate in Hz to which both files of every pair are resampled, and a sentence about it.
 
-    At 24 kHz, a 16 kHz system would be penalised for an upper band that it was never meant to
-    have, so by default the lowest rate of any file is used.
+    At 24 kHz, a 16 kHz system would be penalised for its missing upper band, so the default is the
+    lowest rate of any file.
 
     Args:
-        pairs: what is to be scored. Only headers are read; files whose header cannot be read, and
-            those without a counterpart, do not count.
+        pairs: the pairs to score. Only headers are read; files with unreadable headers or without a
+            counterpart are ignored.
         sample_rate: "auto" for the lowest rate of any file, "reference" for that of each
             recording, or a rate in Hz.
 
     Returns:
-        The rate, or None where each recording's own is used and they differ or are unknown.
+        The rate, or None if each recording's own is used and they differ or are unknown.
     """
     complete = [pair for pair in pairs if pair.reference and pair.estimate]
     recordings = _rates(pair.reference for pair in complete)

@@ -1,4 +1,4 @@
-"""The one table of metrics that an evaluation can be asked for, by name."""
+"""The table of all metrics, by name."""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -151,14 +151,14 @@ class Column:
 
     @property
     def convention(self) -> str:
-        """What the numbers mean, in one line."""
+        """Description of the measurement, in one line."""
         if self.to_7k:
             return f"{self.label}: as in the full band, after a low-pass at 7 kHz on both signals"
         return self.metric.convention
 
     @property
     def source(self) -> tuple[object, bool, bool]:
-        """Equal for the columns that one call measures."""
+        """Equal for columns measured by one call."""
         return self.metric.measure, self.to_7k, self.metric.measures_level
 
     def measure(self, reference: Signal, estimate: Signal, sample_rate: int) -> object:
@@ -168,7 +168,7 @@ class Column:
         return self.metric.measure(reference, estimate, sample_rate)
 
     def value(self, result: object) -> float:
-        """This column's number in a result of `measure`; NaN where it is not defined."""
+        """This column's number in a result of `measure`; NaN if undefined."""
         number = result if self.metric.field is None else getattr(result, self.metric.field)
         assert isinstance(number, int | float)
         return float(number)
@@ -180,13 +180,13 @@ def resolve_columns(
     """Columns for names such as "pesq" or "pesq_7k", each once, in the order given.
 
     Args:
-        names: keys of `METRICS` or `more`; those that have a 7 kHz variant may end in `_7k`.
+        names: keys of `METRICS` or `more`; those with a 7 kHz variant may end in `_7k`.
         to_7k: add that variant after each metric that has one.
-        more: the user's own metrics, see `vocoder.evaluation.plugins`.
+        more: user-defined metrics, see `vocoder.evaluation.plugins`.
 
     Raises:
-        VocoderError: no names, an unknown name (the nearest valid one is named), or a metric
-            whose optional packages are missing.
+        VocoderError: no names, an unknown name (the message suggests the nearest valid one), or a
+            metric whose optional packages are missing.
     """
     known = {**METRICS, **(more or {})}
     valid = [*known, *(name + BAND_SUFFIX for name, metric in known.items() if metric.banded)]

@@ -19,7 +19,7 @@ from vocoder.models.waveform import WaveVocoder
 
 @dataclass(frozen=True)
 class Resynthesis:
-    """What became of one file or folder: ``error`` is empty where ``output`` was written."""
+    """Result of one file or folder: ``error`` is empty if ``output`` was written."""
 
     source: Path
     output: Path
@@ -32,12 +32,12 @@ class Resynthesis:
 def output_paths(
     inputs: Sequence[Path], output: Path
 ) -> tuple[dict[Path, Path], list[Resynthesis]]:
-    """Where each input file's result goes: folders keep their inner structure, files their names.
+    """Output path of each input file: folders keep their inner structure, files their names.
 
-    Inputs that are missing, unreadable or without audio come back as failed, beside the rest.
+    Inputs that are missing, unreadable or without audio are returned as failed.
 
     Raises:
-        AudioError: two inputs with one output, or an output that would overwrite its input.
+        AudioError: two inputs with the same output, or an output that would overwrite its input.
     """
     targets: dict[Path, Path] = {}
     failed: list[Resynthesis] = []
@@ -68,17 +68,17 @@ def resynthesise_files(
     on_done: Callable[[Resynthesis], None] | None = None,
     batch_size: int | None = None,
 ) -> list[Resynthesis]:
-    """Resynthesise files; a bad file is reported and the others go on.
+    """Resynthesise files; a bad file is reported without stopping the others.
 
-    Each file's noise starts from ``seed``, so a result does not depend on its neighbours. The
-    output has the length of the input at the model's rate.
+    Each file's noise starts from ``seed``, so results do not depend on other files. The output has
+    the length of the input at the model's rate.
 
     Args:
-        batch_size: files synthesised together, padded with silence to the longest; for models to
-            which a batch costs little more than one file, by default 16. The others take one.
+        batch_size: files synthesised together, padded with silence to the longest. The default is
+            16 for models for which a batch costs little more than one file; others take one file.
 
     Raises:
-        VocoderError: a batch of several for a model that gains nothing from it.
+        VocoderError: a batch of several files for a model that takes one.
     """
     batched = isinstance(model, Vocoder) and model.batched
     if batch_size is None:
@@ -87,8 +87,8 @@ def resynthesise_files(
         raise VocoderError(f"{type(model).__name__} takes one file at a time; leave --batch out")
     results: dict[Path, Resynthesis] = {}
     sources = list(targets)
-    # Files of like length share a batch; of some batches' worth at a time, so that memory is
-    # bounded however many there are.
+    # Files of similar length share a batch; only several batches' worth are read at a time, to
+    # bound memory.
     stretch = batch_size if batch_size == 1 else 8 * batch_size
     for first in range(0, len(sources), stretch):
         done, read = _read(sources[first : first + stretch], targets, model.sample_rate)
@@ -105,7 +105,7 @@ def resynthesise_files(
 def _read(
     sources: Sequence[Path], targets: dict[Path, Path], sample_rate: int
 ) -> tuple[list[Resynthesis], list[tuple[Path, Audio]]]:
-    """Files that could not be read, and the audio of those that could."""
+    """Unreadable files, and the audio of the others."""
     failed, read = [], []
     for source in sources:
         try:
@@ -122,14 +122,14 @@ def _batch(
     f0_scale: float,
     seed: int,
 ) -> Iterator[Resynthesis]:
-    """Synthesise some files together and write them; the time is shared out by their lengths."""
+    """Synthesise files together and write them; the time is divided by their lengths."""
     started = time.perf_counter()
     try:
         waveforms = resynthesise_batch(
             model, [audio.waveform for _, audio in batch], f0_scale, seed
         )
     except VocoderError as error:
-        if len(batch) > 1:  # one of them spoils it: the others go on without
+        if len(batch) > 1:  # one file fails: retry the others without it
             for item in batch:
                 yield from _batch(model, [item], targets, f0_scale, seed)
         else:

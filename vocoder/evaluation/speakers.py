@@ -15,14 +15,14 @@ def speakers_of(utterances: Iterable[str], file: Path | None = None) -> dict[str
 
     Args:
         utterances: names, which are paths without suffix ("p225/p225_001").
-        file: a `manifest.jsonl`, or a CSV with the columns `utterance` and `speaker`. A name in
-            it and the name of an utterance are the same one if the shorter is the end of the
-            other, folder by folder: "wavs/test/p225/p225_001" is "p225/p225_001". Without a
-            file, an utterance's folder is its speaker.
+        file: a `manifest.jsonl`, or a CSV with the columns `utterance` and `speaker`. A name in it
+            matches an utterance if the shorter is the end of the other, folder by folder:
+            "wavs/test/p225/p225_001" matches "p225/p225_001". Without a file, an utterance's folder
+            is its speaker.
 
     Raises:
-        VocoderError: the file cannot be read, an utterance is not in it, or two of its lines
-            fit and name different speakers.
+        VocoderError: the file cannot be read, an utterance is missing, or two matching lines name
+            different speakers.
     """
     names = list(utterances)
     if file is None:
@@ -49,7 +49,7 @@ def _folder(name: str) -> str:
 def _match(
     name: str, known: dict[str, list[tuple[tuple[str, ...], str]]], file: Path
 ) -> str | None:
-    """The speaker on whom all matching lines agree, or None if no line matches."""
+    """The speaker named by all matching lines, or None without a match."""
     parts = PurePosixPath(name).parts
     fitting = {
         speaker

@@ -41,9 +41,9 @@ def bootstrap_interval(
 
     Args:
         values: one per utterance, at least two, finite.
-        level: probability that the interval is to cover, in (0, 1).
-        resamples: how many samples are drawn.
-        seed: of the drawing; the same scores and seed give the same interval.
+        level: coverage probability, in (0, 1).
+        resamples: number of samples drawn.
+        seed: the same scores and seed give the same interval.
 
     Raises:
         VocoderError: fewer than two values, or one that is not finite.
@@ -73,10 +73,10 @@ def t_interval(
 
     Args:
         values: independent of each other, such as one mean grade per assessor.
-        level: probability that the interval is to cover.
+        level: coverage probability.
 
     Returns:
-        Its ends; None for fewer than two values.
+        Its limits; None for fewer than two values.
 
     Source: Recommendation ITU-R BS.1534-1 (2003), section 9.
     """
@@ -100,7 +100,7 @@ def crossed_bootstrap(
     means. It is wider than an interval over assessors alone, and conservative.
 
     Returns:
-        Its ends; None for fewer than two assessors or two items.
+        Its limits; None for fewer than two assessors or two items.
 
     Source: Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 1(2), 2007.
     """
@@ -109,7 +109,7 @@ def crossed_bootstrap(
     if min(assessors, items) < 2:
         return None
     draw = np.random.default_rng(seed)
-    # Counts of each draw: the mean over all pairs is then a product of the two counts.
+    # Counts per draw: the mean over all pairs is then a product of the two counts.
     of_assessors = draw.multinomial(assessors, np.full(assessors, 1 / assessors), resamples)
     of_items = draw.multinomial(items, np.full(items, 1 / items), resamples)
     means = np.einsum("ra,ai,ri->r", of_assessors, values, of_items) / values.size
@@ -118,7 +118,7 @@ def crossed_bootstrap(
 
 
 def clopper_pearson(successes: int, trials: int, level: float = LEVEL) -> tuple[float, float]:
-    """Exact interval of a proportion: it covers with at least the level's probability.
+    """Exact interval of a proportion, with at least the given coverage probability.
 
     Raises:
         VocoderError: no trials, or not 0 ≤ successes ≤ trials.
@@ -138,11 +138,11 @@ def clopper_pearson(successes: int, trials: int, level: float = LEVEL) -> tuple[
 def sign_flip_p_value(
     differences: Sequence[float] | Float[np.ndarray, " n"], flips: int = FLIPS, seed: int = 0
 ) -> float:
-    """Two-sided p-value of paired differences: is their mean zero?
+    """Two-sided p-value of paired differences for the hypothesis of zero mean.
 
-    If the two systems did not differ, each difference could as well have had the other sign. The
-    p-value is the share of sign assignments whose mean is at least as far from zero as the
-    observed mean. Up to n = 12, all 2^n assignments are enumerated; beyond, `flips` are drawn and
+    If the two systems do not differ, both signs of each difference are equally likely. The p-value
+    is the fraction of sign assignments whose mean is at least as far from zero as the observed
+    mean. Up to n = 12, all 2^n assignments are enumerated; beyond, `flips` are drawn and
 
         p = (1 + number as far from zero) / (1 + flips),
 
@@ -150,7 +150,7 @@ def sign_flip_p_value(
 
     Args:
         differences: one per utterance, at least one, finite.
-        flips: how many assignments are drawn.
+        flips: number of assignments drawn.
         seed: of the drawing.
 
     Raises:
@@ -185,7 +185,7 @@ def _count_extreme(
 ) -> int:
     """Number of sign assignments (1 kept, 0 flipped) with a sum as far from 0 as the observed."""
     sums = 2 * (kept @ values) - values.sum()
-    # Rounding makes equal sums unequal; discrete scores, such as error rates, have many ties.
+    # Tolerance for rounding: discrete scores, such as error rates, have many ties.
     return int((np.abs(sums) >= abs(values.sum()) - 1e-12 * np.abs(values).sum()).sum())
 
 
@@ -202,7 +202,7 @@ def smallest_p_value(n: int, flips: int = FLIPS) -> float:
 
 
 def utterances_needed(comparisons: int) -> int:
-    """Fewest utterances with which one of `comparisons` tests can be significant after Holm.
+    """Least number of utterances for one of `comparisons` tests to be significant after Holm.
 
     >>> utterances_needed(1), utterances_needed(60)
     (6, 12)
@@ -216,7 +216,7 @@ def utterances_needed(comparisons: int) -> int:
 def drawn_flips(comparisons: int) -> int:
     """Assignments to draw per test in a family of `comparisons` tests.
 
-    They grow with the family, since 1 / (1 + flips) is the smallest p-value before Holm.
+    The number grows with the family, since 1 / (1 + flips) is the smallest p-value before Holm.
     """
     return max(FLIPS, _FLIPS_PER_COMPARISON * comparisons)
 
@@ -225,8 +225,8 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Holm's adjustment, which bounds the probability of any false finding in the family.
 
     The k-th smallest of m values becomes the largest of (m - j + 1) p_j over j = 1 … k, at most
-    1. The bound holds whatever the dependence between the tests. None stays None and does not
-    count. (SciPy has only the Benjamini-Hochberg and Benjamini-Yekutieli adjustments.)
+    1. The bound holds for any dependence between the tests. None stays None and does not count.
+       (SciPy has only the Benjamini-Hochberg and Benjamini-Yekutieli adjustments.)
 
     >>> holm([0.01, None, 0.04, 0.03])
     [0.03, None, 0.06, 0.06]

@@ -1,4 +1,4 @@
-"""What an evaluation found: means with confidence intervals, and how they were measured."""
+"""Summary of an evaluation: means with confidence intervals, and descriptions of the metrics."""
 
 import itertools
 from collections.abc import Collection, Iterable, Sequence
@@ -19,9 +19,9 @@ from vocoder.evaluation.versions import ABSENT, package_versions
 
 
 class Score(Config):
-    """One metric of one system: mean over the utterances scored, and its interval.
+    """One metric of one system: mean over the scored utterances, and its interval.
 
-    `mean` is None where nothing could be scored, `low` and `high` also where one utterance was.
+    `mean` is None without scores; `low` and `high` also for a single utterance.
     """
 
     mean: float | None
@@ -32,7 +32,7 @@ class Score(Config):
 
 
 class MetricNote(Config):
-    """How a column of the table was measured, and how to read it."""
+    """Description of a column of the table."""
 
     label: str
     better: Literal["higher", "lower"]
@@ -43,8 +43,8 @@ class MetricNote(Config):
 class SystemSummary(Config):
     """The scores of one folder.
 
-    `failed` utterances have at least one error in the table. `copy_of_reference`: every waveform
-    scored is the recording's, sample for sample.
+    `failed` utterances have at least one error in the table. `copy_of_reference`: every scored
+    waveform equals the recording, sample for sample.
     """
 
     folder: str
@@ -57,7 +57,7 @@ class SystemSummary(Config):
 class SpeakerScore(Config):
     """Mean of one metric over one speaker's utterances of one system.
 
-    `mean` is None where none of them has a score; `n` counts those that have.
+    `mean` is None without scores; `n` is the number of scores.
     """
 
     speaker: str
@@ -68,26 +68,24 @@ class SpeakerScore(Config):
 
 
 class Summary(Config):
-    """The whole evaluation, as `summary.json` holds it.
+    """The whole evaluation, as stored in `summary.json`.
 
     Fields:
-        command: what the user typed.
+        command: the command line.
         reference: folder of the recordings.
-        versions: of this package, of those that read audio and of those that the metrics declare,
-            by the name that pip knows.
-        interval: what the intervals of the means are.
+        versions: of this package, of those that read audio and of those declared by the metrics,
+            by pip's names.
+        interval: description of the intervals of the means.
         metrics: the columns, in order.
-        systems: means and intervals, in the order in which the systems were given.
+        systems: means and intervals, in the given order.
         problems: "system/utterance: reason" for every error of the table.
-        alignment: what was aligned, cropped, matched and refused.
-        comparisons: every pair of systems on every metric, but for copies of the reference on
+        alignment: description of alignment, cropping, level matching and rejection.
+        comparisons: every pair of systems on every metric, except copies of the reference on
             intrusive metrics; empty with a single system.
-        speakers: means by speaker, system and metric, in that order; empty where no utterance
-            has a speaker.
-        sample_rate: in Hz, at which all was scored; None where it was each recording's own and
-            these differ.
+        speakers: means by speaker, system and metric, in that order; empty if speakers are unknown.
+        sample_rate: scoring rate in Hz; None if each recording's own was used and they differ.
         rate: the same as a sentence, with the rates of the files.
-        naming: how files got their names, where these are not the recordings'.
+        naming: description of name matching, if names differ from the recordings'.
     """
 
     command: str
@@ -106,12 +104,12 @@ class Summary(Config):
 
     @property
     def failures(self) -> int:
-        """How many rows of the table have an error."""
+        """Number of rows with an error."""
         return sum(system.failed for system in self.systems.values())
 
     @property
     def not_compared(self) -> str:
-        """Which systems the comparisons leave out on intrusive metrics and why, "" if none."""
+        """Systems excluded from comparisons on intrusive metrics, with the reason; "" if none."""
         copies = [name for name, system in self.systems.items() if system.copy_of_reference]
         if not copies or len(self.systems) < 2:
             return ""
@@ -123,7 +121,7 @@ class Summary(Config):
 
     @property
     def too_few(self) -> str:
-        """Which comparisons cannot show any difference with so few utterances, "" if none."""
+        """Comparisons with too few utterances to show a difference; "" if none."""
         tested = [c for c in self.comparisons if c.smallest_p_holm is not None]
         hopeless = [c for c in tested if c.too_few]
         if not hopeless:
@@ -143,7 +141,7 @@ class Summary(Config):
         )
 
     def best(self, metric: str) -> str | None:
-        """The system with the best mean, copies of the reference left out; None without scores."""
+        """The system with the best mean, excluding copies of the reference; None without scores."""
         means = {
             name: mean
             for name, system in self.systems.items()
@@ -172,16 +170,16 @@ def summarise(
 
     Args:
         rows: of all systems, with a score or None for every column.
-        columns: what was measured, in the order of the tables.
+        columns: the metrics, in the order of the tables.
         folders: of each system by name, in the order of the tables.
         reference: folder of the recordings.
-        command: what the user typed.
+        command: the command line.
         resamples: of the bootstrap.
         seed: of the bootstrap and of the paired tests.
-        scoring: what was done to the files, for the description; by default the defaults.
+        scoring: settings of reading and alignment, for the description.
         copies: the systems whose waveforms are the reference's.
-        rate: at which rate all was scored, in words.
-        naming: how files got their names.
+        rate: the scoring rate, in words.
+        naming: description of name matching.
     """
     versions = package_versions(name for column in columns for name in column.metric.packages)
     scoring = scoring or Scoring(tuple(column.name for column in columns))
@@ -231,7 +229,7 @@ def mean_score(values: Sequence[float | None], resamples: int = 2000, seed: int 
     """Mean and 95 % percentile bootstrap interval of one metric's scores, in its unit.
 
     Args:
-        values: one per utterance; None where the score failed, which is counted and left out.
+        values: one per utterance; failed scores are None, counted and excluded.
         resamples: of the bootstrap.
         seed: of the bootstrap.
     """
@@ -253,7 +251,7 @@ def format_table(summary: Summary, conventions: bool = True) -> str:
 
     Args:
         summary: the evaluation.
-        conventions: list below the table what each metric is.
+        conventions: describe each metric below the table.
     """
     notes = summary.metrics
     arrows = {"higher": "↑", "lower": "↓"}
@@ -275,12 +273,12 @@ def format_table(summary: Summary, conventions: bool = True) -> str:
 
 
 def format_comparisons(summary: Summary, only_best: bool = False) -> str:
-    """The comparisons as a Markdown list of sentences, "" where there are none.
+    """The comparisons as a Markdown list of sentences, "" if there are none.
 
     Args:
         summary: the evaluation.
-        only_best: leave out comparisons that are not with the best system of their metric, and
-            those that could show nothing; in place of the latter a sentence says why.
+        only_best: only comparisons with the best system of each metric that could show a
+            difference; a sentence explains the omission of the latter.
     """
     if not summary.comparisons and not summary.not_compared:
         return ""

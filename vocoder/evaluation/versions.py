@@ -1,4 +1,4 @@
-"""Versions of the packages that decide scores."""
+"""Versions of the packages that affect scores."""
 
 from collections.abc import Iterable
 from functools import cache
@@ -7,14 +7,14 @@ from importlib.metadata import PackageNotFoundError, version
 import vocoder
 
 READING = ("numpy", "soundfile", "soxr", "torch")
-"""Distributions that read, resample and align every pair, whatever the metric."""
+"""Distributions used to read, resample and align every pair."""
 
 ABSENT = "absent"
 
 
 @cache
 def package_version(distribution: str) -> str:
-    """Version of an installed distribution (the name that pip knows), or "absent"."""
+    """Version of an installed distribution (pip's name), or "absent"."""
     try:
         return version(distribution)
     except PackageNotFoundError:
@@ -24,7 +24,7 @@ def package_version(distribution: str) -> str:
 def package_versions(distributions: Iterable[str] = ()) -> dict[str, str]:
     """Versions of this package, of those that read audio, and of `distributions`, by name.
 
-    Names are sorted; a distribution that is not installed has "absent".
+    Names are sorted; missing distributions have "absent".
     """
     names = sorted({*READING, *distributions})
     return {"vocoder": vocoder.__version__, **{name: package_version(name) for name in names}}

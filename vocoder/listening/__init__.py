@@ -1,1 +1,1 @@
-"""Listening tests: pages for the browser to make them, and the statistics of their answers."""
+"""Listening tests: web pages for the participants, and the statistics of their answers."""

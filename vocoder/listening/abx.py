@@ -1,4 +1,4 @@
-"""Analysis of an ABX test: whether listeners could tell A from B."""
+"""Analysis of an ABX test: whether listeners can distinguish A and B."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -15,11 +15,11 @@ from vocoder.listening.key import Key
 
 
 class AbxScore(Config):
-    """How often X was recognised.
+    """Proportion of correct answers.
 
     trials, correct: counts. proportion: correct / trials; low, high: its exact 95 % interval.
-    p_value: of the exact binomial test, one-sided: the probability of as many correct answers or
-    more by guessing. d_prime: see `abx_d_prime`.
+    p_value: of the exact binomial test, one-sided: the probability of at least as many correct
+        answers by guessing. d_prime: see `abx_d_prime`.
     """
 
     trials: int
@@ -32,7 +32,7 @@ class AbxScore(Config):
 
 
 class AbxSummary(Config):
-    """The whole result of an ABX test, as `summary.json` holds it."""
+    """The whole result of an ABX test, as stored in `summary.json`."""
 
     kind: str = "abx"
     test: str
@@ -56,7 +56,7 @@ CONVENTION = (
 def abx_score(correct: int, trials: int) -> AbxScore:
     """Proportion, interval, test and d' of a number of answers.
 
-    Raises VocoderError where there are no trials, or not 0 ≤ correct ≤ trials.
+    Raises VocoderError unless trials > 0 and 0 ≤ correct ≤ trials.
     """
     low, high = clopper_pearson(correct, trials)
     return AbxScore(
@@ -71,10 +71,10 @@ def abx_score(correct: int, trials: int) -> AbxScore:
 
 
 def abx_d_prime(proportion: float) -> float | None:
-    """Sensitivity d' of an unbiased listener who is right with this proportion of ABX trials.
+    """Sensitivity d' of an unbiased listener with this proportion of correct ABX trials.
 
-    The solution of p = Φ(d'/√2) Φ(d'/2) + Φ(−d'/√2) Φ(−d'/2): A, B and X are heard as independent
-    observations, and X is said to be the likelier one.
+    The solution of p = Φ(d'/√2) Φ(d'/2) + Φ(−d'/√2) Φ(−d'/2): A, B and X are independent
+    observations, and the listener chooses the more likely of A and B.
 
     Returns:
         d' ≥ 0; None below chance, where the model has no solution, and at 1, where it is infinite.
@@ -92,13 +92,13 @@ def abx_d_prime(proportion: float) -> float | None:
 
 
 def abx_proportion(d_prime: float) -> float:
-    """Proportion correct of that listener: the inverse of `abx_d_prime`."""
+    """Proportion of correct answers for a given d': the inverse of `abx_d_prime`."""
     apart, between = d_prime / math.sqrt(2), d_prime / 2
     return float(ndtr(apart) * ndtr(between) + ndtr(-apart) * ndtr(-between))
 
 
 def summarise_abx(key: Key, answers: Sequence[AbxAnswers], refused: Sequence[str]) -> AbxSummary:
-    """Scores of all answers together, of each participant and of each utterance."""
+    """Scores over all answers, per participant and per utterance."""
     trials = [trial for one in answers for trial in one.trials]
     by_utterance: dict[str, list[AbxTrial]] = {}
     for trial in trials:

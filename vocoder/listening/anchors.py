@@ -1,4 +1,4 @@
-"""The two anchors that every MUSHRA trial holds: the reference through a low-pass."""
+"""The two anchors of every MUSHRA trial: the low-pass filtered reference."""
 
 import math
 
@@ -11,7 +11,7 @@ from vocoder.errors import AudioError
 LOW_ANCHOR_HZ = 3500.0
 MID_ANCHOR_HZ = 7000.0
 LOWEST_RATE = 16000
-"""Hz: below it the stop band of the 7 kHz anchor would lie beyond what the rate can carry."""
+"""Hz: below it the stop band of the 7 kHz anchor would be above Nyquist."""
 
 _STOP_RATIO = 4000 / 3500
 _ATTENUATION_DB = 60.0
@@ -20,13 +20,13 @@ _ATTENUATION_DB = 60.0
 def anchor(
     reference: Float[np.ndarray, " samples"], sample_rate: int, cutoff_hz: float
 ) -> Float[np.ndarray, " samples"]:
-    """The reference without what lies above `cutoff_hz`, undelayed and as long as before.
+    """The reference low-pass filtered at `cutoff_hz`, without delay and with unchanged length.
 
     A linear-phase windowed sinc whose transition, from fc to 8/7 fc, and Kaiser window (60 dB)
     keep it within the mask of the standard for fc = 3.5 kHz: at most ±0.1 dB of ripple up to
-    3.5 kHz, at least 25 dB of attenuation at 4 kHz and 50 dB at 4.5 kHz. The standard gives no
-    mask for fc = 7 kHz; it is held to the same one in proportion (25 dB at 8 kHz, 50 at 9 kHz).
-    The beginning and end are filtered as if silence came before and after.
+    3.5 kHz, at least 25 dB of attenuation at 4 kHz and 50 dB at 4.5 kHz. The standard gives no mask
+    for fc = 7 kHz; the scaled mask is used (25 dB at 8 kHz, 50 at 9 kHz). The signal is padded with
+    silence.
 
     Args:
         reference: waveform, any scale.

@@ -1,4 +1,4 @@
-"""The answer files of the pages, checked against the key of their test."""
+"""Reading answer files and checking them against the key of their test."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -17,8 +17,8 @@ _Counts = dict[str, Annotated[int, Field(ge=0)]]
 class MushraTrial(Config):
     """One graded trial.
 
-    order: the sounds from left to right, opaque names; scores: from 0 to 100; plays: how often
-    each was played; seconds: spent on the trial.
+    order: opaque names of the sounds from left to right; scores: from 0 to 100; plays: number of
+        plays of each sound; seconds: time spent on the trial.
     """
 
     trial: str
@@ -29,7 +29,7 @@ class MushraTrial(Config):
 
 
 class AbxTrial(Config):
-    """One answered trial: the sounds that were A, B and X, and which of them X was said to be."""
+    """One answered trial: the sounds A, B and X, and the answer, A or B."""
 
     trial: str
     a: str
@@ -54,14 +54,14 @@ class _Answers(Config):
 
 
 class MushraAnswers(_Answers):
-    """What one participant answered in a MUSHRA test; see `templates/session.js`."""
+    """Answers of one participant in a MUSHRA test; see `templates/session.js`."""
 
     kind: Literal["mushra"]
     trials: tuple[MushraTrial, ...]
 
 
 class AbxAnswers(_Answers):
-    """What one participant answered in an ABX test."""
+    """Answers of one participant in an ABX test."""
 
     kind: Literal["abx"]
     trials: tuple[AbxTrial, ...]
@@ -72,23 +72,21 @@ _parse = TypeAdapter(Annotated[Answers, Field(discriminator="kind")]).validate_j
 
 
 def read_answers(paths: Sequence[Path], key: Key) -> tuple[list[Answers], list[str]]:
-    """Read answer files; unusable ones are left out and reported.
+    """Read answer files; unusable files are skipped and reported.
 
-    A file is refused if it cannot be read or is not in the format, comes from another test, lacks
-    a trial or a sound, holds one that is not in the key or a grade outside 0 to 100. Of two files
-    with the same content the second is refused; where two differ but have the same participant,
-    both are, since it is unknown which counts.
+    A file is rejected if it is unreadable, malformed or from another test, lacks a trial or a
+    sound, or has an unknown one or a grade outside 0 to 100. Of two files with the same content,
+    the second is rejected; of two different files by the same participant, both.
 
     Args:
-        paths: files, and folders whose .json files are taken.
+        paths: files, and folders of .json files.
         key: of the test.
 
     Returns:
-        The answers in the order of their participants' codes, and the refusals, each beginning
-        with its file.
+        The answers sorted by participant code, and the rejections, each beginning with its file.
 
     Raises:
-        VocoderError: a path does not exist, or there is no file at all.
+        VocoderError: a path does not exist, or there are no files.
     """
     accepted: dict[Path, Answers] = {}
     refused: list[str] = []
@@ -139,7 +137,7 @@ def _files(paths: Iterable[Path]) -> list[Path]:
 
 
 def _check(answers: Answers, key: Key) -> None:
-    """VocoderError where answers do not belong to the key, or are not complete."""
+    """Raise VocoderError if answers do not belong to the key, or are incomplete."""
     if (answers.kind, answers.test) != (key.kind, key.test):
         raise VocoderError(
             f"answers of another test ({answers.kind} {answers.test}, "

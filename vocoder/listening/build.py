@@ -43,12 +43,13 @@ from vocoder.listening.stimuli import (
 PAGE_FOLDER = "page"
 KEY_NAME = "key.json"
 MOST_SIGNALS = 12
-"""Signals to be graded in one trial, at most: BS.1534-3, section 5.3."""
+"""Largest number of graded signals per trial: BS.1534-3, section 5.3."""
 FEWEST_EXCERPTS = 5
 EXCERPTS_PER_SYSTEM = 1.5
-"""How many test items there should be: BS.1534-3, section 7.1."""
+"""Recommended number of test items: BS.1534-3, section 7.1."""
 INAUDIBLE_DB = -60.0
-"""What the 7 kHz anchor takes away is not heard below this level, relative to the reference."""
+"""Level, relative to the reference, below which the part removed by the 7 kHz anchor is
+inaudible."""
 
 INSTRUCTIONS: dict[Kind, str] = {
     "mushra": """\
@@ -73,22 +74,22 @@ Sit in a quiet room with good headphones, and leave the volume as it is once the
 
 @dataclass(frozen=True)
 class Options:
-    """What can be chosen for any listening test.
+    """Options of both kinds of listening test.
 
     Attributes:
-        utterances: how many, drawn at random (see `Material.select`), or which; by default 1.5
-            times the number of systems and at least 5, as BS.1534-3 asks for, or all if there
-            are fewer.
-        training: how many trials come first that do not count.
+        utterances: number, drawn at random (see `Material.select`), or names; by default 1.5 times
+            the number of systems and at least 5, as BS.1534-3 recommends, or all if there are
+            fewer.
+        training: number of initial trials that are not evaluated.
         level: "loudness": every system's version gets the loudness of the recording (BS.1770);
-            "none": levels stay as they are, and are judged too.
-        max_delay_ms: the longest constant delay that is removed, so that a switch keeps the
-            position; 0 takes the files as they are.
-        max_length_difference_s: in seconds, by how much a version may be longer or shorter than
-            its recording, apart from what the delay explains; all are cropped to the shortest.
-        seed: of the choice and of the opaque names; drawn if None. The key tells it.
+            "none": levels are unchanged.
+        max_delay_ms: longest constant delay removed, so that switching keeps the position; 0
+            disables the removal.
+        max_length_difference_s: largest length difference between a version and its recording, in
+            seconds, after delay removal; all are cropped to the shortest.
+        seed: of the selection and the opaque names; drawn if None. It is stored in the key.
         title: heading of the page.
-        instructions: plain text shown before the test, the kind's own if None.
+        instructions: plain text shown before the test; None for the default of the test kind.
     """
 
     utterances: int | Sequence[str] | None = None
@@ -107,21 +108,21 @@ def build_mushra(
     """Write a MUSHRA test: the folder `page` for the assessors, and `key.json` for the analysis.
 
     A trial has an open reference and, under opaque names, the hidden reference, its anchors at
-    3.5 and 7 kHz (see `anchor`) and every system's version. The browser draws the order of
+    3.5 and 7 kHz (see `anchor`) and every system's version. The browser randomises the order of
     trials and sounds for each participant.
 
     Args:
         reference: folder of the recordings.
         systems: folder of each system by name, at most nine.
-        output: folder for page and key; neither may be there already.
-        options: see there.
+        output: folder for page and key; neither may exist.
+        options: see `Options`.
 
     Returns:
-        The key; its `notes` say what was changed, and what the standard would have otherwise.
+        The key; its `notes` report changes and deviations from the standard.
 
     Raises:
-        VocoderError: too many systems, a name that is taken, files that are missing or do not fit
-            together, a sample rate below 16 kHz, or an output that is there already.
+        VocoderError: too many systems, a reserved name, files that are missing or do not match, a
+            sample rate below 16 kHz, or an existing output.
 
     Source: Recommendation ITU-R BS.1534-3 (2015).
     """
@@ -144,23 +145,22 @@ def build_abx(
 ) -> Key:
     """Write an ABX test of two systems: the folder `page`, and `key.json` for the analysis.
 
-    A trial has the sounds A and B, the two systems in an order drawn for each trial, and X, which
-    is one of them by the toss of a coin.
+    A trial has the sounds A and B, the two systems in random order, and X, one of them at random.
 
     Args:
-        reference: folder of the recordings, whose loudness both systems get; to test a system
-            against the recordings, name their folder as a system too.
+        reference: folder of the recordings, to whose loudness both systems are scaled; to test a
+            system against the recordings, add their folder as a system.
         systems: folder of each of the two systems by name.
-        output: folder for page and key; neither may be there already.
-        options: see there.
-        repeats: trials of each utterance.
+        output: folder for page and key; neither may exist.
+        options: see `Options`.
+        repeats: trials per utterance.
 
     Returns:
-        The key; its `notes` say what was changed.
+        The key; its `notes` report changes.
 
     Raises:
-        VocoderError: not two systems, files that are missing or do not fit together, or an output
-            that is there already.
+        VocoderError: not two systems, files that are missing or do not match, or an existing
+            output.
     """
     if len(systems) != 2:
         raise VocoderError(f"an ABX test compares two systems, not {len(systems)}")
@@ -191,7 +191,7 @@ def _build(kind: Kind, material: Material, output: Path, options: Options, repea
     digest = hashlib.sha256(f"{kind} {seed} {options.title} {repeats}".encode())
     notes = _notes_on_selection(kind, material, len(selection.test))
     if selection.repeated:
-        notes.append("training: no utterance is left over for it, so it takes some of the test's")
+        notes.append("training: no utterance is left over, so some of the test's are used")
     parts: list[dict[str, TrialKey]] = []
     with replacing_folder(output / PAGE_FOLDER) as page:
         for utterances in (selection.training, selection.test):
@@ -227,7 +227,7 @@ def _build(kind: Kind, material: Material, output: Path, options: Options, repea
             trials=parts[1],
         )
         write_page(page, key, options.instructions or _instructions(key))
-        # Written before the page appears, so that no answer can be without a key.
+        # The key is written before the page, so that no answers exist without a key.
         write_key(output / KEY_NAME, key)
     return key
 
@@ -240,7 +240,7 @@ def _instructions(key: Key) -> str:
 def _mushra_conditions(
     utterance: str, sounds: Sounds, sample_rate: int
 ) -> tuple[dict[str, Waveform], list[str]]:
-    """The sounds that are graded, by condition, and notes on requirements of the standard."""
+    """The graded sounds by condition, and notes on requirements of the standard."""
     reference = sounds.reference
     mid = anchor(reference, sample_rate, MID_ANCHOR_HZ)
     conditions = {
@@ -269,7 +269,7 @@ def _write_trial(
     names: Iterator[str],
     digest: "hashlib._Hash",
 ) -> TrialKey:
-    """Write the sounds of a trial under opaque names, and say which is which."""
+    """Write the sounds of a trial under opaque names; return the assignment."""
     conditions, gain_db = without_clipping(conditions)
     stimuli = {}
     for condition, waveform in conditions.items():
@@ -279,14 +279,14 @@ def _write_trial(
         stimuli[name] = Stimulus(condition=condition, gain_db=round(own_gain_db + gain_db, 3))
     open_reference = None
     if kind == "mushra":
-        # A separate file: the page must not reveal which of the sounds is the same.
+        # A separate file: the page must not reveal the hidden reference.
         open_reference = next(names)
         write_sound(page, open_reference, conditions[REFERENCE])
     return TrialKey(utterance=utterance, open_reference=open_reference, stimuli=stimuli)
 
 
 def _opaque_names(seed: int) -> Iterator[str]:
-    """Distinct meaningless names, the same for the same seed."""
+    """Distinct random names, reproducible by the seed."""
     draw = random.Random(f"names {seed}")
     seen = set()
     while True:

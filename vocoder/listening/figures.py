@@ -1,4 +1,4 @@
-"""Pictures of the results of listening tests."""
+"""Plots of listening test results."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,13 +30,13 @@ _MARKERS = "osD^vP*X<>hd"
 def draw_boxes(grades: Grades, path: Path) -> None:
     """One box per condition over all its grades, best mean first, as PNG and SVG.
 
-    The box goes from quartile to quartile with the median in it, the whiskers to the last grade
-    within 1.5 interquartile ranges, beyond which each grade is a circle; beside it the mean with
-    its 95 % t interval over the assessors.
+    The box spans the quartiles and shows the median; the whiskers extend to the last grade within
+    1.5 interquartile ranges, grades beyond are circles. The mean with its 95 % t interval over the
+    assessors is beside the box.
 
     Args:
-        grades: of the assessors that are kept.
-        path: of the pictures, without suffix.
+        grades: of the assessors kept by post-screening.
+        path: of the plots, without suffix.
     """
     order = sorted(grades.conditions, key=lambda name: -grades.of(name).mean())
     figure, axis = _figure(1.6 + 1.1 * len(order), 5.2)
@@ -65,7 +65,7 @@ def draw_boxes(grades: Grades, path: Path) -> None:
 
 
 def draw_utterances(grades: Grades, path: Path) -> None:
-    """Mean and 95 % t interval of each condition in each utterance, as PNG and SVG."""
+    """Mean and 95 % t interval per condition and utterance, as PNG and SVG."""
     width = max(8.0, 2.0 + 0.22 * len(grades.utterances) * (len(grades.conditions) + 1))
     figure, axis = _figure(width, 5.2)
     step = 0.8 / len(grades.conditions)
@@ -86,7 +86,7 @@ def draw_utterances(grades: Grades, path: Path) -> None:
 
 
 def draw_proportions(scores: Mapping[str, AbxScore], path: Path) -> None:
-    """Proportions correct with exact intervals, one row each, and chance; as PNG and SVG."""
+    """Proportions of correct answers with exact intervals and the chance level; as PNG and SVG."""
     figure, axis = _figure(7.0, 1.4 + 0.34 * len(scores))
     for row, score in enumerate(scores.values()):
         reach = [[score.proportion - score.low], [score.high - score.proportion]]
@@ -120,7 +120,7 @@ def _figure(width: float, height: float) -> "tuple[Figure, Axes]":
 
 
 def _quality_axis(axis: "Axes") -> None:
-    """Grades from 0 to 100, with the words of the scale at the right."""
+    """Axis of grades from 0 to 100, with the scale's words at the right."""
     axis.set_ylim(-2, 102)
     axis.set_yticks(range(0, 101, 20))
     axis.set_ylabel("grade")
@@ -133,7 +133,7 @@ def _quality_axis(axis: "Axes") -> None:
 def _save(figure: "Figure", path: Path) -> None:
     from matplotlib import rc_context
 
-    # The same grades give the same bytes.
+    # Equal grades give identical files.
     with rc_context({"svg.hashsalt": "vocoder"}):
         for kind in ("png", "svg"):
             with replacing(path.with_suffix(f".{kind}")) as temporary:

@@ -13,7 +13,7 @@ REFERENCE = "reference"
 LOW_ANCHOR = "anchor_3k5"
 MID_ANCHOR = "anchor_7k"
 OWN_CONDITIONS = (REFERENCE, LOW_ANCHOR, MID_ANCHOR)
-"""Conditions of a MUSHRA trial that are no system; no system may be called so."""
+"""Conditions of a MUSHRA trial that are no system; reserved names."""
 
 Kind = Literal["mushra", "abx"]
 
@@ -22,8 +22,8 @@ class Stimulus(Config):
     """One sound of the page.
 
     condition: the system, or one of `OWN_CONDITIONS`.
-    gain_db: by which the file on disk was multiplied, level alignment and protection from
-        clipping together; anchors carry the gain of the reference.
+    gain_db: total gain applied to the file, by level alignment and clipping protection; anchors
+        have the gain of the reference.
     """
 
     condition: str
@@ -34,8 +34,8 @@ class TrialKey(Config):
     """One trial.
 
     utterance: path in the folders without suffix.
-    open_reference: name of the sound that the page shows as the reference; None in ABX.
-    stimuli: what is to be judged, by its name on the page.
+    open_reference: name of the open reference's sound; None in ABX.
+    stimuli: the sounds to be graded, by their names on the page.
     """
 
     utterance: str
@@ -44,7 +44,7 @@ class TrialKey(Config):
 
 
 class Key(Config):
-    """All that the page hides, as `key.json` holds it; do not show it to the assessors."""
+    """Contents of `key.json`, which the page hides; do not show it to the assessors."""
 
     format: Literal["vocoder-listening-key"] = "vocoder-listening-key"
     version: Literal[1] = 1
@@ -68,10 +68,10 @@ def write_key(path: Path, key: Key) -> None:
 
 
 def read_key(path: Path) -> Key:
-    """Read what `write_key` has written.
+    """Read a key written by `write_key`.
 
     Raises:
-        VocoderError: the file is missing, or is no key of a version that is known here.
+        VocoderError: the file is missing, or is no key of a known version.
     """
     try:
         return Key.model_validate_json(path.read_text(encoding="utf-8"))
@@ -85,7 +85,7 @@ def read_key(path: Path) -> Key:
 
 
 def first_problem(error: ValidationError) -> str:
-    """The first error of a validation, with its location, in one line."""
+    """The first validation error, with its location, in one line."""
     first = error.errors()[0]
     place = ".".join(map(str, first["loc"]))
     return f"{place}: {first['msg']}" if place else str(first["msg"])

@@ -1,4 +1,4 @@
-"""Programme loudness of one channel, for stimuli that are to be equally loud."""
+"""Programme loudness of one channel, for level alignment of stimuli."""
 
 import numpy as np
 import pyloudnorm
@@ -13,11 +13,10 @@ def loudness_lufs(waveform: Float[np.ndarray, " samples"], sample_rate: int) -> 
 
     L = −0.691 + 10 log10(mean square of the K-weighted signal), over blocks of 400 ms every
     100 ms; those below −70 LUFS are left out, and then those more than 10 LU below the mean of
-    the rest. A signal shorter than one block is one block; an incomplete block at the end is left
-    out. A sine of 997 Hz at full scale has −3.01 LUFS.
+    the rest. A signal shorter than one block is one block; an incomplete last block is excluded. A
+    sine of 997 Hz at full scale has −3.01 LUFS.
 
-    The standard defines its filters at 48 kHz; at 16 kHz the result differs by up to 0.1 LU from
-    that of the same sound at 48 kHz.
+    The standard defines its filters at 48 kHz; at 16 kHz the result differs by up to 0.1 LU.
 
     Args:
         waveform: in [-1, 1].
@@ -32,6 +31,6 @@ def loudness_lufs(waveform: Float[np.ndarray, " samples"], sample_rate: int) -> 
         # pyloudnorm counts an incomplete last block as if the rest of it were silent.
         signal = signal[: block + (len(signal) - block) // step * step]
     block_s = min(BLOCK_S, len(signal) / sample_rate)
-    # "DeMan" has the coefficients of the standard at 48 kHz, "K-weighting" only approximates them.
+    # "DeMan" matches the standard's coefficients at 48 kHz, "K-weighting" approximates them.
     meter = pyloudnorm.Meter(sample_rate, filter_class="DeMan", block_size=block_s)
     return float(meter.integrated_loudness(signal))

@@ -29,14 +29,14 @@ CONVENTION = (
     "bootstrap over assessors and utterances; median and quartiles over all grades"
 )
 CROWDED = 80.0
-"""Where most conditions have a mean above it, the standard doubts the test: section 2."""
+"""If most conditions have a mean above it, the standard considers the test doubtful: section 2."""
 
 
 COMPARISON = f"pairs of mean grades, one of each assessor (n): {METHOD}"
 
 
 def _not_measured(*_: object) -> object:
-    raise VocoderError("a grade is given by a person, not measured")
+    raise VocoderError("grades come from listeners and cannot be measured")
 
 
 GRADE_COLUMN = Column(
@@ -58,17 +58,17 @@ class Grades:
         return self.values[:, :, self.conditions.index(condition)]
 
     def keep(self, which: Bool[np.ndarray, " assessors"]) -> "Grades":
-        """The grades of some of the assessors."""
+        """The grades of a subset of the assessors."""
         kept = tuple(name for name, keep in zip(self.assessors, which, strict=True) if keep)
         return replace(self, assessors=kept, values=self.values[which])
 
 
 class Spread(Config):
-    """Some grades of one condition.
+    """Statistics of one condition's grades.
 
-    n: grades. mean; low, high: its 95 % t interval, None for a single assessor. median and
-    quartiles as the standard defines them. outliers: grades more than 1.5 interquartile ranges
-    outside the quartiles; they are counted, not removed.
+    n: number of grades. mean; low, high: its 95 % t interval, None for a single assessor. median
+        and quartiles as defined by the standard. outliers: number of grades more than 1.5
+        interquartile ranges outside the quartiles; they are kept.
     """
 
     n: int
@@ -110,7 +110,7 @@ class Assessor(Config):
 
 
 class MushraSummary(Config):
-    """The whole result of a MUSHRA test, as `summary.json` holds it."""
+    """The whole result of a MUSHRA test, as stored in `summary.json`."""
 
     kind: str = "mushra"
     test: str
@@ -128,14 +128,14 @@ class MushraSummary(Config):
 
     @property
     def kept(self) -> int:
-        """How many assessors the scores are of."""
+        """Number of assessors kept."""
         return sum(assessor.kept for assessor in self.assessors)
 
 
 def collect_grades(key: Key, answers: Sequence[MushraAnswers]) -> Grades:
     """The grades of checked answers, in the order of the key's systems and utterances.
 
-    Raises VocoderError where there are no answers.
+    Raises VocoderError without answers.
     """
     if not answers:
         raise VocoderError("no answers to analyse")
@@ -168,18 +168,18 @@ def summarise_mushra(
     resamples: int = 2000,
     seed: int = 0,
 ) -> MushraSummary:
-    """Screen the panel, and score the assessors that remain.
+    """Post-screen the panel, and score the remaining assessors.
 
     Args:
         key: of the test.
-        answers: checked ones, see `read_answers`.
-        refused: files that were left out, for the summary.
-        screened: leave out the grades of the assessors whom post-screening excludes.
+        answers: checked answers, see `read_answers`.
+        refused: rejected files, for the summary.
+        screened: exclude the assessors rejected by post-screening.
         resamples: of the bootstrap.
         seed: of the bootstrap.
 
     Raises:
-        VocoderError: no answers, or none that post-screening keeps.
+        VocoderError: no answers, or post-screening excludes all.
     """
     everybody = collect_grades(key, answers)
     screening = screen(everybody.of(REFERENCE), everybody.of(MID_ANCHOR))
@@ -212,7 +212,7 @@ def _condition(
     values: Float[np.ndarray, "assessors items"], resamples: int, seed: int
 ) -> ConditionScore:
     crossed = crossed_bootstrap(values, resamples=resamples, seed=seed) or (None, None)
-    # Grades of one assessor are not independent of each other; their means over the items are.
+    # Grades of one assessor are dependent; the assessors' means over the items are independent.
     spread = _spread(values.ravel(), t_interval(values.mean(axis=1)))
     marked = sum(int(outliers(item).sum()) for item in values.T)
     return ConditionScore(
@@ -231,7 +231,7 @@ def _utterances(grades: Grades) -> Iterable[UtteranceScore]:
 def _comparisons(
     grades: Grades, names: Sequence[str], resamples: int, seed: int
 ) -> tuple[Comparison, ...]:
-    """Each pair of conditions, by the assessors' means; none for a single assessor."""
+    """All pairs of conditions, by the assessors' means; empty for a single assessor."""
     if len(grades.assessors) < 2:
         return ()
     means = {
@@ -276,7 +276,7 @@ def _assessors(
 
 def _screening_rules(screened: bool) -> str:
     rules = (
-        f"BS.1534-3, section 4.1.2: out goes who grades the hidden reference below {GRADE:g}, or "
+        f"BS.1534-3, section 4.1.2: excludes who grades the hidden reference below {GRADE:g}, or "
         f"the 7 kHz anchor above {GRADE:g}, for more than {100 * ALLOWED:g} % of the utterances "
         f"(in the second rule without those where more than {100 * WAIVED:g} % of the assessors "
         "do so)"
@@ -287,14 +287,14 @@ def _screening_rules(screened: bool) -> str:
 def _notes(
     key: Key, answers: Sequence[MushraAnswers], grades: Grades, screening: Screening
 ) -> Iterable[str]:
-    """Deviations from the standard, and what it requires to be reported."""
+    """Deviations from the standard, and its mandatory remarks."""
     waived = [
         name for name, waive in zip(grades.utterances, screening.waived, strict=True) if waive
     ]
     if waived:
         yield (
             f"the 7 kHz anchor was graded above {GRADE:g} by more than {100 * WAIVED:g} % of the "
-            f"assessors, and so screens nobody, in: {', '.join(waived)}"
+            f"assessors, and the rule is waived, in: {', '.join(waived)}"
         )
     if len({one.device for one in answers}) > 1:
         yield (
@@ -312,5 +312,5 @@ def _notes(
     if crowded > len(means) / 2:
         yield (
             f"{crowded} of {len(means)} systems have a mean above {CROWDED:g}: where most do, the "
-            "standard holds the test for doubtful, and BS.1116 for the better method"
+            "standard considers the test doubtful, and recommends BS.1116"
         )

@@ -1,7 +1,7 @@
-"""The page of a listening test: one HTML file, and one script for each of its sounds.
+"""The page of a listening test: one HTML file, and one script per sound.
 
-A page opened from disk may not read other files, but it may run scripts beside it. So each sound
-is a script of one call that holds its samples; the page asks for those of one trial at a time.
+A page opened from disk may not read other files, but may run scripts in its folder. Each sound is
+therefore a script that passes its samples to one call; the page loads those of one trial at a time.
 """
 
 import base64
@@ -19,7 +19,7 @@ from vocoder.listening.stimuli import Waveform
 
 PAGE_NAME = "index.html"
 MUST_HEAR_S = 1.0
-"""Seconds of each sound (or all of it, if shorter) that an assessor hears before going on."""
+"""Seconds of each sound (or its length, if shorter) that must be played before the next trial."""
 
 _TEMPLATES = files("vocoder.listening") / "templates"
 _SCRIPTS = {
@@ -29,12 +29,12 @@ _SCRIPTS = {
 
 
 def write_page(folder: Path, key: Key, instructions: str) -> None:
-    """Write `index.html`, which holds nothing of the key but opaque names.
+    """Write `index.html`, which contains only the opaque names of the key.
 
     Args:
         folder: of the page.
         key: of the test.
-        instructions: plain text; an empty line begins a new paragraph.
+        instructions: plain text; empty lines separate paragraphs.
     """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     template = environment.from_string(_text("page.html.j2"))
@@ -63,7 +63,7 @@ def write_sound(folder: Path, name: str, waveform: Waveform) -> bytes:
 
 
 def _description(key: Key) -> dict[str, Any]:
-    """What the page may know. Sorted names, so that no order gives a system away."""
+    """Public data of the page. Names are sorted, so that the order does not reveal systems."""
 
     def trials(which: dict[str, TrialKey]) -> list[dict[str, Any]]:
         return [
@@ -83,7 +83,7 @@ def _description(key: Key) -> dict[str, Any]:
 
 
 def _json(value: Any) -> str:
-    """JSON that can stand inside a script element: no "<" could end it."""
+    """JSON for a script element: "<" is escaped."""
     return json.dumps(value).replace("<", "\\u003c")
 
 

@@ -1,4 +1,4 @@
-"""From answer files to tables and pictures."""
+"""From answer files to tables and plots."""
 
 import csv
 import io
@@ -30,15 +30,15 @@ TABLE_NAME = "summary.md"
 def analyse(
     paths: Sequence[Path], key_path: Path, output: Path, screened: bool = True
 ) -> MushraSummary | AbxSummary:
-    """Turn answer files into scores: tables as JSON, CSV and Markdown, pictures as PNG and SVG.
+    """Analyse answer files: tables as JSON, CSV and Markdown, plots as PNG and SVG.
 
-    Files that cannot be used are left out, and named in the summary's `refused`.
+    Unusable files are skipped, and listed in the summary's `refused`.
 
     Args:
         paths: answer files, or folders of them.
         key_path: the test's key.json.
-        output: folder for what is written.
-        screened: leave out, in MUSHRA, whom post-screening excludes.
+        output: folder for the results.
+        screened: in MUSHRA, exclude the assessors rejected by post-screening.
 
     Raises:
         VocoderError: no usable key or answers, or nobody left after post-screening.
@@ -101,7 +101,7 @@ def _texts(output: Path, summary: MushraSummary | AbxSummary) -> None:
 
 
 def format_result(summary: MushraSummary | AbxSummary) -> str:
-    """The result as Markdown: its table, and below it how to read it and what to know."""
+    """The result as Markdown: a table, with conventions and notes below."""
     lines = _mushra_lines(summary) if isinstance(summary, MushraSummary) else _abx_lines(summary)
     notes = [f"- note: {note}" for note in summary.notes]
     refused = [f"- refused: {refusal}" for refusal in summary.refused]

@@ -8,11 +8,11 @@ from jaxtyping import Bool, Float
 from vocoder.errors import VocoderError
 
 GRADE = 90.0
-"""A hidden reference below it, or a mid anchor above it, counts against an assessor."""
+"""Grades of the hidden reference below it, or of the mid anchor above it, count as errors."""
 ALLOWED = 0.15
-"""Fraction of the items for which that may happen."""
+"""Largest allowed fraction of items with such errors."""
 WAIVED = 0.25
-"""Fraction of the assessors above which an item's mid anchor says nothing about them."""
+"""Fraction of assessors grading an item's mid anchor too high, above which the item is waived."""
 OUTLIER_IQR = 1.5
 
 
@@ -22,10 +22,10 @@ class Screening:
 
     Attributes:
         reference_low: per assessor, fraction of the items whose hidden reference got below 90.
-        anchor_high: per assessor, fraction of the items, but for those waived, whose mid anchor
-            got above 90; 0 where all are waived.
-        waived: per item, whether so many assessors graded its mid anchor above 90 that the anchor
-            was hardly impaired there.
+        anchor_high: per assessor, fraction of the items, except those waived, whose mid anchor got
+            above 90; 0 if all are waived.
+        waived: per item, whether too many assessors graded its mid anchor above 90, so that the
+            anchor was hardly impaired.
     """
 
     reference_low: Float[np.ndarray, " assessors"]
@@ -34,7 +34,7 @@ class Screening:
 
     @property
     def kept(self) -> Bool[np.ndarray, " assessors"]:
-        """Whose grades count."""
+        """Which assessors are kept."""
         return (self.reference_low <= ALLOWED) & (self.anchor_high <= ALLOWED)
 
 
@@ -44,9 +44,9 @@ def screen(
 ) -> Screening:
     """Post-screening by the two rules of the standard.
 
-    An assessor is excluded who grades the hidden reference below 90 for more than 15 % of the
-    items, or the mid anchor above 90 for more than 15 % of them. Where more than 25 % of the
-    assessors grade an item's mid anchor above 90, that item is left out of the second rule.
+    An assessor is excluded for grading the hidden reference below 90 in more than 15 % of the
+    items, or the mid anchor above 90 in more than 15 % of them. If more than 25 % of the assessors
+    grade an item's mid anchor above 90, the second rule ignores that item.
 
     Args:
         reference: grades of the hidden reference, 0 to 100.
@@ -75,10 +75,10 @@ def screen(
 def quartiles(values: Float[np.ndarray, " values"]) -> tuple[float, float, float]:
     """Lower quartile, median and upper quartile, as the standard defines them.
 
-    The quartiles are the medians of the lower and of the upper half of the ordered values; where
-    their number is odd, the middle one belongs to both halves.
+    The quartiles are the medians of the lower and upper half of the ordered values; if their number
+    is odd, the middle one belongs to both halves.
 
-    Raises VocoderError where there are no values.
+    Raises VocoderError without values.
 
     Source: BS.1534-3, section 4.1.2.
     """
@@ -95,8 +95,8 @@ def quartiles(values: Float[np.ndarray, " values"]) -> tuple[float, float, float
 def outliers(values: Float[np.ndarray, " values"]) -> Bool[np.ndarray, " values"]:
     """Which values lie more than 1.5 interquartile ranges outside the quartiles.
 
-    The standard requires their reason to be examined, and only proven errors to be removed; nothing
-    is removed here.
+    The standard requires examining their reason, and removing only proven errors; nothing is
+    removed here.
 
     Source: BS.1534-3, section 4.1.2.
     """

@@ -1,4 +1,4 @@
-"""The sounds of a listening test: which utterances, at one rate, aligned in length and level."""
+"""The sounds of a listening test: selected utterances at one rate, aligned in length and level."""
 
 import math
 import random
@@ -21,22 +21,22 @@ Level = Literal["loudness", "none"]
 Waveform = Float[np.ndarray, " samples"]
 
 LONGEST_S = 12.0
-"""Seconds that a sound should not exceed: BS.1534-3, section 5.1."""
+"""Recommended maximum length of a sound in seconds: BS.1534-3, section 5.1."""
 
 LARGE_GAIN_DB = 6.0
-"""Gains of the level alignment beyond this are noted: more than the level may be wrong."""
+"""Level-alignment gains beyond this are noted: other problems are likely."""
 
 LARGE_CUT_S = 0.05
-"""Differences in length beyond this are noted: what is cut may be speech."""
+"""Length differences beyond this are noted: speech may be cut."""
 
 
 @dataclass(frozen=True)
 class Sounds:
-    """One utterance as all systems say it, equally long.
+    """One utterance by all systems, equally long.
 
     reference, systems: waveforms in [-1, 1], the systems' by name.
     gains_db: of the systems' files, by name; the reference has 0.
-    notes: what was changed while reading and aligning, each naming its file.
+    notes: changes made while reading and aligning, each with its file.
     """
 
     reference: Waveform
@@ -62,21 +62,21 @@ class Material:
 
     @property
     def utterances(self) -> list[str]:
-        """Those that the reference folder and every system have, sorted."""
+        """Utterances present in the reference folder and for every system, sorted."""
         return sorted(set(self._recordings).intersection(*self._estimates.values()))
 
     def select(self, wanted: int | Sequence[str], training: int, seed: int) -> "Selection":
         """Choose the utterances of a test.
 
         Args:
-            wanted: which; or how many, drawn at random, from those of at most 12 s if there are
-                enough, as BS.1534-3 (section 5.1) advises.
-            training: how many for the training, drawn from the rest; where there is no rest,
-                from the test's own.
+            wanted: names, or a number drawn at random, from utterances of at most 12 s if there are
+                enough, as BS.1534-3 (section 5.1) recommends.
+            training: number of training utterances, drawn from the rest; without a rest, from those
+                of the test.
             seed: of the drawing.
 
         Raises:
-            VocoderError: fewer utterances than wanted, or one that is missing somewhere.
+            VocoderError: fewer utterances than wanted, or one missing for a system.
         """
         common = self.utterances
         if not common:
@@ -103,7 +103,7 @@ class Material:
         return Selection(tuple(test), tuple(practice))
 
     def sample_rate(self, utterances: Sequence[str]) -> int:
-        """The highest rate of these recordings, in Hz; the page plays everything at it."""
+        """The highest rate of these recordings, in Hz: the playback rate of the page."""
         return max(read_audio(self._recordings[name]).sample_rate for name in utterances)
 
     def read(
@@ -116,18 +116,17 @@ class Material:
     ) -> Sounds:
         """Read an utterance at one rate, and align its versions to the recording.
 
-        A constant delay is removed by shifting the whole version, silence coming in at one end:
-        a switch would else jump in time. All are then cropped to the shortest. With level
-        "loudness" each version is multiplied by the one number that gives it the loudness
-        (BS.1770) of the recording.
+        A constant delay is removed by shifting the whole version and padding it with silence, since
+        switching would otherwise jump in time. All are then cropped to the shortest. With level
+        "loudness" each version is scaled to the loudness (BS.1770) of the recording.
 
         Args:
             utterance: path in the folders without suffix.
             sample_rate: Hz.
             level: "loudness" or "none".
-            max_delay_ms: the longest delay that is removed; with 0 none is looked for.
-            max_length_difference_s: in seconds, by how much the lengths may differ, apart from
-                what the delay explains, as in `vocoder.evaluation.alignment.align`.
+            max_delay_ms: longest delay removed; 0 disables the search.
+            max_length_difference_s: largest length difference in seconds after delay removal, as in
+                `vocoder.evaluation.alignment.align`.
 
         Raises:
             AudioError: a file cannot be read, is delayed by more than `max_delay_ms`, differs from
@@ -163,7 +162,7 @@ class Material:
         return Sounds(reference, versions, gains_db, tuple(notes))
 
     def _duration_s(self, utterance: str) -> float:
-        """Duration by the header; infinite where it cannot be read, which `read` reports."""
+        """Duration from the header; infinite if unreadable, which `read` reports."""
         try:
             return float(soundfile.info(self._recordings[utterance]).duration)
         except (soundfile.SoundFileError, RuntimeError):
@@ -180,21 +179,21 @@ class Material:
 
 @dataclass(frozen=True)
 class Selection:
-    """The utterances of a test, and those of its training."""
+    """The utterances of a test and of its training."""
 
     test: tuple[str, ...]
     training: tuple[str, ...]
 
     @property
     def repeated(self) -> bool:
-        """Whether the training had to take utterances of the test."""
+        """Whether the training uses utterances of the test."""
         return bool(set(self.training) & set(self.test))
 
 
 def without_clipping(sounds: dict[str, Waveform]) -> tuple[dict[str, Waveform], float]:
-    """Sounds of one trial that all stay within full scale, and the gain in dB that all got for it.
+    """Sounds of one trial scaled to full scale or below, and their common gain in dB.
 
-    One gain for all of them keeps their levels to each other; it is 0 dB where nothing clips.
+    A common gain preserves relative levels; it is 0 dB if nothing clips.
     """
     peak = max(float(np.abs(sound).max()) for sound in sounds.values())
     if peak <= 1.0:
@@ -209,7 +208,7 @@ def _shifted(
     max_delay_ms: float,
     max_length_difference_s: float,
 ) -> tuple[Waveform, list[str]]:
-    """A version as late as the recording, and notes of what was changed."""
+    """A version without its delay, and notes of the changes."""
     waveform, rate = version.waveform.double().numpy(), version.sample_rate
     longer = len(version.waveform) - len(recording.waveform)
     # No allowed delay can explain a larger difference: skip the search.
@@ -227,7 +226,7 @@ def _shifted(
         late = delay.samples
         if late:
             notes.append(f"{path}: {delay.text}, aligned")
-    # A difference in length that the delay explains does not count.
+    # Length differences explained by the delay do not count.
     unexplained_s = min(longer, longer - late, key=abs) / rate
     if abs(unexplained_s) > max_length_difference_s:
         raise _too_different(path, unexplained_s, max_length_difference_s)
@@ -250,7 +249,7 @@ def _too_different(path: Path, longer_s: float, max_length_difference_s: float) 
 def _loudness_gain_db(
     recording: tuple[Waveform, Path], version: tuple[Waveform, Path], sample_rate: int
 ) -> float:
-    """Gain in dB that gives the version the recording's loudness; each comes with its file."""
+    """Gain in dB that scales the version to the recording's loudness; files are for errors."""
     loudness = []
     for waveform, path in (recording, version):
         loudness.append(loudness_lufs(waveform, sample_rate))

@@ -22,7 +22,7 @@ RATE = 16000
 
 
 def require_distillmos() -> None:
-    """Raise a VocoderError that names the extra, unless what Distill-MOS needs is installed."""
+    """Raise a VocoderError that names the extra, unless Distill-MOS's packages are installed."""
     require_packages("Distill-MOS", ("distillmos", "xls_r_sqa", "transformers"))
 
 
@@ -30,13 +30,13 @@ def distillmos(reference: Signal, estimate: Signal, sample_rate: int) -> float:
     """Predicted mean opinion score of the estimate, from 1 to 5; higher is better.
 
     Args:
-        reference: only validated, so that all metrics are called alike. To know what the
-            recordings get, score them as a system of their own.
+        reference: only validated; present for a uniform interface. To score the recordings,
+            evaluate them as a system.
         estimate: the signal to score, shape (samples,), in [-1, 1]; its level does not matter.
         sample_rate: of both, in Hz.
 
     Raises:
-        AudioError: invalid signals, or a silent estimate (the network is not meant for it).
+        AudioError: invalid signals, or a silent estimate (outside the network's domain).
         VocoderError: the extra is not installed.
 
     Source: Stahl, Gamper, "Distillation and pruning for scalable self-supervised
@@ -52,7 +52,7 @@ def distillmos(reference: Signal, estimate: Signal, sample_rate: int) -> float:
 
 @functools.cache
 def _network() -> "distillmos_package.ConvTransformerSQAModel":
-    """The network with the weights of the package; read from disk once per process."""
+    """The network with the package's weights; loaded once per process."""
     import distillmos as distillmos_package
 
     # It prints the path of its weights, which would corrupt our JSON output.

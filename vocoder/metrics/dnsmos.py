@@ -26,7 +26,7 @@ class Dnsmos(NamedTuple):
 
 
 def require_dnsmos() -> None:
-    """Raise a VocoderError that names the extra, unless what DNSMOS needs is installed."""
+    """Raise a VocoderError that names the extra, unless DNSMOS's packages are installed."""
     require_packages("DNSMOS", ("speechmos", "onnxruntime", "librosa", "requests"))
 
 
@@ -34,13 +34,13 @@ def dnsmos(reference: Signal, estimate: Signal, sample_rate: int) -> Dnsmos:
     """DNSMOS P.835 overall and P.808 of the estimate.
 
     Args:
-        reference: only validated, so that all metrics are called alike. To know what the
-            recordings get, score them as a system of their own.
+        reference: only validated; present for a uniform interface. To score the recordings,
+            evaluate them as a system.
         estimate: the signal to score, shape (samples,), in [-1, 1].
         sample_rate: of both, in Hz.
 
     Raises:
-        AudioError: invalid signals, or a silent estimate (the networks are not meant for it).
+        AudioError: invalid signals, or a silent estimate (outside the networks' domain).
         VocoderError: the extra is not installed.
 
     Source: Reddy, Gopal, Cutler, "DNSMOS P.835", ICASSP 2022, and "DNSMOS", ICASSP 2021 (P.808).

@@ -15,8 +15,8 @@ def warped_distance(
 ) -> float:
     """Mean Euclidean distance along the best warping path, by `librosa.sequence.dtw`.
 
-    The path goes from both first frames to both last ones in steps of one frame in either
-    sequence or in both, each weighing one, and minimises the sum of the distances on it,
+    The path runs from both first frames to both last frames in steps of one frame in either
+    sequence or in both, with equal weights, and minimises the sum of the distances on it,
 
         D(i, j) = d(i, j) + min(D(i - 1, j - 1), D(i - 1, j), D(i, j - 1)).
 
@@ -31,7 +31,7 @@ def warped_distance(
     """
     if len(first) == 0 or len(second) == 0:
         raise AudioError(f"no path between {len(first)} and {len(second)} frames")
-    import librosa.sequence  # here, because it takes two seconds
+    import librosa.sequence  # imported here: takes two seconds
 
     cost, path = librosa.sequence.dtw(
         first.T, second.T, metric="euclidean", step_sizes_sigma=_STEPS

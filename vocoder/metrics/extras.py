@@ -10,9 +10,9 @@ def require_packages(metric: str, packages: Sequence[str], extra: str = "evaluat
     """Raise a VocoderError that names the extra, unless all packages can be found.
 
     Args:
-        metric: what needs them; the message begins with it.
+        metric: name of the metric, with which the message begins.
         packages: top-level import names; they are searched for, not imported.
-        extra: of this package, that installs them.
+        extra: the extra of this package that installs them.
     """
     for package in packages:
         if importlib.util.find_spec(package) is None:

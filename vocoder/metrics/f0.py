@@ -29,9 +29,9 @@ class F0Errors(NamedTuple):
     Attributes:
         rmse_cents: root mean square of 1200 log2(f/f') over frames voiced in both.
         fine_rmse_cents: the same without the gross errors.
-        gross_pitch_error: share of the frames voiced in both with |f'/f - 1| > 0.2, in [0, 1].
-        voicing_error: share of all frames that are voiced in one signal only, in [0, 1].
-        voiced_frames: how many frames are voiced in both.
+        gross_pitch_error: fraction of the frames voiced in both with |f'/f - 1| > 0.2, in [0, 1].
+        voicing_error: fraction of all frames that are voiced in one signal only, in [0, 1].
+        voiced_frames: number of frames voiced in both.
         rmse_hz: root mean square of f' - f over frames voiced in both.
         voicing_f1: 2 TP / (2 TP + FP + FN), in [0, 1], higher is better; TP frames are voiced in
             both, FP in the estimate only and FN in the reference only. NaN where neither signal
@@ -56,12 +56,12 @@ def f0_errors(
 ) -> F0Errors:
     """F0 RMSE in cents and Hz, gross pitch error, V/UV error and V/UV F1.
 
-    Lower is better and 0 is best, but for the F1, which is best at 1. The F1 is that of Praat's
-    tracks; papers that use torchcrepe's periodicity and a threshold get another one.
+    Lower is better and 0 is best, except for the F1, which is best at 1. The F1 uses Praat's
+    tracks; papers that threshold torchcrepe's periodicity report other values.
 
-    Both signals are tracked alike, every 10 ms (rounded to whole samples) whatever hop the
-    vocoder has, so that systems of different hops compare. A single octave error weighs 1200
-    cents in the RMSE; `fine_rmse_cents` says how far the rest is off.
+    Both signals are tracked every 10 ms (rounded to whole samples) independent of the vocoder's
+    hop, so that systems of different hops compare. A single octave error weighs 1200 cents in the
+    RMSE; `fine_rmse_cents` excludes such errors.
 
     Args:
         reference: the recording, shape (samples,), in [-1, 1].

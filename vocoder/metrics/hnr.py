@@ -1,4 +1,4 @@
-"""How noisy the voice is: harmonics-to-noise ratio by Praat and aperiodicity by WORLD."""
+"""Noise of the voice: harmonics-to-noise ratio by Praat and aperiodicity by WORLD."""
 
 import math
 
@@ -24,7 +24,7 @@ CONVENTION_APERIODICITY = (
 )
 _SILENCE_THRESHOLD = 0.1
 _PERIODS_PER_WINDOW = 1.0
-# What Praat writes where it has no harmonicity.
+# Praat's value for undefined harmonicity.
 _NONE_DB = -200.0
 
 
@@ -34,9 +34,9 @@ def hnr_difference(reference: Signal, estimate: Signal, sample_rate: int) -> flo
         mean over frames voiced in both of |HNR - HNR'|,   HNR = 10 log10(r / (1 - r)),
 
     r the height of the normalised cross-correlation at the best pitch lag (`To Harmonicity (cc)`).
-    It is of the whole band, where the low harmonics weigh most: a buzz above 4 kHz that the
-    recording lacks shows more in `aperiodicity_difference`. Frames where Praat gives no
-    harmonicity in one of the signals (too quiet) are left out too.
+    It covers the whole band, dominated by low harmonics: a buzz above 4 kHz shows more clearly in
+    `aperiodicity_difference`. Frames where Praat gives no harmonicity in one of the signals (too
+    quiet) are excluded too.
 
     Args:
         reference: the recording, shape (samples,), in [-1, 1].
@@ -59,7 +59,7 @@ def hnr_difference(reference: Signal, estimate: Signal, sample_rate: int) -> flo
         return math.nan
     times_s, a = _harmonicity_db(first, sample_rate)
     _, b = _harmonicity_db(second, sample_rate)
-    # Praat centres its frames in the sound: up to half a hop beside those of the F0 tracks.
+    # Praat centres its frames in the sound: up to half a hop off those of the F0 tracks.
     nearest = np.round(times_s * sample_rate / round(HOP_S * sample_rate)).astype(int)
     used = voiced[nearest] & (a > _NONE_DB) & (b > _NONE_DB)
     return float(np.abs(a - b)[used].mean()) if used.any() else math.nan
@@ -68,13 +68,13 @@ def hnr_difference(reference: Signal, estimate: Signal, sample_rate: int) -> flo
 def aperiodicity_difference(reference: Signal, estimate: Signal, sample_rate: int) -> float:
     """Mean absolute difference of WORLD's band aperiodicities in dB; lower is better. Symmetric.
 
-    Each signal's aperiodicity is that at its own F0. It says how much of the band around 3, 6, …
-    kHz is noise, so that both a buzzing and a hoarse estimate score badly.
+    Each signal is analysed at its own F0. The aperiodicity is the noise share of the band around 3,
+    6, … kHz, so that both a buzzing and a hoarse estimate score badly.
 
     Args:
         reference: the recording, shape (samples,), in [-1, 1].
         estimate: the resynthesis, as long.
-        sample_rate: of both, in Hz, at least 12 kHz: below, D4C has no band.
+        sample_rate: of both, in Hz, at least 12 kHz; below, D4C has no bands.
 
     Returns:
         The mean in dB, or NaN where no frame is voiced in both.
@@ -115,7 +115,7 @@ def _harmonicity_db(
     waveform: Float[Tensor, " samples"], sample_rate: int
 ) -> tuple[Float[np.ndarray, " frames"], Float[np.ndarray, " frames"]]:
     """Times in seconds from the first sample, and Praat's harmonicity there."""
-    import parselmouth  # loads Praat: only who needs it pays for it
+    import parselmouth  # imported here, since it loads Praat
 
     sound = parselmouth.Sound(
         waveform.double().numpy(), float(sample_rate), start_time=-0.5 / sample_rate

@@ -1,4 +1,4 @@
-"""Intelligibility: how much of a recogniser's text of the recording it finds in the estimate."""
+"""Intelligibility: character error rate of a speech recogniser on the estimate."""
 
 import functools
 from collections.abc import Callable
@@ -22,17 +22,16 @@ CONVENTION = (
 RATE = 16000
 
 Recogniser = Callable[[Float[Tensor, " samples"]], str]
-"""A waveform at 16 kHz to its text, the same whenever it is called."""
+"""Deterministic function from a waveform at 16 kHz to its text."""
 
 
 class Intelligibility(NamedTuple):
-    """Character error rate, and the two texts that it compares.
+    """Character error rate, and the two compared texts.
 
     Attributes:
-        cer: character error rate, from 0 upwards, above 1 where much is inserted; lower is
-            better.
-        expected: the recogniser's text of the recording.
-        heard: its text of the estimate.
+        cer: character error rate, at least 0, above 1 with many insertions; lower is better.
+        expected: the recogniser's text for the recording.
+        heard: its text for the estimate.
     """
 
     cer: float
@@ -56,22 +55,22 @@ def intelligibility(
 
         edit distance(expected, heard) / length(expected)
 
-    Both texts in lower case with single spaces, spaces counted as characters. `expected` is
-    what the same recogniser hears in the recording, so that its own mistakes cancel: 0 says that
-    nothing got lost for it, not that people understand every word. A recogniser made for another
-    language hears words that were never said, and loses them at the slightest change: then the
-    number says how much changed, and nothing of intelligibility.
+    Both texts are in lower case with single spaces, which count as characters. `expected` is the
+    same recogniser's text for the recording, so that its own mistakes cancel: 0 means no loss for
+    the recogniser, not that people understand every word. A recogniser for another language outputs
+    arbitrary words that change with the slightest modification: the number then measures change,
+    not intelligibility.
 
     Args:
         reference: the recording, shape (samples,), in [-1, 1].
         estimate: the resynthesis, as long.
         sample_rate: of both, in Hz; both are resampled to 16 kHz.
-        recognise: another recogniser, of another language or better; by default pocketsphinx
+        recognise: another recogniser, such as one for another language; by default pocketsphinx
             with the US English model in its package.
-        transcript: what was said, if known; it is then what the estimate is compared with.
+        transcript: the spoken text, if known; it then replaces the recording's text.
 
     Raises:
-        AudioError: invalid signals, or nothing is expected: no word is heard in the recording.
+        AudioError: invalid signals, or no word is recognised in the recording.
         VocoderError: the default recogniser is not installed.
 
     Source: Huggins-Daines et al., "PocketSphinx", ICASSP 2006; edit distance: Wagner, Fischer,
@@ -84,7 +83,7 @@ def intelligibility(
     spoken = _transcribed(recognise, first, sample_rate) if transcript is None else transcript
     expected = _normalised(spoken)
     if not expected:
-        raise AudioError("no word is heard in the reference, so that none can be lost")
+        raise AudioError("no word is heard in the reference")
     heard = _normalised(_transcribed(recognise, second, sample_rate))
     return Intelligibility(edit_distance(expected, heard) / len(expected), expected, heard)
 
@@ -106,7 +105,7 @@ def edit_distance(a: str, b: str) -> int:
 def _transcribed(
     recognise: Recogniser, waveform: Float[Tensor, " samples"], sample_rate: int
 ) -> str:
-    """The recogniser's text; "" for digital silence, in which some recognisers find words."""
+    """The recogniser's text; "" for digital silence, in which some recognisers output words."""
     return recognise(resample(waveform, sample_rate, RATE)) if waveform.any() else ""
 
 
@@ -115,9 +114,9 @@ def _normalised(text: str) -> str:
 
 
 def _pocketsphinx(waveform: Float[Tensor, " samples"]) -> str:
-    """What pocketsphinx hears, lower-case words; "" where it hears none."""
+    """The text recognised by pocketsphinx, in lower case; "" if none."""
     decoder = _decoder()
-    # It carries its cepstral means over from one utterance to the next.
+    # Reset: it keeps its cepstral means from one utterance to the next.
     decoder.reinit_feat()
     samples = (32767 * waveform.numpy().clip(-1.0, 1.0)).round().astype("<i2")
     decoder.start_utt()

@@ -1,4 +1,4 @@
-"""How much louder or quieter an estimate is than its recording."""
+"""Level of an estimate relative to its recording."""
 
 import math
 
@@ -18,7 +18,7 @@ def level_difference(reference: Signal, estimate: Signal, sample_rate: int) -> f
     Args:
         reference: the recording, shape (samples,), in [-1, 1].
         estimate: the resynthesis, as long.
-        sample_rate: of both, in Hz; it does not enter the number.
+        sample_rate: of both, in Hz; it does not affect the result.
 
     Returns:
         The magnitude in dB; NaN for a silent estimate, which has no level.

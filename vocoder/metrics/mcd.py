@@ -1,4 +1,4 @@
-"""Mel-cepstral distortion, in three conventions that do not compare with each other."""
+"""Mel-cepstral distortion, in three mutually incomparable conventions."""
 
 import math
 
@@ -32,7 +32,7 @@ MGCEP_RATE = 22050
 _FRAME = 1024
 _HOP = 256
 _INT16 = 32768.0
-# What SPTK calls eps: added to the periodogram of 16-bit samples.
+# SPTK's eps: added to the periodogram of 16-bit samples.
 _FLOOR = 1e-6
 _TO_DB = 10.0 * math.sqrt(2.0) / math.log(10.0)
 
@@ -54,20 +54,19 @@ def mcd_mgcep(
 
         (10 √2 / ln 10) · mean over the path of sqrt(Σ_{m=0..25} (c_m - c'_m)²)
 
-    of the frames that dynamic time warping brings together, c0 and silence included.
+    of the frames matched by dynamic time warping, c0 and silence included.
 
-    Follows sony/bigvsan_eval, which has files of 24 kHz, with these differences: each utterance has
-    its mean (there: all frames of a corpus have one), the warping is exact (there: FastDTW
-    with radius 1), the analysis goes on until it has converged, resampling is soxr's, and a floor
-    of 1e-6, 16-bit samples being integers, makes digital silence a frame like others (there: an
-    error). Rates below 22.05 kHz are not resampled: a quarter of the spectrum would be the
-    resampler's rounding.
+    Follows sony/bigvsan_eval, which uses files of 24 kHz, with these differences: the mean is per
+    utterance (there: over all frames of a corpus), the warping is exact (there: FastDTW with radius
+    1), the analysis runs until convergence, resampling is soxr's, and a floor of 1e-6 for integer
+    16-bit samples allows digital silence (there: an error). Rates below 22.05 kHz are not
+    resampled: a quarter of the spectrum would be the resampler's rounding.
 
     Args:
         reference: the recording, shape (samples,), in [-1, 1].
         estimate: the resynthesis, as long.
         sample_rate: of both, in Hz.
-        order: highest cepstral coefficient; the source's 25 makes 26 numbers.
+        order: highest cepstral coefficient; the source's 25 gives 26 numbers.
         alpha: of the frequency warping.
         gamma: of the generalised logarithm.
 
@@ -99,16 +98,16 @@ def mcd_mcep(
 
     Follows `sptk_extract` and `calculate` of kan-bayashi/ParallelWaveGAN (also in ESPnet), with its
     floor of 1e-6 under 16-bit samples, but for the warping, which is exact here (there: FastDTW
-    with radius 1), and the analysis, which goes on until it has converged. Order 25 and alpha 0.41
-    are what that function has by default; its command line, run without options, chooses by the
-    rate instead: 23 and 0.42 at 16 kHz, 34 and 0.45 at 22.05 kHz, 34 and 0.46 at 24 kHz, 39 and
-    0.53 at 44.1 kHz, 39 and 0.55 at 48 kHz. Give `order` and `alpha` for those.
+    with radius 1), and the analysis, which runs until convergence. Order 25 and alpha 0.41 are that
+    function's defaults; its command line without options chooses by the rate instead: 23 and 0.42
+    at 16 kHz, 34 and 0.45 at 22.05 kHz, 34 and 0.46 at 24 kHz, 39 and 0.53 at 44.1 kHz, 39 and 0.55
+    at 48 kHz. Give `order` and `alpha` for those.
 
     Args:
         reference: the recording, shape (samples,), in [-1, 1].
         estimate: the resynthesis, as long.
-        sample_rate: of both, in Hz; nothing is resampled, and two rates do not compare.
-        order: highest cepstral coefficient; 25 makes 26 numbers.
+        sample_rate: of both, in Hz; nothing is resampled, and different rates are not comparable.
+        order: highest cepstral coefficient; 25 gives 26 numbers.
         alpha: of the frequency warping.
 
     Raises:
@@ -133,15 +132,15 @@ def mcd_world(
 
         (10 √2 / ln 10) · mean over frames t of sqrt(Σ_{m=0..39} (c_m(t) - c'_m(t))²)
 
-    c0 and silence included, without warping in time (VERSA's default and its setting for speech and
-    codecs; its one for singing warps). The cepstra are those of CheapTrick's envelopes, which hold
-    no harmonics: errors of F0 hardly show. Alpha is that of 24 kHz at every rate, as there.
+    c0 and silence included, without time warping (VERSA's default and its setting for speech and
+    codecs; its setting for singing warps). The cepstra describe CheapTrick's envelopes without
+    harmonics: F0 errors have little effect. Alpha is that of 24 kHz at every rate, as there.
 
     Args:
         reference: the recording, shape (samples,), in [-1, 1].
         estimate: the resynthesis, as long.
-        sample_rate: of both, in Hz; nothing is resampled, and two rates do not compare.
-        order: highest cepstral coefficient; 39 makes 40 numbers.
+        sample_rate: of both, in Hz; nothing is resampled, and different rates are not comparable.
+        order: highest cepstral coefficient; 39 gives 40 numbers.
         alpha: of the frequency warping.
 
     Raises:

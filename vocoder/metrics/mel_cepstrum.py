@@ -1,4 +1,4 @@
-"""Mel-cepstra: short descriptions of a spectrum on a warped frequency axis."""
+"""Mel-cepstra: compact descriptions of a spectrum on a warped frequency axis."""
 
 import math
 from functools import lru_cache
@@ -28,23 +28,22 @@ def mel_generalised_cepstrum(
     the mel-cepstrum of SPTK's `mcep`, γ < 0 that of its `mgcep`.
 
     The mean of ln |H|² of a minimum-phase model is ln |H|² at z = ∞, where e^{-jΩ} becomes -α. With
-    P = 1 + γ C what is minimised is therefore mean(I |P|^(-2/γ)) + (2/γ) ln P(∞), which is
-    convex wherever P(∞) > 0, and whose minimum is of minimum phase: Newton steps, halved until
-    they descend, find it from any start. SPTK takes undamped steps and stops earlier; it agrees
-    where it is told to go on.
+    P = 1 + γ C the criterion is therefore mean(I |P|^(-2/γ)) + (2/γ) ln P(∞), which is convex
+    wherever P(∞) > 0, and whose minimum is minimum-phase: Newton steps, halved until they descend,
+    find it from any start. SPTK takes undamped steps and stops earlier; with more iterations it
+    agrees.
 
     Args:
         periodogram: |FFT|² of one windowed frame or more, bins from 0 Hz to Nyquist, all above 0.
         order: M.
-        alpha: of the warping, 0 for none; 0.41 is about mel at 16 kHz.
+        alpha: of the warping, 0 for none; 0.41 approximates mel at 16 kHz.
         gamma: of the generalised logarithm, in [-1, 0].
 
     Returns:
         (frames, order + 1), in double precision.
 
     Raises:
-        AudioError: a periodogram that is not positive and finite, or a frame that cannot be
-            fitted.
+        AudioError: a periodogram that is not positive and finite, or a frame without convergence.
 
     Source: Tokuda, Kobayashi, Masuko, Imai, "Mel-generalized cepstral analysis - a unified approach
     to speech spectral estimation", ICSLP 1994.
@@ -53,12 +52,12 @@ def mel_generalised_cepstrum(
     if not bool((power > 0).all() and power.isfinite().all()):
         raise AudioError("a mel-cepstrum needs periodograms that are positive and finite")
     model = _Model(order, alpha, gamma, power.shape[1])
-    # In blocks, so that only the result grows with the length.
+    # In blocks, to bound memory.
     return torch.cat([_fit(block, model) for block in power.split(_BLOCK)])
 
 
 def cepstrum(log_power: Float[Tensor, "frames bins"]) -> Float[Tensor, "frames bins"]:
-    """Of a minimum-phase signal with this ln |X|²: ln |X| = Σ c_n cos nω.
+    """Cepstrum of a minimum-phase signal with this ln |X|²: ln |X| = Σ c_n cos nω.
 
     >>> cepstrum(torch.zeros(1, 5).fill_(2.0)).round(decimals=6).tolist()
     [[1.0, 0.0, 0.0, 0.0, 0.0]]
@@ -83,11 +82,11 @@ def warp_cepstrum(
 
 @lru_cache(maxsize=8)
 def _warping(count: int, order: int, alpha: float) -> Float[Tensor, "count coefficients"]:
-    """Row n: the power series of z^-n in z̃^-1, that is of ((z̃^-1 + α) / (1 + α z̃^-1))^n."""
+    """Row n: the power series of z^-n = ((z̃^-1 + α) / (1 + α z̃^-1))^n in z̃^-1."""
     m = torch.arange(order + 1, dtype=torch.float64)
     one = (1 - alpha**2) * (-alpha) ** (m - 1).clamp(min=0)
     one[0] = alpha
-    # Multiplication by that series, cut at the order: a lower triangular Toeplitz matrix.
+    # Multiplication by that series, truncated at the order: a lower triangular Toeplitz matrix.
     lag = (m[:, None] - m).long()
     times = torch.where(lag >= 0, one[lag.clamp(min=0)], 0.0)
     rows = [torch.eye(order + 1, dtype=torch.float64)[0]]
@@ -105,7 +104,7 @@ class _Model:
         warped = omega + 2 * torch.atan2(alpha * omega.sin(), 1 - alpha * omega.cos())
         angle = warped[:, None] * torch.arange(2 * order + 1)
         self.cos, self.sin = angle.cos(), angle.sin()
-        # Bins between 0 Hz and Nyquist stand for two points of the circle.
+        # Bins between 0 Hz and Nyquist represent two points of the circle.
         self.weight = torch.full((bins,), 1.0 / (bins - 1), dtype=torch.float64)
         self.weight[[0, -1]] /= 2
         self.at_infinity = (-alpha) ** torch.arange(order + 1, dtype=torch.float64)
@@ -113,7 +112,7 @@ class _Model:
         self.sums, self.lags = index[:, None] + index, (index[:, None] - index).abs()
 
     def start(self, power: Float[Tensor, "frames bins"]) -> Float[Tensor, "frames coefficients"]:
-        """The smoothed log-periodogram's model, which is near, with the gain that fits best."""
+        """The model of the smoothed log-periodogram, a close start, with the best-fitting gain."""
         c = warp_cepstrum(cepstrum(power.log()), self.order, self.alpha)
         if self.gamma == 0.0:
             c[:, 0] += (self._ratio(power, c) @ self.weight).log() / 2
@@ -124,7 +123,7 @@ class _Model:
             terms = [k * c[:, k] * series[n - k] for k in range(1, n + 1)]
             series.append(self.gamma / n * torch.stack(terms).sum(0))
         p = torch.stack(series, 1)
-        # Cut at the order it may be no model that could be; then the start is a flat one.
+        # Truncated at the order it may be invalid; then the start is a flat model.
         possible = p @ self.at_infinity > 0.1 * p[:, 0]
         p[:, 1:] *= possible[:, None]
         gain = (self._ratio(power, p) @ self.weight) ** (self.gamma / 2)
@@ -146,7 +145,7 @@ class _Model:
     ) -> tuple[
         Float[Tensor, "frames coefficients"], Float[Tensor, "frames coefficients coefficients"]
     ]:
-        """Gradient and Hessian, the latter out of a Hankel and a Toeplitz matrix.
+        """Gradient and Hessian, the latter from a Hankel and a Toeplitz matrix.
 
         With s = -1/γ, a_m = e^{-jmΩ} / P and r = I / |H|² = I |P|^2s,
 
@@ -196,8 +195,8 @@ class _Model:
 def _fit(
     power: Float[Tensor, "frames bins"], model: _Model
 ) -> Float[Tensor, "frames coefficients"]:
-    """The coefficients c of some frames."""
-    # Levels near one keep all that follows well scaled; they move the gain alone.
+    """The coefficients c of a block of frames."""
+    # Normalising the level improves conditioning; it changes only the gain.
     level = power.mean(1, keepdim=True)
     p = _newton(power / level, model.start(power / level), model)
     if model.gamma == 0.0:
@@ -235,12 +234,13 @@ def _step_length(
     descent: Float[Tensor, " frames"],
     model: _Model,
 ) -> Float[Tensor, " frames"]:
-    """1, halved for each frame until the criterion falls by a hundredth of what its slope says."""
+    """1, halved per frame until the criterion falls by a hundredth of the decrease predicted by its
+    slope."""
     length = torch.ones(len(p), dtype=p.dtype)
     before = model.value(power, p)
     for _ in range(40):
         value = model.value(power, p + length[:, None] * step)
-        # Rounding hides the descent of the last steps.
+        # In the last steps, rounding errors exceed the decrease.
         fails = ~(value <= before - 0.01 * length * descent + 1e-13 * before.abs())
         if not bool(fails.any()):
             break

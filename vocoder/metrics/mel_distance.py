@@ -1,4 +1,4 @@
-"""Log-mel L1: how far the mel of the resynthesis is from the mel it was made of."""
+"""Log-mel L1: distance between the mels of the resynthesis and the recording."""
 
 import math
 
@@ -26,15 +26,15 @@ def mel_distance(
 
         mean over bands b and frames t of |ln max(M_b,t, 1e-5) - ln max(M'_b,t, 1e-5)|
 
-    M is the mel amplitude in the bands of `spec`, whatever logarithm or normalisation `spec`
-    itself has. The floor is HiFi-GAN's: without it the difference between a quiet pause and
-    digital silence, which nobody hears, would outweigh the speech. One neper is 8.686 dB.
+    M is the mel amplitude in the bands of `spec`; its logarithm and normalisation are ignored. The
+    floor is HiFi-GAN's: without it the inaudible difference between a quiet pause and digital
+    silence would outweigh the speech. One neper is 8.686 dB.
 
     Args:
         reference: the recording, shape (samples,), in [-1, 1].
         estimate: the resynthesis, as long.
         sample_rate: of both, in Hz; both are resampled to the rate of `spec`.
-        spec: the bands. The default is the one that scores are quoted in.
+        spec: the bands. Reported scores use the default.
 
     Raises:
         AudioError: invalid signals.

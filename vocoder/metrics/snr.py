@@ -1,4 +1,4 @@
-"""Signal-to-noise ratios of waveforms: what is left when the reference is subtracted."""
+"""Signal-to-noise ratios of waveforms: the noise is the difference to the reference."""
 
 import math
 from typing import NamedTuple
@@ -15,12 +15,12 @@ CEILING_DB = 100.0
 
 
 class SignalToNoise(NamedTuple):
-    """Ratios in dB from -100 to 100; higher is better, and 100 is what equal signals get.
+    """Ratios in dB from -100 to 100; higher is better, and equal signals get 100.
 
     Attributes:
-        snr_db: 10 log10(Σ s² / Σ (s - ŝ)²). 0 dB is what silence gets.
-        si_sdr_db: 10 log10(Σ (α s)² / Σ (α s - ŝ)²), α = Σ s ŝ / Σ s²: gain does not matter.
-            NaN for a silent estimate, which is no gain of anything.
+        snr_db: 10 log10(Σ s² / Σ (s - ŝ)²). A silent estimate gets 0 dB.
+        si_sdr_db: 10 log10(Σ (α s)² / Σ (α s - ŝ)²), α = Σ s ŝ / Σ s²: independent of gain.
+            NaN for a silent estimate.
     """
 
     snr_db: float
@@ -30,15 +30,15 @@ class SignalToNoise(NamedTuple):
 def signal_to_noise(reference: Signal, estimate: Signal, sample_rate: int) -> SignalToNoise:
     """Phase-sensitive SNR and its scale-invariant variant, SI-SDR.
 
-    For codecs and others that keep the waveform. A vocoder that makes phases of its own is at or
-    below 0 dB in both, whatever it sounds like; constant delays must be aligned before. Where
-    nothing is left to divide by, the ratio is infinite: both are clipped to ±100 dB, beyond what
-    16-bit files can hold (98 dB), so that equal signals score 100 exactly.
+    For codecs and other systems that preserve the waveform. A vocoder that generates its own phases
+    is at or below 0 dB in both, regardless of quality; constant delays must be removed before. Both
+    are clipped to ±100 dB, beyond the range of 16-bit files (98 dB), so that equal signals, whose
+    ratio is infinite, score exactly 100.
 
     Args:
         reference: the recording s, shape (samples,), in [-1, 1].
         estimate: the resynthesis ŝ, as long.
-        sample_rate: of both, in Hz; it does not enter the numbers.
+        sample_rate: of both, in Hz; it does not affect the results.
 
     Raises:
         AudioError: invalid signals, or a silent reference.
@@ -60,7 +60,7 @@ def signal_to_noise(reference: Signal, estimate: Signal, sample_rate: int) -> Si
 
 
 def _ratio_db(signal: float, noise: float) -> float:
-    """10 log10 of the ratio, within ±100 dB; NaN for nothing over nothing."""
+    """10 log10 of the ratio, within ±100 dB; NaN for 0 / 0."""
     if signal == 0.0 or noise == 0.0:
         return math.nan if signal == noise else math.copysign(CEILING_DB, signal - noise)
     return min(max(10 * math.log10(signal / noise), -CEILING_DB), CEILING_DB)

@@ -24,9 +24,9 @@ RATE = 16000
 
 
 def require_resemblyzer() -> None:
-    """Raise a VocoderError that names the extra, unless what resemblyzer needs is installed.
+    """Raise a VocoderError that names the extra, unless resemblyzer's packages are installed.
 
-    Its voice detector imports pkg_resources, which setuptools dropped with version 81.
+    Its voice detector imports pkg_resources, which setuptools removed in version 81.
     """
     require_packages("speaker similarity", ("resemblyzer", "webrtcvad", "pkg_resources"))
 
@@ -36,12 +36,11 @@ def speaker_similarity(reference: Signal, estimate: Signal, sample_rate: int) ->
 
         a·b / √(a·a b·b)
 
-    An embedding is 256 numbers, none negative: the mean over windows of 1.6 s of a network's
-    view of a 40-band mel. For scale, measured on utterances of 2 to 8 s in four languages: two of
-    one speaker get 0.87 (5 % of pairs are below 0.78), two of different speakers 0.58 (5 % above
-    0.69). Noise, bandwidth and level count as well as the voice (only signals under -30 dBFS are
-    raised to that), and good vocoders all come close to 1: it says whose voice it is, not how
-    well it is done.
+    An embedding is 256 non-negative numbers: the mean network output over windows of 1.6 s of a
+    40-band mel. For scale, on utterances of 2 to 8 s in four languages: two utterances of one
+    speaker get 0.87 (5 % of pairs are below 0.78), of different speakers 0.58 (5 % above 0.69).
+    Noise, bandwidth and level matter too (only signals under -30 dBFS are raised to that), and all
+    good vocoders are close to 1: it measures speaker identity, not quality.
 
     Args:
         reference: the recording, shape (samples,), in [-1, 1].
@@ -59,16 +58,16 @@ def speaker_similarity(reference: Signal, estimate: Signal, sample_rate: int) ->
     require_resemblyzer()
     a = _embedding(resample(first, sample_rate, RATE), "reference")
     b = _embedding(resample(second, sample_rate, RATE), "estimate")
-    # One root, so that equal embeddings give 1 to the last bit.
+    # One root, so that equal embeddings give exactly 1.
     return float(a @ b) / math.sqrt(float(a @ a) * float(b @ b))
 
 
 def _embedding(waveform: Float[Tensor, " samples"], name: str) -> np.ndarray:
-    """The embedding (256,) in float64 of what the voice detector keeps."""
+    """The embedding (256,) in float64 of the voiced parts."""
     encoder = _encoder()
     import resemblyzer
 
-    # The level of silence has no logarithm, and the detector writes 16 bits without a limit.
+    # Silence has no level in dB, and the detector converts to 16 bits without clipping.
     speech = np.zeros(0)
     if waveform.any():
         speech = resemblyzer.preprocess_wav(waveform.numpy().clip(-1.0, 1.0))
@@ -80,7 +79,7 @@ def _embedding(waveform: Float[Tensor, " samples"], name: str) -> np.ndarray:
 @functools.cache
 def _encoder() -> "resemblyzer.VoiceEncoder":
     """The network with the weights of the package; read from disk once per process."""
-    with warnings.catch_warnings():  # of pkg_resources and a moved module of scipy
+    with warnings.catch_warnings():  # from pkg_resources and a moved scipy module
         warnings.simplefilter("ignore")
         import resemblyzer
 

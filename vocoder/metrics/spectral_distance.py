@@ -1,4 +1,4 @@
-"""Log-spectral distance: how far two short-time power spectra are apart, in decibels."""
+"""Log-spectral distance: RMS difference of two short-time power spectra in decibels."""
 
 import torch
 from jaxtyping import Float
@@ -24,10 +24,10 @@ def log_spectral_distance(reference: Signal, estimate: Signal, sample_rate: int)
         L(k, t) = max(20 log10(2 |STFT(k, t)| / Σ w), -100)
 
     with the periodic Hann window w of 32 ms (an even number of samples, as long as the FFT) every
-    8 ms, nothing padded. L is 0 dB at the peak of a full-scale sine. The floor lies 20 dB above
-    the rounding noise of 16-bit files, so that digital silence and a pause that nobody hears are
-    no 60 dB apart. All bins weigh alike, also those above what the recording holds: two rates
-    do not compare.
+    8 ms, nothing padded. L is 0 dB at the peak of a full-scale sine. The floor is 20 dB above the
+    rounding noise of 16-bit files, so that digital silence and an inaudible pause do not differ by
+    60 dB. All bins have equal weight, also those above the recording's bandwidth: different rates
+    are not comparable.
 
     Args:
         reference: the recording, shape (samples,), in [-1, 1].
@@ -35,7 +35,7 @@ def log_spectral_distance(reference: Signal, estimate: Signal, sample_rate: int)
         sample_rate: of both, in Hz; nothing is resampled.
 
     Raises:
-        AudioError: invalid signals, shorter than one window, or a rate without a window.
+        AudioError: invalid signals, shorter than one window, or a rate too low for a window.
 
     Source: Gray, Markel, "Distance measures for speech processing", IEEE TASSP 24(5), 1976, eq. 5
     with p = 2 on periodograms; window, hop and floor are this project's.

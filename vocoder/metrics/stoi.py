@@ -25,7 +25,8 @@ class Stoi(NamedTuple):
     """Mean correlations of short-time band envelopes, at most 1; higher is better.
 
     Attributes:
-        stoi: each band on its own, the estimate's excess clipped at 15 dB.
+        stoi: each band separately, with the estimate clipped at a signal-to-distortion ratio of -15
+            dB.
         estoi: whole spectra, each band normalised first; sensitive to modulated maskers too.
     """
 
@@ -41,13 +42,13 @@ def require_pystoi() -> None:
 def stoi(reference: Signal, estimate: Signal, sample_rate: int) -> Stoi:
     """STOI and ESTOI of one utterance.
 
-    Frames of 25.6 ms every 12.8 ms, with silent ones cut out of both signals, give the envelopes
-    X_j(m) = sqrt(Σ |x̂(k, m)|² over the bins of third-octave band j). On every segment of 30 frames,
-    x and y being the envelopes of one band there,
+    Frames of 25.6 ms every 12.8 ms, with silent frames removed from both signals, give the
+    envelopes X_j(m) = sqrt(Σ |x̂(k, m)|² over the bins of third-octave band j). On every segment of
+    30 frames, x and y being the envelopes of one band there,
 
         STOI:   mean over bands and segments of corr(x, min(y ||x|| / ||y||, (1 + 10^0.75) x))
-        ESTOI:  mean over frames and segments of the correlation of spectra, after each band of
-                the segment was brought to mean 0 and norm 1
+        ESTOI:  mean over frames and segments of the correlation of spectra, after normalising each
+        band of the segment to mean 0 and norm 1
 
     Args:
         reference: the recording, shape (samples,), in [-1, 1].
@@ -83,16 +84,16 @@ def stoi(reference: Signal, estimate: Signal, sample_rate: int) -> Stoi:
             scores = [pystoi.stoi(x, y, RATE, extended) for extended in (False, True)]
         except RuntimeWarning as warning:
             raise too_short from warning
-    # Sums over equal segments miss 1 by the last bits.
+    # Rounding in sums over equal segments.
     return Stoi(*(round(float(score), 12) for score in scores))
 
 
 @contextlib.contextmanager
 def _fixed_noise() -> Iterator[None]:
-    """Seed numpy's global generator, and restore its state after.
+    """Seed numpy's global generator, and restore its state afterwards.
 
-    pystoi adds noise of 2e-16 from it to ESTOI's envelopes. Where the estimate is digital silence
-    for a whole segment, that noise is all there is to correlate, and would decide the score.
+    pystoi adds noise of 2e-16 from it to ESTOI's envelopes. If the estimate is digital silence for
+    a whole segment, that noise alone determines the score.
     """
     state = np.random.get_state()
     np.random.seed(0)

@@ -26,7 +26,7 @@ class Visqol(NamedTuple):
 
     Attributes:
         mos: mapped mean opinion score, about 1 to 5.
-        nsim: mean similarity of the patches, at most 1, which equal signals get.
+        nsim: mean similarity of the patches, at most 1; equal signals get 1.
     """
 
     mos: float
@@ -37,20 +37,19 @@ def require_visqol() -> None:
     """Raise a VocoderError that names the extra, unless ViSQOL and its lattice are installed.
 
     Without the lattice's runtime, ai-edge-litert, `visqol-python` falls back to an older mapping
-    that gives one or two points more; its scores would stand under a wrong name.
+    that gives one or two points more.
     """
     require_packages("ViSQOL", ("visqol", "ai_edge_litert"))
 
 
 def visqol(reference: Signal, estimate: Signal, sample_rate: int) -> Visqol:
-    """ViSQOL in speech mode, and the patch similarity below it.
+    """ViSQOL in speech mode, and the underlying patch similarity.
 
-    The estimate is brought to the reference's level and delay, both become gammatone
-    spectrograms of 21 bands, patches of the reference with speech in them are matched with
-    patches of the estimate, and a lattice network maps their similarity (NSIM) to a score. The
-    mapping is not monotone near the top: equal signals get 4.3 to 4.8, and faint noise may get
-    more. Noise in the pauses of a very clean recording costs two points before it is heard;
-    compare systems on the same utterances only.
+    The estimate is aligned to the reference in level and delay, both become gammatone spectrograms
+    of 21 bands, active speech patches of the reference are matched with patches of the estimate,
+    and a lattice network maps their similarity (NSIM) to a score. The mapping is not monotone near
+    the top: equal signals get 4.3 to 4.8, and faint noise may get more. Inaudible noise in the
+    pauses of a very clean recording costs two points; compare systems on the same utterances only.
 
     Args:
         reference: the recording, shape (samples,), in [-1, 1].
@@ -59,29 +58,29 @@ def visqol(reference: Signal, estimate: Signal, sample_rate: int) -> Visqol:
 
     Raises:
         AudioError: invalid signals, shorter than 0.75 s, or one of them silent.
-        VocoderError: the extra is not installed, or is without its lattice.
+        VocoderError: the extra is not installed, or lacks the lattice runtime.
 
-    Source: Chinen, Lim, Skoglund, Gureev, O'Gorman, Hines, "ViSQOL v3", QoMEX 2020. The package
-    is a port of Google's C++ code, which it meets within 0.003.
+    Source: Chinen, Lim, Skoglund, Gureev, O'Gorman, Hines, "ViSQOL v3", QoMEX 2020. The package is
+    a port of Google's C++ code, with differences below 0.003.
     """
     first, second = checked_pair(reference, estimate, sample_rate)
     if first.numel() < _SHORTEST_S * sample_rate:
         raise AudioError(
             f"ViSQOL needs at least {_SHORTEST_S} s, got {first.numel() / sample_rate:.3f} s"
         )
-    # It divides by the level of the estimate, and gives a silent reference the score of noise.
+    # The package divides by the level of the estimate, and scores a silent reference like noise.
     if not first.any() or not second.any():
         raise AudioError("ViSQOL is not defined for digital silence")
     require_visqol()
     a, b = (resample(x, sample_rate, RATE).double().numpy() for x in (first, second))
     result = _api().measure_from_arrays(a, b, RATE)
-    # Sums over equal patches miss 1 by the last bit.
+    # Rounding in sums over equal patches.
     return Visqol(float(result.moslqo), min(float(result.vnsim), 1.0))
 
 
 @functools.cache
 def _api() -> "visqol_package.VisqolApi":
-    """The package's interface in speech mode; it keeps its network, and nothing of the signals."""
+    """The package's interface in speech mode; it keeps its network, but no signals."""
     import visqol as visqol_package
 
     api = visqol_package.VisqolApi()

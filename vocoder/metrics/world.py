@@ -1,6 +1,6 @@
-"""The WORLD analyses that metrics compare: spectral envelope and band aperiodicity.
+"""WORLD analyses used by metrics: spectral envelope and band aperiodicity.
 
-Needs the extra `evaluate`, which has pyworld.
+Needs the extra `evaluate` (pyworld).
 """
 
 import numpy as np
@@ -17,15 +17,15 @@ def smoothed_spectrum(
     f0_max_hz: float,
     fft_size: int,
 ) -> Float[np.ndarray, "frames bins"]:
-    """CheapTrick's power spectra at the F0 that Harvest finds.
+    """CheapTrick's power spectra at Harvest's F0.
 
     Args:
         samples: float64 of any scale.
         sample_rate: in Hz.
-        hop_s: time from frame to frame; the first one is at 0 s.
+        hop_s: time between frames; the first one is at 0 s.
         f0_min_hz: lower edge of Harvest's search.
         f0_max_hz: upper edge.
-        fft_size: of CheapTrick. F0 below 3 · rate / (fft_size - 3) counts as unvoiced there.
+        fft_size: of CheapTrick. It treats F0 below 3 · rate / (fft_size - 3) as unvoiced.
 
     Raises:
         VocoderError: the extra is not installed.
@@ -50,8 +50,8 @@ def band_aperiodicity(
     """D4C's aperiodicity in dB (0 is noise, -60 a pure tone) at 3, 6, … kHz.
 
     As many bands as lie at least 3 kHz below Nyquist, up to 15 kHz: one at 16 kHz, three at 24
-    kHz, none below 12 kHz. D4C's own voicing decision is switched off; frames without F0 hold
-    nothing of use.
+    kHz, none below 12 kHz. D4C's own voicing decision is switched off; frames without F0 are
+    meaningless.
 
     Args:
         samples: float64.

@@ -1,4 +1,4 @@
-"""Classical vocoders, without anything learnt: Griffin-Lim, the yardstick of every mel vocoder."""
+"""Classical vocoders without training: Griffin-Lim, the baseline for mel vocoders."""
 
 import torch
 from jaxtyping import Complex, Float
@@ -20,23 +20,22 @@ def griffin_lim(
     momentum: float = 0.99,
     generator: Generators = None,
 ) -> Float[Tensor, "batch samples"]:
-    """A waveform whose short-time spectrum has about the magnitudes S that the mel describes.
+    """A waveform whose short-time spectrum has approximately the magnitudes S of the mel.
 
-    From a random phase, alternate between the spectra of real signals (C: inverse transform and
-    transform again) and those of magnitude S, with the fast variant's extrapolation:
+    Starting from random phase, alternate between spectra of real signals (C: inverse transform,
+    then transform) and those of magnitude S, with the fast variant's extrapolation:
 
         c_k = C(S e^{i φ_k}),   φ_{k+1} = arg(c_k - m / (1 + m) c_{k-1})
 
-    S comes from the mel by `mel_to_magnitude`. The iteration works on the whole span of all
-    frames, so that both paddings of `spec` and every number of frames from one up are the same
-    to it; the span is cropped at the end.
+    S comes from the mel by `mel_to_magnitude`. The iteration works on the whole span of all frames,
+    for both paddings of `spec` and any number of frames; the span is cropped at the end.
 
     Args:
         mel: (batch, n_mels, frames) of `spec`.
         spec: the description of the mel.
-        iterations: 32 in most comparisons, 60 for a little more.
+        iterations: 32 in most comparisons, 60 for slightly better quality.
         momentum: m, 0 for the original algorithm.
-        generator: where the first phase comes from.
+        generator: of the initial phase.
 
     Returns:
         (batch, frames * hop_length) samples, not clipped.
@@ -69,7 +68,7 @@ def griffin_lim(
 def mel_to_magnitude(
     mel: Float[Tensor, "batch n_mels frames"], spec: MelSpec
 ) -> Float[Tensor, "batch bins frames"]:
-    """Magnitudes S of the short-time spectrum that a mel was summed from, as well as it tells.
+    """Estimated magnitudes S of the short-time spectrum of a mel.
 
     S^power solves min ||F S^power - M||² over S >= 0, F the filterbank and M the mel's energies:
     the pseudo-inverse, clipped, then multiplicative updates x <- x (Fᵀ M) / (Fᵀ F x), which stay
@@ -84,7 +83,7 @@ def mel_to_magnitude(
     spec.check(mel)
     energy = (spec.power * spec.log_amplitude(mel.float())).exp()
     filters = spec.filterbank()
-    # In the pseudo-inverse's negative bins the updates need a positive start to move from.
+    # Multiplicative updates need a positive start, also in the pseudo-inverse's negative bins.
     inverse = torch.linalg.pinv(filters).to(energy)
     filters = filters.to(energy)
     weight = filters.sum(0)
@@ -123,11 +122,11 @@ def _signal(
 ) -> Float[Tensor, "batch span"]:
     """The signal of least squared error to a spectrum: Σ w frame / Σ w² (Griffin, Lim, eq. 6).
 
-    `torch.istft` refuses an uncentred transform whose window begins at zero, hence by hand.
+    `torch.istft` rejects an uncentred transform whose window begins at zero.
     """
     frames = torch.fft.irfft(spectrum, n=spec.n_fft, dim=1).transpose(1, 2) * window
     weight = window.square().expand(1, frames.shape[1], -1)
-    # `overlap_add` wants frames of whole hops.
+    # `overlap_add` needs frames of whole hops.
     missing = -spec.n_fft % spec.hop_length
     frames = torch.nn.functional.pad(frames, (0, missing))
     weight = torch.nn.functional.pad(weight, (0, missing))
@@ -139,7 +138,7 @@ def _signal(
 
 
 class GriffinLim(Vocoder):
-    """:func:`griffin_lim` as a vocoder, so that it can stand wherever a model does."""
+    """:func:`griffin_lim` with the interface of a vocoder."""
 
     serves_any_mel = True
 

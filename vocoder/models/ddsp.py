@@ -1,4 +1,4 @@
-"""The DDSP autoencoder for speech: a network that plays a harmonic-plus-noise synthesiser.
+"""The DDSP autoencoder for speech: a network controlling a harmonic-plus-noise synthesiser.
 
     mel ─▶ PitchPredictor ─▶ F0 ─┐           ┌─▶ amplitudes ─▶ harmonics ─┐
      ├───▶ A-weighted loudness ──┼─▶ decoder ┤                            + ─▶ room ─▶ waveform
@@ -6,20 +6,20 @@
 
 After J. Engel, L. Hantrakul, C. Gu and A. Roberts, "DDSP: differentiable digital signal
 processing", arXiv 2001.04643, at the sizes of the authors' implementation (magenta/ddsp,
-papers/iclr2020): the decoder (an MLP for each input, a GRU, an MLP, a linear layer; 250 steps a
+papers/iclr2020): the decoder (an MLP per input, a GRU, an MLP, a linear layer; 250 steps per
 second), the synthesiser (100 harmonics, 65 noise magnitudes), the reverberation. The small variants
 are settings: without the latent z for one instrument, and the "tiny" one without MLPs and with a
 GRU of 256.
 
-What departs from it:
+Differences:
 
-- Everything comes from the mel: F0 by a pitch predictor that is trained jointly, which the
-  waveform's loss does not teach (there CREPE), loudness from the mel's bands, and the mel itself as
-  z (there 16 numbers that a GRU encodes from 30 cepstra, 31 times a second).
-- Amplitudes run in straight lines from step to step; there they are cross-faded by windows.
-- The harmonics fade out from 0.925 of Nyquist, where there they are switched off at Nyquist; the
-  rest are scaled to make up for them, as there.
-- Of what was said before a training segment, no room is heard in it.
+- All inputs come from the mel: F0 by a jointly trained pitch predictor without gradients from the
+  waveform's loss (there CREPE), loudness from the mel's bands, and the mel itself as z (there 16
+  numbers that a GRU encodes from 30 cepstra, 31 times per second).
+- Amplitudes are interpolated linearly between steps; there they are cross-faded by windows.
+- The harmonics fade out from 0.925 of Nyquist; there they are switched off at Nyquist. The rest are
+  scaled to compensate, as there.
+- Training segments contain no reverberation of the preceding speech.
 """
 
 import math
@@ -45,15 +45,15 @@ from vocoder.models.blocks.padding import pad_silence
 from vocoder.models.blocks.pitch_predictor import PitchPredictor, PitchPredictorConfig
 
 QUIET_NOISE = -5.0
-"""Added to what decides the noise's magnitudes, so that training begins with little noise."""
+"""Bias of the noise magnitudes' logits, so that training begins with little noise."""
 
 
 class DDSPConfig(Config):
     """Sizes of the decoder and of the synthesiser.
 
-    ``latent: false`` decodes from F0 and loudness alone. ``mlp_layers: 0`` leaves the MLPs out.
-    ``steps_per_frame`` sets of controls a mel frame, four for 250 a second at 16 kHz and a hop of
-    256 samples. ``reverb_seconds: 0`` is a room without echo.
+    ``latent: false`` decodes from F0 and loudness alone. ``mlp_layers: 0`` omits the MLPs.
+    ``steps_per_frame``: control steps per mel frame, four for 250 per second at 16 kHz and a hop of
+    256 samples. ``reverb_seconds: 0`` disables reverberation.
     """
 
     name: Literal["ddsp"] = "ddsp"
@@ -76,7 +76,7 @@ class DDSPConfig(Config):
 
 
 class _MLP(nn.Sequential):
-    """Layers of linear map, layer norm and ReLU; none at all give what they get."""
+    """Layers of linear map, layer norm and ReLU; the identity without layers."""
 
     def __init__(self, inputs: int, config: DDSPConfig) -> None:
         layers: list[nn.Module] = []
@@ -93,8 +93,8 @@ def exp_sigmoid(x: Tensor) -> Tensor:
 
 
 class DDSP(Vocoder):
-    """Mel in, waveform out. The GRU and the room carry the whole past, but nothing looks further
-    ahead than ``lookahead_frames``."""
+    """Mel in, waveform out. The GRU and the reverberation depend on the whole past; the lookahead
+    is ``lookahead_frames``."""
 
     scales_f0 = True
 
@@ -124,12 +124,13 @@ class DDSP(Vocoder):
 
     @property
     def _reach_frames(self) -> int:
-        """Frames ahead whose controls are heard: by interpolation and the noise filters' width."""
+        """Future frames whose controls affect the output: by interpolation and noise filter
+        width."""
         last = self.spec.hop_length - 1 + self.config.noise_bins - 1
         return max(1, -(-(last // self.step_length) // self.config.steps_per_frame))
 
     def estimate_pitch(self, mel: Float[Tensor, "batch n_mels padded_frames"]) -> PitchEstimate:
-        """F0 and voicing from a mel that carries the model's context."""
+        """F0 and voicing from a mel with the model's context."""
         return self.pitch_predictor(self.mel_input(mel).transpose(1, 2))
 
     def predict_pitch(self, mel: Float[Tensor, "batch n_mels frames"]) -> PitchEstimate:
@@ -138,17 +139,17 @@ class DDSP(Vocoder):
     def draw(
         self, items: int, samples: int, generator: Generators, like: Tensor
     ) -> tuple[Float[Tensor, "items samples"]]:
-        """Noise evenly between -1 and 1."""
+        """Noise distributed uniformly between -1 and 1."""
         return (2 * draw_uniform((items, samples), generator, like) - 1,)
 
     def controls(
         self, mel: Float[Tensor, "batch n_mels frames"], f0_hz: Float[Tensor, "batch frames"]
     ) -> tuple[Float[Tensor, "batch steps harmonics"], Float[Tensor, "batch steps bins"]]:
-        """Amplitudes of the harmonics, before those near Nyquist are faded out, and magnitudes of
-        the noise, from a mel without context."""
+        """Amplitudes of the harmonics, before fading near Nyquist, and magnitudes of the noise,
+        from a mel without context."""
         loudness = normalise_log_gain(self.loudness(mel))
         octaves = torch.log2(f0_hz / 440)
-        # As the paper has it: the MIDI number of the note, 69 for 440 Hz, as a share of 127.
+        # As in the paper: the MIDI note number, 69 for 440 Hz, divided by 127.
         inputs = [((12 * octaves + 69) / 127)[:, :, None], loudness[:, :, None]]
         if self.config.latent:
             inputs.append(self.mel_input(mel).transpose(1, 2))
@@ -168,10 +169,10 @@ class DDSP(Vocoder):
         voicing: Float[Tensor, "batch frames"],
         noise: Float[Tensor, "batch samples"],
     ) -> Float[Tensor, "batch samples"]:
-        """Waveform for a mel without context. Voicing is not asked: how much of a frame is
-        harmonic, the decoder decides."""
+        """Waveform for a mel without context. Voicing is ignored: the decoder determines the
+        harmonic share of a frame."""
         harmonic, magnitudes = self.controls(mel, f0_hz)
-        # Eight bits of mantissa are enough for what decides, but not for what sounds.
+        # bfloat16 suffices for the controls, but not for the waveform.
         with torch.autocast(mel.device.type, enabled=False):
             return self._waveform(harmonic, magnitudes, f0_hz, noise)
 
@@ -186,7 +187,7 @@ class DDSP(Vocoder):
         hop = self.spec.hop_length
         f0 = boundary_values(f0_hz, hop, self.spec.center_offset)
         phase = sample_phase(boundary_phase(f0, self.sample_rate, hop), f0, self.sample_rate, hop)
-        # Held after the last step: what comes then is not known here.
+        # The last step is held.
         amplitudes = torch.cat([harmonic, harmonic[:, -1:]], dim=1)
         voice = harmonic_bank(phase, interpolate_linear(f0, hop), amplitudes, self.sample_rate)
         breath = filter_frames(noise, frequency_sampled_fir(magnitudes))
@@ -213,7 +214,7 @@ class DDSP(Vocoder):
             PitchError: ``f0_scale`` takes F0 out of range.
         """
         self.spec.check(mel)
-        # Silence sounds on after the end as far as it is heard before it.
+        # Padding with silence as far as later frames affect the output.
         samples = mel.shape[2] * self.spec.hop_length
         mel = pad_silence(mel, self.spec, (0, self._reach_frames))
         pitch = self.predict_pitch(mel)
@@ -223,14 +224,14 @@ class DDSP(Vocoder):
         return self.synthesise(mel, f0_hz, pitch.voicing, *drawn)[:, :samples]
 
     def _at_steps(self, values: Float[Tensor, "batch frames c"]) -> Float[Tensor, "batch steps c"]:
-        """Straight lines between the frames' centres, at the beginning of each step."""
+        """Linear interpolation between the frames' centres, at the beginning of each step."""
         rows = values.transpose(1, 2).flatten(0, 1)
         boundaries = boundary_values(rows, self.spec.hop_length, self.spec.center_offset)
         lines = interpolate_linear(boundaries, self.config.steps_per_frame)
         return lines.unflatten(0, (values.shape[0], values.shape[2])).transpose(1, 2)
 
     def _fade(self, f0_hz: Float[Tensor, "batch frames"]) -> Float[Tensor, "batch steps harmonics"]:
-        """How much of each harmonic will sound, below Nyquist."""
+        """Fade of each harmonic near Nyquist."""
         order = torch.arange(1, self.config.harmonics + 1, device=f0_hz.device)
         ratio = TOP * 0.5 * self.sample_rate / self._at_steps(f0_hz[:, :, None])
         return (ratio - order).clamp(0, 1)

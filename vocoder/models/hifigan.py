@@ -7,10 +7,9 @@ Fidelity Speech Synthesis", arXiv 2010.05646. Taken from it: the generator of se
 sizes of appendix A (V1 by default; V2 and V3 in the recipes), both kinds of residual block,
 weight norm, leaky ReLU of slope 0.1 (0.01 before the last convolution, as in the authors' code).
 
-Departing from it the mel comes in over `MelInput`, which brings any convention to about ±2, where
-the authors take the natural log mel as it is. As in the authors' code zeros stand beyond the ends
-of every layer, in training as in use: a segment is not given context, and the model learns its
-edges too.
+Difference: the mel is normalised by `MelInput`, which maps any convention to about ±2; the authors
+use the natural log mel. As in the authors' code, every layer is zero-padded, in training and in
+use: segments have no context, and the model learns their edges too.
 """
 
 from typing import Literal
@@ -40,8 +39,8 @@ class HiFiGANConfig(UpsamplingConfig):
 class HiFiGAN(Vocoder):
     """Mel in, waveform in ±1 out; no random numbers.
 
-    A sample depends on ``history_frames`` mel frames before its own and ``lookahead_frames`` after
-    it, and near the ends of the mel on where these are.
+    A sample depends on ``history_frames`` past and ``lookahead_frames`` future mel frames, and near
+    the ends of the mel on the padding.
     """
 
     def __init__(self, config: HiFiGANConfig, spec: MelSpec) -> None:
@@ -65,7 +64,7 @@ class HiFiGAN(Vocoder):
     ) -> Float[Tensor, "batch samples"]:
         self.spec.check(mel)
         x = self.network(self.mel_input(mel))
-        # A waveform of eight bits of mantissa would be heard.
+        # The rounding of a bfloat16 waveform is audible.
         with torch.autocast(x.device.type, enabled=False):
             x = x.to(torch.promote_types(x.dtype, torch.float32))
             return torch.tanh(self.output(x))[:, 0]

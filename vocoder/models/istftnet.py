@@ -8,10 +8,10 @@ variant C8C8I on HiFi-GAN V1, two upsampling stages of 8 and a transform of 16 p
 samples; an exponential for the magnitudes, a sine for the phase, in radians as the public
 implementations read it (rishikksh20/iSTFTNet-pytorch and its descendants).
 
-Departing from it: the frames of the transform are centred between the hops ("same"), where the
-public implementations reflect one step at the start and centre them on the hops: samples are
-frames × hop without that step, and every frame is treated alike. Magnitudes are kept below e¹⁰.
-The mel comes in over `MelInput`. Zeros stand beyond the ends of every layer, as in HiFi-GAN.
+Differences: the frames of the transform are centred between the hops ("same"); the public
+implementations reflect one step at the start and centre them on the hops. Samples are thus frames ×
+hop, and all frames are treated alike. Magnitudes are limited to e¹⁰. The mel is normalised by
+`MelInput`. Every layer is zero-padded, as in HiFi-GAN.
 """
 
 from typing import Literal
@@ -34,13 +34,14 @@ from vocoder.models.blocks.upsampling import (
 )
 
 LARGEST_LOG_MAGNITUDE = 10.0
-"""Far above that of full scale, which is ln 16 or less; an exponential must not overflow."""
+"""Far above full scale, which is at most ln 16; prevents overflow of the exponential."""
 
 
 class ISTFTNetConfig(UpsamplingConfig):
     """Sizes of the network, C8C8I's by default; ``n_fft``: points of the inverse transform.
 
-    The transform's hop is what ``rates`` leave of the mel's: 256 / (8 · 8) = 4 samples.
+    The transform's hop is the mel's hop divided by the product of ``rates``: 256 / (8 · 8) = 4
+    samples.
     """
 
     name: Literal["istftnet"] = "istftnet"
@@ -52,8 +53,8 @@ class ISTFTNetConfig(UpsamplingConfig):
 class ISTFTNet(Vocoder):
     """Mel in, waveform out, not bounded; no random numbers.
 
-    A sample depends on ``history_frames`` mel frames before its own and ``lookahead_frames`` after
-    it, and near the ends of the mel on where these are.
+    A sample depends on ``history_frames`` past and ``lookahead_frames`` future mel frames, and near
+    the ends of the mel on the padding.
     """
 
     def __init__(self, config: ISTFTNetConfig, spec: MelSpec) -> None:
@@ -91,9 +92,9 @@ class ISTFTNet(Vocoder):
     def spectrum(
         self, mel: Float[Tensor, "batch n_mels frames"]
     ) -> Complex[Tensor, "batch steps bins"]:
-        """The short-time spectrum ``exp(a) e^{i sin(b)}`` of what is to come out."""
+        """The output's short-time spectrum ``exp(a) e^{i sin(b)}``."""
         x = self.network(self.mel_input(mel))
-        # Complex numbers have no eight-bit mantissa.
+        # There is no complex bfloat16.
         with torch.autocast(x.device.type, enabled=False):
             x = self.output(x.to(torch.promote_types(x.dtype, torch.float32))).mT
             log_magnitude, phase = x.chunk(2, dim=2)

@@ -1,4 +1,4 @@
-"""The LPC vocoder: pulses or noise through the all-pole filter of each moment.
+"""The LPC vocoder: pulses or noise through a time-varying all-pole filter.
 
     waveform ─┬─▶ Praat ─▶ F0, voicing ─▶ pulses or noise ─┐
               └─▶ linear prediction ─▶ gain, filter ───────┴─▶ gain ─▶ 1 / A(z) ─▶ waveform
@@ -6,8 +6,8 @@
 The classical system of B. S. Atal and S. L. Hanauer, "Speech analysis and synthesis by linear
 prediction of the speech wave", JASA 50(2), 1971, with the autocorrelation method of J. Makhoul,
 "Linear prediction: a tutorial review", Proc. IEEE 63(4), 1975, and the white-noise correction and
-lag window of the speech coders since. What departs from the 1970s: parameters are not quantised,
-F0 and voicing are Praat's, and the pulses are band-limited and of constant power.
+lag window of later speech coders. Differences: parameters are not quantised, F0 and voicing are
+Praat's, and the pulses are band-limited and of constant power.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from vocoder.features.pitch import extract_pitch, validate_f0
 from vocoder.models.waveform import WaveVocoder, checked_waveform
 
 _SILENCE_POWER = 1e-10
-"""Added to the power of every frame, 100 dB below full scale: silence has a predictor too."""
+"""Added to the power of every frame, 100 dB below full scale, so that silence has a predictor."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ class LPCVocoder(WaveVocoder):
 
     Attributes:
         sample_rate: in Hz.
-        order: poles of the filter; two for each formant (about one a kHz) and some for the rest.
-        hop_s: how long each filter holds, in seconds.
-        window_s: Hann window of the analysis, around the middle of what the filter holds for.
+        order: poles of the filter; two per formant (about one per kHz) and some more.
+        hop_s: duration of each filter, in seconds.
+        window_s: Hann window of the analysis, centred on the filter's duration.
         pre_emphasis: first-order high-pass before the analysis, undone at the end.
-        lag_window_hz: deviation of the Gaussian that smooths the power spectrum, so that the poles
-            follow the envelope and not the harmonics.
-        white_noise: power added at all frequencies, as a share of the frame's.
+        lag_window_hz: standard deviation of the Gaussian that smooths the power spectrum, so that
+            the poles follow the envelope instead of the harmonics.
+        white_noise: white noise power added, as a fraction of the frame's power.
     """
 
     sample_rate: int = PRESETS["speecht5_16k"].sample_rate
@@ -53,14 +53,14 @@ class LPCVocoder(WaveVocoder):
 
     @property
     def hop_length(self) -> int:
-        """Samples that each filter holds for."""
+        """Samples per filter."""
         return round(self.hop_s * self.sample_rate)
 
     def analyse(
         self, waveform: Float[Tensor, " samples"]
     ) -> tuple[Float[Tensor, "frames order"], Float[Tensor, " frames"]]:
-        """Coefficients of A(z) for the pre-emphasised waveform, and the deviation of its
-        prediction error, one set for every ``hop_length`` samples begun."""
+        """Coefficients of A(z) for the pre-emphasised waveform, and the standard deviation of its
+        prediction error, one set per (possibly incomplete) ``hop_length`` samples."""
         hop, length = self.hop_length, round(self.window_s * self.sample_rate)
         signal = waveform - self.pre_emphasis * pad(waveform, (1, 0))[:-1]
         n_frames = -(-len(signal) // hop)
@@ -102,7 +102,7 @@ class LPCVocoder(WaveVocoder):
         voiced = pitch.voicing.double().repeat_interleave(hop)[None]
         level = interpolate_linear(boundary_values(gain[None], hop, offset), hop)
         excitation = level * torch.where(voiced > 0, pulses, noise)
-        # The pre-emphasis is undone by one pole more: (1 - a z^-1) A(z).
+        # One more pole undoes the pre-emphasis: (1 - a z^-1) A(z).
         padded = pad(coefficients, (1, 0), value=1.0)
         poles = pad(coefficients, (0, 1)) - self.pre_emphasis * padded
         output, _ = all_pole(excitation, poles[None])

@@ -8,20 +8,20 @@ parametric speech synthesis", arXiv 1904.12088 (source, condition and filter mod
 X. Wang and J. Yamagishi, "Neural harmonic-plus-noise waveform model with trainable maximum voice
 frequency", arXiv 1908.10256 (the cut-off of the two filters that merge the branches is predicted:
 around 0.7 of Nyquist in voiced frames and 0.3 in unvoiced ones, ± 0.2). Sizes are those of the
-authors' own implementation (nii-yamagishilab/project-NN-Pytorch-scripts, hn-sinc-nsf-9), as is
-what the papers leave open: five layers in the noise branch, a factor of 0.1 before a block's last
-layers.
+authors' own implementation (nii-yamagishilab/project-NN-Pytorch-scripts, hn-sinc-nsf-9), and so are
+details missing in the papers: five layers in the noise branch, a factor of 0.1 before a block's
+last layers.
 
-What departs from them:
+Differences:
 
-- They are given F0. Here all that is known is the mel, so a pitch predictor is trained jointly and
-  decides F0 and voicing; the waveform's loss does not teach it.
-- F0, features and cut-off run in straight lines between frames. They are repeated there, and but
-  for the F0 of the sines smoothed by moving averages: with mel frames of 16 ms instead of 5 ms F0
-  would be a staircase.
-- The harmonics of the source fade out below Nyquist, where the papers let them fold back, and
-  phases do not drift. The two filters are centred; there they are 15 samples late.
-- Training takes segments, not whole utterances, and each begins from silence.
+- F0 is an input there. Here the mel is the only input, so a jointly trained pitch predictor gives
+  F0 and voicing; it gets no gradients from the waveform's loss.
+- F0, features and cut-off are interpolated linearly between frames. There they are repeated and,
+  except for the F0 of the sines, smoothed by moving averages: with mel frames of 16 ms instead of
+  5 ms, F0 would be a staircase.
+- The harmonics of the source fade out below Nyquist, where they alias in the papers, and phases do
+  not drift. The two filters are centred; there they have a delay of 15 samples.
+- Training uses segments instead of whole utterances; each starts from silence.
 """
 
 from typing import Literal, Self
@@ -44,15 +44,15 @@ from vocoder.models.blocks.padding import pad_silence
 from vocoder.models.blocks.pitch_predictor import PitchPredictor, PitchPredictorConfig
 
 F0_SCALE_HZ = 200.0
-"""What F0 is divided by where it enters the network, 0 in unvoiced frames."""
+"""Divisor of F0 as a network input, which is 0 in unvoiced frames."""
 
 
 class NSFConfig(Config):
     """Sizes of the three modules.
 
-    ``blocks`` filter blocks of ``layers`` dilated convolutions each shape the harmonic branch, one
-    block of ``noise_layers`` the noise branch. ``harmonics`` counts the fundamental too.
-    ``trainable_cutoff: false`` leaves the cut-off to voicing alone, as in hn-NSF.
+    The harmonic branch has ``blocks`` filter blocks of ``layers`` dilated convolutions each, the
+    noise branch one block of ``noise_layers``. ``harmonics`` includes the fundamental. With
+    ``trainable_cutoff: false`` the cut-off depends on voicing alone, as in hn-NSF.
     """
 
     name: Literal["nsf"] = "nsf"
@@ -79,9 +79,9 @@ class NSFConfig(Config):
 
 
 class _FilterBlock(nn.Module):
-    """A signal through dilated causal convolutions with residuals, and added to itself.
+    """Dilated causal convolutions with residuals, added to the input signal.
 
-    ``h ← h + tanh(conv h) + c`` layer by layer, the dilation doubling, c the features; then
+    ``h ← h + tanh(conv h) + c`` per layer with doubling dilation, c the features; then
     ``x + tanh(b tanh(a · 0.1 h))``. No biases, as in the authors' implementation.
     """
 
@@ -108,7 +108,7 @@ class _FilterBlock(nn.Module):
 
 
 class NSF(Vocoder):
-    """Mel in, waveform out. The condition module's two-way LSTM reads the whole utterance."""
+    """Mel in, waveform out. The condition module's bidirectional LSTM reads the whole utterance."""
 
     scales_f0 = True
 
@@ -121,7 +121,7 @@ class NSF(Vocoder):
         hidden = config.condition_channels
         self.recurrent = nn.LSTM(spec.n_mels + 1, hidden // 2, batch_first=True, bidirectional=True)
         kernel = config.condition_kernel_size
-        # One channel more or less: the last is F0, and the cut-off has one of its own.
+        # The last feature channel is F0; the cut-off has a separate channel.
         outputs = config.channels - 1 + config.trainable_cutoff
         self.condition = nn.Conv1d(hidden, outputs, kernel, padding=kernel // 2)
         self.merge = nn.Linear(config.harmonics, 1)
@@ -132,12 +132,12 @@ class NSF(Vocoder):
 
     @property
     def receptive_field(self) -> int:
-        """Samples before its own that the filter blocks see."""
+        """Past samples seen by the filter blocks."""
         config = self.config
         return config.blocks * (2**config.layers - 1) * (config.kernel_size - 1)
 
     def estimate_pitch(self, mel: Float[Tensor, "batch n_mels padded_frames"]) -> PitchEstimate:
-        """F0 and voicing from a mel that carries the model's context."""
+        """F0 and voicing from a mel with the model's context."""
         return self.pitch_predictor(self.mel_input(mel).transpose(1, 2))
 
     def predict_pitch(self, mel: Float[Tensor, "batch n_mels frames"]) -> PitchEstimate:
@@ -146,8 +146,8 @@ class NSF(Vocoder):
     def draw(
         self, items: int, samples: int, generator: Generators, like: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """First phases of the harmonics (items, harmonics), in cycles, that of the fundamental
-        zero, and white noise (items, harmonics + 1, samples), the last row for the noise branch."""
+        """Initial phases of the harmonics (items, harmonics), in cycles, zero for the fundamental,
+        and white noise (items, harmonics + 1, samples), the last row for the noise branch."""
         phases = draw_uniform((items, self.config.harmonics), generator, like)
         phases = torch.cat([torch.zeros_like(phases[:, :1]), phases[:, 1:]], dim=1)
         return phases, draw_normal((items, self.config.harmonics + 1, samples), generator, like)
@@ -158,8 +158,9 @@ class NSF(Vocoder):
         f0_hz: Float[Tensor, "batch frames"],
         voicing: Float[Tensor, "batch frames"],
     ) -> tuple[Float[Tensor, "batch frames c"], Float[Tensor, "batch frames"]]:
-        """The condition module: features of the filter blocks, F0 the last of them, and the cut-off
-        frequency as a share of Nyquist, 0.5 to 0.9 in voiced frames and 0.1 to 0.5 elsewhere."""
+        """The condition module: features of the filter blocks, the last of which is F0, and the
+        cut-off frequency as a fraction of Nyquist, 0.5 to 0.9 in voiced frames and 0.1 to 0.5
+        elsewhere."""
         voiced = (voicing > 0.5).to(mel.dtype)
         scaled_f0 = (voiced * f0_hz / F0_SCALE_HZ)[:, :, None]
         x = torch.cat([self.mel_input(mel).transpose(1, 2), scaled_f0], dim=2)
@@ -177,8 +178,8 @@ class NSF(Vocoder):
         phases: Float[Tensor, "batch harmonics"],
         noise: Float[Tensor, "batch rows samples"],
     ) -> Float[Tensor, "batch harmonics samples"]:
-        """The sines: ``α sin 2π(kφ + φ_k) + n`` where there is voice, and ``n α / (3σ)`` elsewhere,
-        n normal of deviation σ (arXiv 1904.12088)."""
+        """The sines: ``α sin 2π(kφ + φ_k) + n`` if voiced, and ``n α / (3σ)`` otherwise, n normal
+        with standard deviation σ (arXiv 1904.12088)."""
         config, hop, offset = self.config, self.spec.hop_length, self.spec.center_offset
         f0 = boundary_values(f0_hz, hop, offset)
         phase = sample_phase(boundary_phase(f0, self.sample_rate, hop), f0, self.sample_rate, hop)
@@ -204,13 +205,13 @@ class NSF(Vocoder):
         *,
         chunk_frames: int | None = None,
     ) -> Float[Tensor, "batch samples"]:
-        """Waveform for a mel without context and what :meth:`draw` gave.
+        """Waveform for a mel without context and the output of :meth:`draw`.
 
-        The filter blocks run on ``chunk_frames`` frames at a time, and on what they see before them
-        once more, in bounded memory; None for all at once, to the same samples.
+        The filter blocks process ``chunk_frames`` frames at a time plus their past context, in
+        bounded memory; None processes all at once, with the same result.
         """
         features, cutoff = (x.to(f0_hz.dtype) for x in self.features(mel, f0_hz, voicing))
-        # Eight bits of mantissa are enough for what decides, but not for what sounds.
+        # bfloat16 suffices for the controls, but not for the waveform.
         with torch.autocast(mel.device.type, enabled=False):
             return self._waveform(features, cutoff, f0_hz, voicing, phases, noise, chunk_frames)
 
@@ -229,14 +230,14 @@ class NSF(Vocoder):
         harmonic = torch.tanh(self.merge(sines.transpose(1, 2))).transpose(1, 2)
         breath = self.config.sine_amplitude / 3 * noise[:, self.config.harmonics :]
         n_frames, hop = f0_hz.shape[1], self.spec.hop_length
-        # One frame more on either side for the filters and for interpolation.
+        # One more frame on either side for the filters and interpolation.
         history = -(-self.receptive_field // hop) + 1
         pieces = []
         for start in range(0, n_frames, chunk_frames or n_frames):
             stop = min(start + (chunk_frames or n_frames), n_frames)
             first, last = max(start - history, 0), min(stop + 1, n_frames)
             span = slice(first * hop, last * hop)
-            # Frames beside the span, so that lines run on to where they would have gone.
+            # Neighbouring frames, so that the interpolation does not depend on the span.
             left, right = max(first - 1, 0), min(last + 1, n_frames)
             within = slice((first - left) * hop, (last - left) * hop)
             piece = self._filtered(
@@ -251,7 +252,7 @@ class NSF(Vocoder):
     def _filtered(
         self, harmonic: Tensor, breath: Tensor, features: Tensor, cutoff: Tensor
     ) -> Float[Tensor, "batch samples"]:
-        """Both branches through their blocks and their halves of the spectrum."""
+        """Both branches through their blocks and their low- and high-pass filters."""
         for block in self.harmonic_blocks:
             harmonic = block(harmonic, features)
         breath = self.noise_block(breath, features)
@@ -262,7 +263,7 @@ class NSF(Vocoder):
     def _at_samples(
         self, values: Float[Tensor, "batch frames c"]
     ) -> Float[Tensor, "batch c samples"]:
-        """Straight lines between the frames' centres."""
+        """Linear interpolation between the frames' centres."""
         hop, offset = self.spec.hop_length, self.spec.center_offset
         rows = values.transpose(1, 2).flatten(0, 1)
         lines = interpolate_linear(boundary_values(rows, hop, offset), hop)
@@ -276,13 +277,13 @@ class NSF(Vocoder):
         f0_scale: float = 1.0,
         chunk_frames: int = 640,
     ) -> Float[Tensor, "batch samples"]:
-        """Waveform of ``frames * hop_length`` samples, in bounded memory but for the source.
+        """Waveform of ``frames * hop_length`` samples, in bounded memory except for the source.
 
         Args:
             mel: of this model's ``spec``.
             generator: of phases and noise.
             f0_scale: factor on F0.
-            chunk_frames: frames filtered at a time; the signal does not depend on it.
+            chunk_frames: frames filtered at a time; no effect on the signal.
 
         Raises:
             MelError: a wrong number of bins or a value that is not finite.

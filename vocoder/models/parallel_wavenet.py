@@ -4,21 +4,19 @@
 
 A. van den Oord et al., "Parallel WaveNet", arXiv 1711.10433 (logistic noise), and W. Ping, K. Peng
 and J. Chen, "ClariNet", arXiv 1807.07281 (Gaussian noise). Each flow is a WaveNet without
-autoregression on its output; every one looks at the past of its own input alone, so that given
-z[<t] the sample x[t] has the base distribution moved by
+autoregression on its output and depends only on the past of its own input, so that given z[<t] the
+sample x[t] has the base distribution shifted and scaled by
 
     μ_total = Σ_i μ_i Π_{j>i} σ_j,   σ_total = Π_i σ_i
 
-and ``ln |det ∂x/∂z| = Σ_t ln σ_total[t]``. As in both papers flows run forward in time, none is
-reversed: with one reversed, x[t] would depend on later noise and its distribution would have no
-such form. Default sizes are those of the open reproduction ksw0306/ClariNet: six flows of ten
-layers of 64 channels, kernel 3. Parallel WaveNet has four flows, the last of thirty layers:
-``layers: [10, 10, 10, 30]``.
+and ``ln |det ∂x/∂z| = Σ_t ln σ_total[t]``. As in both papers, no flow is reversed in time:
+otherwise x[t] would depend on later noise and its distribution would not have this form. Default
+sizes are those of the open reproduction ksw0306/ClariNet: six flows of ten layers of 64 channels,
+kernel 3. Parallel WaveNet has four flows, the last of thirty layers: ``layers: [10, 10, 10, 30]``.
 
-Departures. The conditioning network is the student's own, trained with it; ClariNet takes over its
-teacher's. The first convolution of a flow is one sample wide, in the reproduction 32. Samples are
-clipped to ±1 in synthesis and left as they are in training. In synthesis the noise can be scaled by
-``temperature``, which is 1 in the papers.
+Differences: the student trains its own conditioning network; ClariNet uses its teacher's. The first
+convolution of a flow is one sample wide, in the reproduction 32. Samples are clipped to ±1 in
+synthesis only. In synthesis the noise can be scaled by ``temperature``, which is 1 in the papers.
 """
 
 from typing import Literal, NamedTuple, Self
@@ -45,8 +43,8 @@ from vocoder.models.blocks.padding import pad_silence
 class ParallelWaveNetConfig(Config):
     """Sizes of the student, and its noise.
 
-    ``layers``: of each flow, whose dilations are 1, 2, 4, … up to 512 and again. ``base``: noise
-    the flows start from. ``gate_channels``: of the tanh and the sigmoid together.
+    ``layers``: of each flow, with dilations 1, 2, 4, … up to 512, repeated. ``base``: distribution
+    of the input noise. ``gate_channels``: of the tanh and the sigmoid together.
     ``mel_side_frames``, ``upsampling``: as of WaveNet. ``log_scale_floor``: least ln σ of one flow.
     """
 
@@ -72,8 +70,8 @@ class ParallelWaveNetConfig(Config):
 
 
 class Student(NamedTuple):
-    """Samples and what they were drawn from: ``waveform``, and given the noise before each of them
-    the location ``mean`` and ``log_scale`` of its distribution; (batch, samples) each."""
+    """Samples and their distributions: ``waveform``, and the location ``mean`` and ``log_scale`` of
+    each sample's distribution given the previous noise; (batch, samples) each."""
 
     waveform: Tensor
     mean: Tensor
@@ -108,7 +106,7 @@ class Flow(nn.Module):
 
 
 class ParallelWaveNet(Vocoder):
-    """Mel and noise in, waveform out, in as many passes as there are flows."""
+    """Mel and noise in, waveform out, in one pass per flow."""
 
     def __init__(self, config: ParallelWaveNetConfig, spec: MelSpec) -> None:
         super().__init__(spec)
@@ -125,8 +123,8 @@ class ParallelWaveNet(Vocoder):
     def draw(self, batch: int, samples: int, generator: Generators, like: Tensor) -> Tensor:
         """Noise of the base distribution, (batch, samples)."""
         if self.config.base == "gaussian":
-            # torch draws normal numbers in blocks of 16: a whole number of them, so that a longer
-            # utterance begins with the noise of a shorter one.
+            # torch draws normal numbers in blocks of 16: with whole blocks, a longer utterance
+            # begins with the noise of a shorter one.
             return draw_normal((batch, -(-samples // 16) * 16), generator, like)[:, :samples]
         return torch.logit(draw_uniform((batch, samples), generator, like), eps=1e-5)
 
@@ -153,8 +151,8 @@ class ParallelWaveNet(Vocoder):
         waveform: Float[Tensor, "batch samples"],
         mel: Float[Tensor, "batch n_mels padded_frames"],
     ) -> Float[Tensor, "batch samples"]:
-        """The noise that :meth:`generate` makes a waveform of. One pass a sample and flow: for
-        checks on short signals, nothing else."""
+        """The noise of a waveform: the inverse of :meth:`generate`. One pass per sample and flow:
+        only for checks on short signals."""
         condition = self.conditioning(mel)
         for flow in reversed(self.flows):
             z = torch.zeros_like(waveform)

@@ -1,4 +1,4 @@
-"""Vocos: a network at frame rate that gives the short-time spectrum itself.
+"""Vocos: a network at frame rate that predicts the short-time spectrum.
 
     mel ─▶ convolution ─▶ ConvNeXt blocks ─▶ log magnitude and phase of every bin ─▶ inverse STFT
 
@@ -8,10 +8,10 @@ blocks of 512 channels (1536 within a block), a transform of 1024 points at the 
 magnitude as an exponential of at most 100, the phase by cosine and sine of any angle; truncated
 normal initial weights (but for the last layer), layer scale 1/8.
 
-Departing from it the mel comes in over `MelInput`, which brings any convention to about ±2. The
-frames of the transform stand where the mel's own do ("center" or "same"); centred ones give one
-hop of samples more than the public code, frames × hop. As in the public code zeros stand beyond
-the ends of every convolution, in training as in use.
+Differences: the mel is normalised by `MelInput`, which maps any convention to about ±2. The frames
+of the transform are placed like the mel's ("center" or "same"); centred ones give frames × hop
+samples, one hop more than the public code. As there, every convolution is zero-padded, in training
+and in use.
 """
 
 import math
@@ -32,7 +32,7 @@ from vocoder.models.blocks.layers import MelInput
 
 LARGEST_MAGNITUDE = 100.0
 KERNEL = 7
-"""Width of every convolution, in frames."""
+"""Kernel width of every convolution, in frames."""
 NORM_EPSILON = 1e-6
 
 
@@ -50,8 +50,8 @@ class VocosConfig(Config):
 class Vocos(Vocoder):
     """Mel in, waveform out, not bounded; no random numbers.
 
-    A sample depends on ``history_frames`` mel frames before its own and ``lookahead_frames`` after
-    it, and near the ends of the mel on where these are.
+    A sample depends on ``history_frames`` past and ``lookahead_frames`` future mel frames, and near
+    the ends of the mel on the padding.
     """
 
     def __init__(self, config: VocosConfig, spec: MelSpec) -> None:
@@ -84,22 +84,22 @@ class Vocos(Vocoder):
     def spectrum(
         self, mel: Float[Tensor, "batch n_mels frames"]
     ) -> Complex[Tensor, "batch frames bins"]:
-        """The short-time spectrum ``min(exp(a), 100) (cos b + i sin b)`` of what is to come out."""
+        """The output's short-time spectrum ``min(exp(a), 100) (cos b + i sin b)``."""
         x = self.norm(self.embed(self.mel_input(mel)).mT)
         for block in self.blocks:
             x = block(x)
-        # Complex numbers have no eight-bit mantissa.
+        # There is no complex bfloat16.
         with torch.autocast(x.device.type, enabled=False):
             x = self.final_norm(x.to(torch.promote_types(x.dtype, torch.float32)))
             log_magnitude, phase = self.output(x).chunk(2, dim=2)
-            # Bounded before the exponential: beyond it an infinite value would have no gradient.
+            # Limited before the exponential, to avoid infinite values without gradients.
             magnitude = log_magnitude.clamp(max=math.log(LARGEST_MAGNITUDE)).exp()
             return torch.polar(magnitude, phase)
 
 
 class _Block(nn.Module):
     """ConvNeXt in one dimension: depthwise convolution, layer norm, two pointwise layers and a
-    scaled residual; zeros beyond the ends."""
+    scaled residual; zero-padded."""
 
     def __init__(self, config: VocosConfig) -> None:
         super().__init__()
@@ -121,7 +121,7 @@ def _frame_convolution(inputs: int, outputs: int, groups: int = 1) -> nn.Conv1d:
 
 
 def _initialise(module: nn.Module) -> None:
-    """Weights of standard deviation 0.02, cut at ±2, and no bias, as in the public code."""
+    """Weights of standard deviation 0.02, truncated at ±2, and zero bias, as in the public code."""
     if isinstance(module, nn.Conv1d | nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.02)
         if module.bias is not None:

@@ -1,20 +1,20 @@
-"""WaveFlow: a flow that is autoregressive over a few rows and parallel over all columns.
+"""WaveFlow: a flow, autoregressive over a few rows and parallel over all columns.
 
     waveform ─▶ h rows (adjacent samples in a column) ─▶ flow ─▶ permute ─▶ … ─▶ z, log|det J|
 
 Source: W. Ping, K. Peng, K. Zhao and Z. Song, "WaveFlow: A Compact Flow-based Model for Raw Audio",
 arXiv 1912.01219. Taken from there: the squeeze into h = 16 rows; the affine map
-``Z = σ(X_above) X + μ(X_above)`` of each row by what stands above it; 8 flows of 8 dilated 2-D
-convolutions of 3 × 3, causal over rows, dilations over columns 1, 2, …, 128 and over rows as in
-its table of receptive fields; 64 residual channels; the permutations (all rows reversed after each
-flow of the first half, each half of them after the others), the conditioner's rows going along; the
-conditioner of two transposed 2-D convolutions with leaky ReLU (0.4); output layers that begin at
-zero, so that an untrained model is the identity but for the order of the rows.
+``Z = σ(X_above) X + μ(X_above)`` of each row, given the rows above; 8 flows of 8 dilated 2-D
+convolutions of 3 × 3, causal over rows, dilations over columns 1, 2, …, 128 and over rows as in its
+table of receptive fields; 64 residual channels; the permutations (all rows reversed after each flow
+of the first half, each half of them after the others), also of the conditioner's rows; the
+conditioner of two transposed 2-D convolutions with leaky ReLU (0.4); zero-initialised output
+layers, so that an untrained model is the identity except for the order of the rows.
 
-Departing from it: the first row, above which there is nothing, is scaled and shifted as well, by
-what the mel alone tells (the authors' code copies that row). The last layer of a flow has
-no residual output, since nothing would read it. The mel enters through `MelInput`, the log floor
-stands beyond its ends, and training segments bring two frames of context at either end.
+Differences: the first row is scaled and shifted as well, depending on the mel alone (the authors'
+code copies that row). The last layer of a flow has no residual output, which would be unused. The
+mel is normalised by `MelInput` and padded with the log floor, and training segments have two frames
+of context at either end.
 """
 
 import math
@@ -36,16 +36,16 @@ from vocoder.models.blocks.layers import MelInput
 from vocoder.models.blocks.padding import pad_silence
 
 CONTEXT_FRAMES = 2
-"""What the conditioner sees before and after: one frame in its first layer, less in each other."""
+"""Context of the conditioner in frames: one in its first layer, less in each of the others."""
 
 
 class WaveFlowConfig(Config):
     """Size of the flows; the defaults are the paper's small-footprint model of 5.91 M parameters.
 
-    ``rows``: h, the number of sequential steps of synthesis. ``row_dilations``: dilation over rows
-    of each layer, whose number it so decides; with 32 rows the paper takes 1 2 4 1 2 4 1 2.
-    ``upsampling``: strides of the conditioner, the product of which is the mel's hop.
-    ``temperature``: standard deviation of the noise that speech is made of.
+    ``rows``: h, the number of sequential steps of synthesis. ``row_dilations``: dilation over rows,
+    one per layer; with 32 rows the paper uses 1 2 4 1 2 4 1 2. ``upsampling``: strides of the
+    conditioner, with the mel's hop as product. ``temperature``: standard deviation of the noise in
+    synthesis.
     """
 
     name: Literal["waveflow"] = "waveflow"
@@ -69,12 +69,12 @@ class WaveFlowConfig(Config):
 
     @property
     def column_reach(self) -> int:
-        """Columns on either side that a row of one flow looks at."""
+        """Columns on either side in the receptive field of one flow."""
         return (self.kernel // 2) * (2 ** len(self.row_dilations) - 1)
 
 
 class Conditioner(nn.Module):
-    """Mel frames with context in, one column of bands for every sample out.
+    """Maps mel frames with context to one column of bands per sample.
 
     Transposed convolutions over (band, time) with one channel, each as wide as two strides.
     """
@@ -93,14 +93,14 @@ class Conditioner(nn.Module):
         x = x[:, None]
         for layer, factor in zip(self.layers, self.factors, strict=True):
             length = x.shape[-1] * factor
-            # The kernel of two strides lays each input in the middle of its two.
+            # The kernel of two strides is centred on each input's step.
             x = leaky_relu(layer(x)[..., factor // 2 : factor // 2 + length], 0.4)
         edge = CONTEXT_FRAMES * math.prod(self.factors)
         return x[:, 0, :, edge : x.shape[-1] - edge]
 
 
 class Layer(nn.Module):
-    """A gated convolution over rows above (and its own) and columns on both sides."""
+    """A gated convolution over the current row and those above, and columns on both sides."""
 
     def __init__(self, channels: int, kernel: int, dilation: tuple[int, int], last: bool) -> None:
         super().__init__()
@@ -111,19 +111,18 @@ class Layer(nn.Module):
 
     @property
     def column_padding(self) -> int:
-        """Columns of zeros on either side that keep the width."""
+        """Zero padding in columns on either side that preserves the width."""
         return self.dilation[1] * (self.kernel // 2)
 
     def forward(self, x: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
-        """What goes on to the next layer and what to the output; all (batch, c, rows, columns)."""
+        """Inputs of the next layer and of the output; all (batch, c, rows, columns)."""
         side, above = self.column_padding, self.dilation[0] * (self.kernel - 1)
         return self._finish(x, self.conv(pad(x, (side, side, above, 0))), condition)
 
     def next_row(self, queue: list[Tensor], condition: Tensor) -> tuple[Tensor, Tensor]:
         """:meth:`forward` for the newest row of a queue, (batch, c, 1, columns) each.
 
-        What the layer can see of the rows before stands in the queue; rows that come before the
-        first are zero.
+        The queue holds the previous rows in the receptive field; rows before the first are zero.
         """
         newest = queue[-1]
         nothing = torch.zeros_like(newest)
@@ -149,7 +148,7 @@ class Layer(nn.Module):
 
 
 class Flow(nn.Module):
-    """``z = exp(s) x + m``, with s and m of each row from the rows above it and the condition."""
+    """``z = exp(s) x + m``; s and m of each row depend on the rows above and the condition."""
 
     def __init__(self, config: WaveFlowConfig, n_mels: int) -> None:
         super().__init__()
@@ -159,7 +158,7 @@ class Flow(nn.Module):
             Layer(config.channels, config.kernel, (rows, 2**index), index == count - 1)
             for index, rows in enumerate(config.row_dilations)
         )
-        # What the condition adds to the gates of all layers, as one convolution.
+        # Conditioning of the gates of all layers, as one convolution.
         self.condition = weight_norm(nn.Conv2d(n_mels, count * 2 * config.channels, 1))
         self.output = nn.Conv2d(config.channels, 2, 1)
         nn.init.zeros_(self.output.weight)
@@ -185,8 +184,8 @@ class Flow(nn.Module):
         z: Float[Tensor, "batch 1 rows columns"],
         condition: Float[Tensor, "batch n_mels rows columns"],
     ) -> Float[Tensor, "batch 1 rows columns"]:
-        """The x that :meth:`forward` makes z of, row by row, each layer with a queue of the rows
-        it still needs."""
+        """The inverse of :meth:`forward`, row by row; each layer has a queue of the previous
+        rows."""
         queues: list[list[Tensor]] = [[] for _ in self.layers]
         row, rows = torch.zeros_like(z[:, :, :1]), []
         for target, beside in zip(z.split(1, dim=2), condition.split(1, dim=2), strict=True):
@@ -203,8 +202,8 @@ class Flow(nn.Module):
         return torch.cat(rows, dim=2)
 
     def _scale_and_shift(self, total: Tensor) -> tuple[Tensor, Tensor]:
-        # Of scale and shift eight bits of mantissa would be too few: the likelihood is a small
-        # difference of large sums.
+        # Scale and shift need more than bfloat16: the likelihood is a small difference of large
+        # sums.
         with torch.autocast(total.device.type, enabled=False):
             output = self.output(total.to(self.output.weight.dtype))
         log_scale, shift = output.chunk(2, dim=1)
@@ -214,9 +213,9 @@ class Flow(nn.Module):
 class WaveFlow(Vocoder):
     """Waveform to noise with the exact likelihood in training, noise to waveform in use.
 
-    Synthesis takes ``flows * rows`` sequential steps however long the waveform is. Columns are seen
-    on both sides, in each of these steps: ``lookahead_frames`` is exact, but at the paper's size
-    so large (half a minute) that most utterances are used as a whole.
+    Synthesis takes ``flows * rows`` sequential steps for any length. Each step sees columns on both
+    sides: ``lookahead_frames`` is exact, but at the paper's size exceeds most utterances (half a
+    minute).
     """
 
     context = (CONTEXT_FRAMES, CONTEXT_FRAMES)
@@ -239,7 +238,7 @@ class WaveFlow(Vocoder):
         self.mel_input = MelInput(spec)
         self.conditioner = Conditioner(config.upsampling)
         self.flows = nn.ModuleList(Flow(config, spec.n_mels) for _ in range(config.flows))
-        # Back from noise, each row is made of the one above, which reached as far before it.
+        # In synthesis the columns' reach accumulates over rows.
         columns = config.flows * rows * config.column_reach + 1
         self.lookahead_frames = -(-columns * rows // hop) + CONTEXT_FRAMES
 
@@ -251,7 +250,7 @@ class WaveFlow(Vocoder):
         """Noise z of a waveform and ``ln |det ∂z/∂waveform|``, in one parallel pass.
 
         Args:
-            mel: its mel, with ``context`` frames more at either end.
+            mel: its mel, with ``context`` additional frames at either end.
         """
         x, condition = self._squeeze(waveform[:, None]), self._condition(mel)
         log_determinant = waveform.new_zeros(waveform.shape[0])
@@ -267,7 +266,7 @@ class WaveFlow(Vocoder):
         """The waveform whose noise is ``z``: the inverse of :meth:`encode`."""
         x, condition = self._squeeze(z[:, None]), self._condition(mel)
         with parametrize.cached():
-            # The order of the rows in which the last flow left them, then flow by flow back.
+            # The row order after the last flow, then the flows in reverse.
             for index in range(self.config.flows):
                 condition = self._permute(condition, index)
             for index in reversed(range(self.config.flows)):
@@ -282,7 +281,7 @@ class WaveFlow(Vocoder):
         generator: Generators = None,
         temperature: float | None = None,
     ) -> Float[Tensor, "batch samples"]:
-        """Waveform for a mel; ``temperature`` in place of the config's."""
+        """Waveform for a mel; ``temperature`` overrides the config's."""
         self.spec.check(mel)
         chosen = self.config.temperature if temperature is None else temperature
         shape = (mel.shape[0], mel.shape[2] * self.spec.hop_length)
@@ -293,14 +292,14 @@ class WaveFlow(Vocoder):
         return self._squeeze(self.conditioner(self.mel_input(mel)))
 
     def _squeeze(self, x: Float[Tensor, "batch c samples"]) -> Tensor:
-        """Samples side by side in time one below the other, (batch, c, rows, columns)."""
+        """Adjacent samples as rows, (batch, c, rows, columns)."""
         return x.unflatten(2, (-1, self.config.rows)).transpose(2, 3)
 
     def _unsqueeze(self, x: Float[Tensor, "batch 1 rows columns"]) -> Tensor:
         return x[:, 0].transpose(1, 2).flatten(1)
 
     def _permute(self, x: Float[Tensor, "batch c rows columns"], flow: int) -> Tensor:
-        """Rows in the order that follows a flow; twice is as before."""
+        """Permutes the rows after a flow; an involution."""
         if flow < self.config.flows // 2:
             return x.flip(2)
         return torch.cat([half.flip(2) for half in x.chunk(2, dim=2)], dim=2)

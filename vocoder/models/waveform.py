@@ -1,4 +1,4 @@
-"""Vocoders that analyse the waveform itself instead of a mel."""
+"""Vocoders that analyse the waveform instead of a mel."""
 
 from abc import ABC, abstractmethod
 
@@ -10,8 +10,8 @@ from vocoder.errors import AudioError
 
 
 class WaveVocoder(ABC):
-    """Waveform in, parameters of a frame, waveform out. They know more than a mel tells: compare
-    them with mel vocoders knowing that."""
+    """Waveform → frame parameters → waveform. These have more information than mel vocoders, which
+    matters in comparisons."""
 
     sample_rate: int
 
@@ -27,7 +27,7 @@ class WaveVocoder(ABC):
         Args:
             waveform: in [-1, 1] at ``sample_rate``.
             f0_scale: factor on F0.
-            generator: of the noise, where there is any to draw.
+            generator: of the noise, if any.
 
         Raises:
             AudioError: the waveform is empty, not of one dimension or not finite.
@@ -35,7 +35,7 @@ class WaveVocoder(ABC):
 
 
 def checked_waveform(waveform: Tensor) -> Float[Tensor, " samples"]:
-    """The waveform in float64 on the CPU, or an AudioError that says what is wrong with it."""
+    """The waveform in float64 on the CPU; raises AudioError if it is invalid."""
     if waveform.ndim != 1 or waveform.numel() == 0:
         raise AudioError(
             f"a waveform is (samples,), at least one of them, not {tuple(waveform.shape)}"

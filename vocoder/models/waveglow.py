@@ -6,17 +6,16 @@
 Source: R. Prenger, R. Valle and B. Catanzaro, "WaveGlow: A Flow-based Generative Network for Speech
 Synthesis", arXiv 1811.00002. Taken from there: groups of 8 samples as channels; 12 steps of flow,
 each an invertible 1x1 convolution and an affine coupling whose network is a non-causal WaveNet of 8
-layers, kernel 3, dilations 1, 2, …, 128; two channels put out early after every fourth step; the
-mel upsampled by a transposed convolution four hops wide. The 256 channels are those of the authors'
-code (NVIDIA/waveglow) and of the 87.9 M parameters by which the model is known (the paper tells of
-512 residual and 256 skip channels).
+layers, kernel 3, dilations 1, 2, …, 128; two channels output early after every fourth step; the mel
+upsampled by a transposed convolution four hops wide. The 256 channels and 87.9 M parameters are
+those of the authors' code (NVIDIA/waveglow); the paper states 512 residual and 256 skip channels.
 
 WaveFlow's paper (arXiv 1912.01219) calls this model a special case of its own, of two groups of
-rows that are mixed between flows; the networks differ all the same (1-D over stacked samples here,
-2-D there), hence a file of its own. Departing from the paper: the upsampled mel is cropped at both
-ends alike, so that a sample sees two frames before and after its own (the authors' code crops at
-the end only: a sample sees three frames before); the mel enters through `MelInput`, the log floor
-stands beyond its ends, and training segments bring two frames of context at either end.
+rows that are mixed between flows; but the networks differ (1-D over stacked samples here, 2-D
+there). Differences to the paper: the upsampled mel is cropped equally at both ends, so that a
+sample sees two past and two future frames (the authors' code crops only the end: three past
+frames); the mel is normalised by `MelInput` and padded with the log floor, and training segments
+have two frames of context at either end.
 """
 
 from typing import Literal, Self, cast
@@ -43,9 +42,9 @@ WINDOW_HOPS = 4
 class WaveGlowConfig(Config):
     """Size of the flow; the defaults are the authors' model of 87.9 M parameters.
 
-    ``group``: samples squeezed into one column. ``early_every`` and ``early_channels``: so many
-    channels leave after every so many steps. ``temperature``: standard deviation of the noise that
-    speech is made of: the paper trains for √0.5 and synthesises with 0.6.
+    ``group``: samples squeezed into one column. ``early_channels`` channels are output after every
+    ``early_every`` steps. ``temperature``: standard deviation of the noise in synthesis: the paper
+    trains for √0.5 and synthesises with 0.6.
     """
 
     name: Literal["waveglow"] = "waveglow"
@@ -71,7 +70,7 @@ class WaveGlowConfig(Config):
 
     @property
     def widths(self) -> list[int]:
-        """Channels that each step of flow works on."""
+        """Channels of each step of flow."""
         return [
             self.group - self.early_channels * (index // self.early_every)
             for index in range(self.flows)
@@ -79,12 +78,12 @@ class WaveGlowConfig(Config):
 
     @property
     def column_reach(self) -> int:
-        """Columns on either side that one step of flow looks at."""
+        """Columns on either side in the receptive field of one step of flow."""
         return (self.kernel // 2) * (2**self.layers - 1)
 
 
 class InvertibleConvolution(nn.Module):
-    """Mixes the channels of a column by a square matrix W, which begins as a rotation.
+    """Mixes the channels of a column by a square matrix W, initialised as a rotation.
 
     ``ln |det J| = columns * ln |det W|``.
     """
@@ -94,13 +93,13 @@ class InvertibleConvolution(nn.Module):
         rotation = torch.linalg.qr(torch.randn(channels, channels)).Q
         if torch.linalg.det(rotation) < 0:
             rotation[:, 0] *= -1
-        # In rows, as files of weights have it.
+        # Contiguous rows, as weight files require.
         self.weight = nn.Parameter(rotation.contiguous())
 
     def forward(
         self, x: Float[Tensor, "batch c columns"]
     ) -> tuple[Float[Tensor, "batch c columns"], Float[Tensor, ""]]:
-        # Eight bits of mantissa would be no inverse of anything.
+        # bfloat16 is too inexact for an inverse.
         with torch.autocast(x.device.type, enabled=False):
             return self.weight @ x, x.shape[2] * torch.linalg.slogdet(self.weight).logabsdet
 
@@ -110,7 +109,7 @@ class InvertibleConvolution(nn.Module):
 
 
 class CouplingNetwork(nn.Module):
-    """The non-causal WaveNet that reads scale and shift off one half of the channels."""
+    """The non-causal WaveNet that predicts scale and shift from one half of the channels."""
 
     def __init__(self, config: WaveGlowConfig, half: int, conditions: int) -> None:
         super().__init__()
@@ -143,12 +142,12 @@ class CouplingNetwork(nn.Module):
         for layer, project, here in zip(self.layers, self.outputs, conditions, strict=True):
             content, gate = (layer(hidden) + here).chunk(2, dim=1)
             output = project(torch.tanh(content) * torch.sigmoid(gate))
-            # The last layer has nothing to hand on.
+            # The last layer has no residual output.
             if output.shape[1] > hidden.shape[1]:
                 residual, output = output.chunk(2, dim=1)
                 hidden = hidden + residual
             total = total + output
-        # Of scale and shift eight bits of mantissa would be too few.
+        # Scale and shift need more than bfloat16.
         with torch.autocast(total.device.type, enabled=False):
             end = self.end(total.to(self.end.weight.dtype))
         shift, log_scale = end.chunk(2, dim=1)
@@ -158,8 +157,8 @@ class CouplingNetwork(nn.Module):
 class WaveGlow(Vocoder):
     """Waveform to noise with the exact likelihood in training, noise to waveform in use.
 
-    Both ways are parallel over all samples. A sample depends on ``lookahead_frames`` frames after
-    its own.
+    Both directions are parallel over all samples. A sample depends on ``lookahead_frames`` future
+    frames.
     """
 
     context = (CONTEXT_FRAMES, CONTEXT_FRAMES)
@@ -190,7 +189,7 @@ class WaveGlow(Vocoder):
         """Noise z of a waveform and ``ln |det ∂z/∂waveform|``, in one parallel pass.
 
         Args:
-            mel: its mel, with ``context`` frames more at either end.
+            mel: its mel, with ``context`` additional frames at either end.
         """
         condition = self._condition(mel)
         x = self._squeeze(waveform[:, None])
@@ -233,7 +232,7 @@ class WaveGlow(Vocoder):
         generator: Generators = None,
         temperature: float | None = None,
     ) -> Float[Tensor, "batch samples"]:
-        """Waveform for a mel; ``temperature`` in place of the config's."""
+        """Waveform for a mel; ``temperature`` overrides the config's."""
         self.spec.check(mel)
         chosen = self.config.temperature if temperature is None else temperature
         shape = (mel.shape[0], mel.shape[2] * self.spec.hop_length)
@@ -241,14 +240,14 @@ class WaveGlow(Vocoder):
         return self.decode(z, pad_silence(mel, self.spec, self.context))
 
     def _leaving(self, index: int) -> int:
-        """Channels that leave as noise before a step of flow."""
+        """Channels output as noise before a step of flow."""
         widths = self.config.widths
         return widths[index - 1] - widths[index] if index else 0
 
     def _condition(self, mel: Tensor) -> Float[Tensor, "batch bands columns"]:
         hop = self.spec.hop_length
         upsampled = self.upsample(self.mel_input(mel))
-        # In the middle of what the kernel's four hops overlap.
+        # The middle of the four overlapping hops of the kernel.
         edge = CONTEXT_FRAMES * hop + (WINDOW_HOPS - 1) * hop // 2
         length = (mel.shape[2] - 2 * CONTEXT_FRAMES) * hop
         return self._squeeze(upsampled[:, :, edge : edge + length])

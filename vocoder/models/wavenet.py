@@ -1,4 +1,4 @@
-"""WaveNet: sample after sample, each from a distribution given all before it and the mel.
+"""WaveNet: each sample is drawn from a distribution given all previous samples and the mel.
 
     mel ─▶ MelUpsampling ─▶ conditioning ─┐
     x[t-1], x[t-2], … ─▶ GatedStack ◀─────┘ ─▶ distribution of x[t]
@@ -11,11 +11,11 @@ mixture of ten logistics over 16 bits, after Parallel WaveNet (arXiv 1711.10433)
 Gaussian is that of ClariNet, arXiv 1807.07281. The default sizes are those of r9y9/wavenet_vocoder
 (egs/mol), the most used open implementation.
 
-Departures. Convolutions are weight-normalised, as in r9y9's code; unlike there, residuals are not
-scaled by √½ (the paper does not), and the last block has no residual output, which nothing would
-hear. Inputs of the mixture and the Gaussian are plain amplitudes. Pre-emphasis and gain scaling of
-r9y9's LJSpeech recipe are left out: a waveform here is a waveform. A segment of training begins
-with zeros for its past, as the whole utterance does.
+Differences: convolutions are weight-normalised, as in r9y9's code; unlike there, residuals are not
+scaled by √½ (nor in the paper), and the last block has no residual output, which would be unused.
+Inputs of the mixture and the Gaussian are linear amplitudes. Pre-emphasis and gain scaling of
+r9y9's LJSpeech recipe are omitted. The past of a training segment is zero, like that of an
+utterance.
 """
 
 from typing import Literal, Self
@@ -47,17 +47,17 @@ from vocoder.models.blocks.sampling import (
 )
 
 BLOCK_FRAMES = 8
-"""Frames whose conditioning is computed at a time while samples are generated."""
+"""Frames of conditioning computed at a time during generation."""
 
 
 class WaveNetConfig(Config):
     """Sizes, and the form of the predicted distribution.
 
     ``output``: "mulaw" (``classes`` levels), "mol" (``mixtures`` logistics) or "gaussian".
-    ``stacks``: how often the dilations 1, 2, 4, … are repeated over the ``layers``.
-    ``gate_channels``: of the tanh and the sigmoid together. ``mel_side_frames``: mel frames to
-    either side that the first conditioning layer sees. ``upsampling``: factors from frames to
-    samples. ``log_scale_floor``: least ln s of a logistic or Gaussian.
+    ``stacks``: repetitions of the dilations 1, 2, 4, … over the ``layers``. ``gate_channels``: of
+    the tanh and the sigmoid together. ``mel_side_frames``: context frames on either side in the
+    first conditioning layer. ``upsampling``: factors from frames to samples. ``log_scale_floor``:
+    least ln s of a logistic or Gaussian.
     """
 
     name: Literal["wavenet"] = "wavenet"
@@ -86,7 +86,7 @@ class WaveNetConfig(Config):
 
     @property
     def outputs(self) -> int:
-        """Numbers that describe the distribution of a sample."""
+        """Parameters of one sample's distribution."""
         return {"mulaw": self.classes, "mol": 3 * self.mixtures, "gaussian": 2}[self.output]
 
 
@@ -122,7 +122,7 @@ class WaveNet(Vocoder):
 
     @property
     def receptive_field(self) -> int:
-        """Past samples that a prediction depends on."""
+        """Past samples on which a prediction depends."""
         return self.stack.receptive_field
 
     def predict(
@@ -130,7 +130,7 @@ class WaveNet(Vocoder):
         waveform: Float[Tensor, "batch samples"],
         mel: Float[Tensor, "batch n_mels padded_frames"],
     ) -> Float[Tensor, "batch samples outputs"]:
-        """Distribution of every sample of a waveform given those before it.
+        """Distribution of every sample of a waveform given the previous samples.
 
         Args:
             waveform: within ±1, ``frames * hop_length`` samples.
@@ -163,11 +163,11 @@ class WaveNet(Vocoder):
         return self.generate(mel, self.draw(mel.shape[0], samples, generator, mel))
 
     def draw(self, batch: int, samples: int, generator: Generators, like: Tensor) -> Tensor:
-        """The random numbers that as many samples take: (batch, samples), for the mixture
-        (batch, samples, 2)."""
+        """The random numbers for a number of samples: (batch, samples), for the mixture (batch,
+        samples, 2)."""
         if self.config.output == "gaussian":
-            # torch draws normal numbers in blocks of 16: a whole number of them, so that a longer
-            # utterance begins with the numbers of a shorter one.
+            # torch draws normal numbers in blocks of 16: with whole blocks, a longer utterance
+            # begins with the numbers of a shorter one.
             return draw_normal((batch, -(-samples // 16) * 16), generator, like)[:, :samples]
         shape = (batch, samples, 2) if self.config.output == "mol" else (batch, samples)
         return draw_uniform(shape, generator, like)
@@ -185,8 +185,9 @@ class WaveNet(Vocoder):
     def generate(
         self, mel: Float[Tensor, "batch n_mels frames"], drawn: Float[Tensor, "batch samples ..."]
     ) -> Float[Tensor, "batch samples"]:
-        """Sample by sample, with cached queues, from numbers of :meth:`draw`; equal to sampling
-        from :meth:`predict` of the result. Memory beside mel, numbers and waveform is constant."""
+        """Generate sample by sample, with cached queues, from numbers of :meth:`draw`; equal to
+        sampling from :meth:`predict` of the result. Memory besides mel, numbers and waveform is
+        constant."""
         hop, context = self.spec.hop_length, sum(self.context)
         padded = pad_silence(mel, self.spec, self.context)
         loop = _Loop(self, mel.shape[0])
@@ -200,7 +201,7 @@ class WaveNet(Vocoder):
 
 
 class _Loop:
-    """The loop over samples, with what it remembers from one block to the next."""
+    """The loop over samples, with its state between blocks."""
 
     def __init__(self, model: WaveNet, batch: int) -> None:
         self.model = model
@@ -220,7 +221,7 @@ class _Loop:
     def run(
         self, condition: Float[Tensor, "batch channels samples"], drawn: Tensor
     ) -> Float[Tensor, "batch samples"]:
-        """The next samples, as many as there is conditioning for."""
+        """The next samples, one per conditioning step."""
         pieces = []
         for start in range(0, condition.shape[2], self.queue.chunk):
             part = condition[:, :, start : start + self.queue.chunk]

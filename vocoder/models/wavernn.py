@@ -3,16 +3,15 @@
     previous sample, mel, a1 ─▶ linear ─▶ GRU ─┬▶ (+ a2) GRU ─┬▶ (+ a3) ─▶ linear ─▶ (+ a4) ─▶ …
                                     └──────────┴▶ residuals ──┘        ─▶ classes or mixture
 
-After N. Kalchbrenner et al., "Efficient Neural Audio Synthesis", arXiv 1802.08435, in the form in
-which it became common as a mel vocoder (fatchord's implementation, which Mozilla and Coqui TTS took
-over): the output is a softmax over μ-law levels or a mixture of logistics instead of
-the paper's dual softmax (see `wavernn_dual`), there are two GRUs of 512 with residuals and two
-linear layers of 512, and a quarter of the frame's features, a1 to a4, enters at each stage.
+After N. Kalchbrenner et al., "Efficient Neural Audio Synthesis", arXiv 1802.08435, in its common
+form as a mel vocoder (fatchord's implementation, adopted by Mozilla and Coqui TTS): the output is a
+softmax over μ-law levels or a mixture of logistics instead of the paper's dual softmax (see
+`wavernn_dual`), there are two GRUs of 512 with residuals and two linear layers of 512, and a
+quarter of the frame's features, a1 to a4, enters at each stage.
 
-Departing from that implementation: 10-bit μ-law instead of 9 as the default; LayerNorm instead of
-BatchNorm in the conditioning network (see `recurrent`); the first sample of a training segment has
-zero as its predecessor, as in use; the mel enters through `MelInput`, and the log floor stands
-beyond its ends.
+Differences to that implementation: 10-bit μ-law instead of 9 as the default; LayerNorm instead of
+BatchNorm in the conditioning network (see `recurrent`); the previous sample of a training segment
+is zero, as in use; the mel is normalised by `MelInput` and padded with the log floor.
 """
 
 from typing import Literal, NamedTuple
@@ -60,8 +59,8 @@ class WaveRNNConfig(Config):
 
 
 class _LoopWeights(NamedTuple):
-    """``sample`` and ``sample_gates``: what the previous sample adds to the first layer's input and
-    to its gates; everything else (in, out) as ``addmm`` takes it."""
+    """``sample`` and ``sample_gates``: weights of the previous sample on the first layer's input
+    and gates; all others are (in, out) for ``addmm``."""
 
     sample: Tensor
     sample_gates: Tensor
@@ -85,7 +84,7 @@ class _State(NamedTuple):
 
 
 class WaveRNN(RecurrentVocoder):
-    """Sample after sample, in the domain of its output: compressed amplitude with "mulaw"."""
+    """Generates sample by sample, in the domain of its output: compressed amplitude for "mulaw"."""
 
     def __init__(self, config: WaveRNNConfig, spec: MelSpec) -> None:
         super().__init__(config.conditioning, config.fold, spec)
@@ -105,11 +104,11 @@ class WaveRNN(RecurrentVocoder):
         waveform: Float[Tensor, "batch samples"],
         mel: Float[Tensor, "batch n_mels padded_frames"],
     ) -> Float[Tensor, "batch samples outputs"]:
-        """Parameters of each sample's distribution, knowing all samples before it and the mel.
+        """Parameters of each sample's distribution, given all previous samples and the mel.
 
         Args:
-            waveform: within ±1; with "mulaw" its levels are what the network is shown.
-            mel: with ``context`` frames more at either end.
+            waveform: within ±1; with "mulaw" the network input is its levels.
+            mel: with ``context`` additional frames at either end.
         """
         upsampled, features = self.conditioning(self.mel_input(mel))
         held = features.repeat_interleave(self.spec.hop_length, dim=1)
@@ -162,11 +161,11 @@ class WaveRNN(RecurrentVocoder):
     ) -> tuple[Tensor, _State]:
         w, quarter, channels = weights, self.quarter, self.config.gru_channels
         a1, a2, a3, a4 = features.chunk(4, dim=1)
-        # Without the previous sample: the first layer's input and gates, of every sample.
+        # First layer's input and gates of every sample, without the previous sample's part.
         from_features = linear(a1, self.input.weight[:, -quarter:], self.input.bias)
         known = upsampled @ self.input.weight[:, 1:-quarter].T + from_features[:, None]
         known_gates = known @ w.first_gates + self.first.from_input.bias
-        # What the frame's features add to the layers above.
+        # Contribution of the frame's features to the layers above.
         known_2 = linear(
             a2, self.second.from_input.weight[:, channels:], self.second.from_input.bias
         )
@@ -193,7 +192,7 @@ class WaveRNN(RecurrentVocoder):
         return made, _State(first, second, previous)
 
     def _draw(self, parameters: Tensor, uniform: Tensor) -> Float[Tensor, "batch 1"]:
-        """A sample, in the domain of :meth:`companded`."""
+        """Draw a sample, in the domain of :meth:`companded`."""
         if self.config.output == "mixture":
             return sample_logistic_mixture(parameters, uniform)[:, None]
         symbols = sample_categorical(parameters, uniform[:, 0])[:, None]

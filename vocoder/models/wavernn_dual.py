@@ -5,14 +5,14 @@
 
 Source: N. Kalchbrenner et al., "Efficient Neural Audio Synthesis", arXiv 1802.08435, section 2.
 Taken from there: a state of 896 (section 2.1) in two halves; the masked input matrix of eq. 2, by
-which the present coarse symbol reaches the gates of the fine half only; symbols scaled from 0..255
+which the current coarse symbol reaches only the gates of the fine half; symbols scaled from 0..255
 to ±1; two linear layers with a ReLU between for each half; all of R in one product with the state.
 
-Departing from it: the network is conditioned on a mel (the paper's on linguistic features and F0):
-the features of the conditioning network (see `recurrent`), projected onto all gates. Weights are
-dense, and samples are made one by one: the paper's pruning and subscaling are not implemented.
-The equations are those of ``torch.nn.GRU``, whose update gate keeps the old state as the paper's
-does, with one bias more.
+Differences: the network is conditioned on a mel (there on linguistic features and F0), by the
+features of the conditioning network (see `recurrent`), projected onto all gates. Weights are dense,
+and samples are generated one by one: the paper's pruning and subscaling are not implemented. The
+equations are those of ``torch.nn.GRU``, whose update gate keeps the old state as in the paper, with
+one additional bias.
 """
 
 from typing import Literal, NamedTuple
@@ -31,9 +31,9 @@ from vocoder.models.blocks.sampling import sample_categorical
 
 LEVELS = 65536
 SYMBOLS = 256
-"""Levels of 16 bits, and of either half of them."""
+"""Number of 16-bit levels, and of levels of either byte."""
 SEEN = 3
-"""Symbols that the gates see: c(t-1), f(t-1), c(t)."""
+"""Input symbols of the gates: c(t-1), f(t-1), c(t)."""
 
 
 class DualWaveRNNConfig(Config):
@@ -67,7 +67,7 @@ class _State(NamedTuple):
 
 
 class DualWaveRNN(RecurrentVocoder):
-    """16-bit samples, the upper byte first and the lower one knowing it."""
+    """16-bit samples: the upper byte first, then the lower byte given the upper."""
 
     uniforms = 2
 
@@ -91,11 +91,11 @@ class DualWaveRNN(RecurrentVocoder):
         waveform: Float[Tensor, "batch samples"],
         mel: Float[Tensor, "batch n_mels padded_frames"],
     ) -> Float[Tensor, "batch samples 2 symbols"]:
-        """Logits of each sample's coarse and fine symbol, knowing all samples before it, the mel
-        and, for the fine one, the sample's own coarse symbol.
+        """Logits of each sample's coarse and fine symbol, given all previous samples, the mel and,
+        for the fine one, the sample's own coarse symbol.
 
         Args:
-            mel: with ``context`` frames more at either end.
+            mel: with ``context`` additional frames at either end.
         """
         scaled = scale(self.split(waveform), waveform.dtype)
         return self.predict_symbols(delay(scaled), scaled[:, :, :1], mel)
@@ -106,8 +106,8 @@ class DualWaveRNN(RecurrentVocoder):
         coarse: Float[Tensor, "batch samples 1"],
         mel: Float[Tensor, "batch n_mels padded_frames"],
     ) -> Float[Tensor, "batch samples 2 symbols"]:
-        """:meth:`predict` from symbols scaled to ±1: both of the sample before, and the coarse one
-        of the sample itself."""
+        """:meth:`predict` from symbols scaled to ±1: both of the previous sample, and the coarse
+        one of the sample itself."""
         upsampled, features = self.conditioning(self.mel_input(mel))
         held = features.repeat_interleave(self.spec.hop_length, dim=1)
         x = torch.cat([previous, coarse, upsampled, held], dim=2)
@@ -127,7 +127,7 @@ class DualWaveRNN(RecurrentVocoder):
         return uniform_decode(symbols[..., 0] * SYMBOLS + symbols[..., 1], LEVELS, dtype)
 
     def _masked_weight(self) -> Float[Tensor, "gates inputs"]:
-        """The input's weight without what would tell the coarse half its own symbol."""
+        """The input weight with the coarse half's own symbol masked."""
         weight = self.recurrent.from_input.weight
         return torch.cat([weight[:, :SEEN] * self.mask, weight[:, SEEN:]], dim=1)
 
@@ -180,5 +180,5 @@ class DualWaveRNN(RecurrentVocoder):
 
 
 def scale(symbols: Int[Tensor, "*shape"], dtype: torch.dtype) -> Float[Tensor, "*shape"]:
-    """Symbols from 0 to 255 brought to ±1."""
+    """Symbols from 0 to 255 scaled to ±1."""
     return uniform_decode(symbols, SYMBOLS, dtype)

@@ -1,4 +1,4 @@
-"""WORLD: F0 by Harvest, spectral envelope by CheapTrick, aperiodicity by D4C, and its synthesis.
+"""WORLD: F0 by Harvest, spectral envelope by CheapTrick, aperiodicity by D4C, and synthesis.
 
 M. Morise, F. Yokomori and K. Ozawa, "WORLD: a vocoder-based high-quality speech synthesis system
 for real-time applications", IEICE Transactions E99-D(7), 2016, by its authors' code in pyworld.
@@ -24,7 +24,7 @@ _F0_MAX_HZ = 500.0
 
 @dataclass(frozen=True)
 class World:
-    """A recording as WORLD's parameters, to be synthesised with known changes.
+    """WORLD's parameters of a recording, for resynthesis with known changes.
 
     Attributes:
         sample_rate: in Hz.
@@ -67,8 +67,8 @@ class World:
 
         Args:
             cents: F0 is multiplied by 2^(cents / 1200).
-            coefficients: smooth the spectral envelope to so many mel-cepstral coefficients of
-                WORLD's own coding; None leaves it as it is.
+            coefficients: smooth the spectral envelope to this number of mel-cepstral coefficients
+                of WORLD's own coding; None for no smoothing.
         """
         world = pyworld()
         spectrum = self.spectrum
@@ -85,7 +85,7 @@ class World:
 @dataclass(frozen=True)
 class WorldVocoder(WaveVocoder):
     """WORLD's analysis and synthesis, by default at the rate of the shipped vocoder. Its noise is
-    the same each time: there is none to seed.
+    deterministic and has no seed.
 
     Raises:
         VocoderError: pyworld is not installed.

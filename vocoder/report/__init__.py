@@ -1,1 +1,1 @@
-"""The report of an evaluation: one HTML page to read, look at and listen to."""
+"""The report of an evaluation: one HTML page with scores, plots and players."""

@@ -1,4 +1,4 @@
-"""Build the report: read an evaluation, make its media, fill the page, put the folder in place."""
+"""Build the report: read an evaluation, write its media and its page."""
 
 import base64
 import shutil
@@ -37,14 +37,14 @@ def build_report(
     jobs: int = 2,
     progress: bool = True,
 ) -> Path:
-    """Write `report.html` and its `assets` into a folder, completely or not at all.
+    """Write `report.html` and its `assets` into a folder, atomically.
 
     Args:
-        results: what `vocoder evaluate --output` wrote. Its folders of audio must still be there.
+        results: output folder of `vocoder evaluate`. Its audio folders must still exist.
         output: folder of the report: new, empty, or with an earlier report, which is replaced.
         title: heading of the page.
-        costs: JSON of `vocoder bench --json` by the name of the system it is of.
-        embed_audio: put audio and pictures into the page, so that one file is all there is.
+        costs: JSON of `vocoder bench --json` by system name.
+        embed_audio: embed audio and pictures into the page, as a single file.
         jobs: worker processes, -1 for one per core.
         progress: show a bar on standard error.
 
@@ -52,8 +52,8 @@ def build_report(
         The page.
 
     Raises:
-        VocoderError: an evaluation that is missing, damaged or whose audio has moved, a cost of a
-            system that was not evaluated, or an output folder that holds something else.
+        VocoderError: an evaluation that is missing, damaged or without its audio, a cost of an
+            unknown system, or an output folder with other contents.
     """
     if jobs == 0:
         raise VocoderError("jobs: 0 worker processes cannot work; use 1 or more, or -1 for all")
@@ -89,7 +89,7 @@ def _check_names(costs: Mapping[str, Path], systems: tuple[str, ...]) -> None:
 
 
 def _check_output(folder: Path) -> None:
-    """Raise unless the folder is new, empty or holds a report."""
+    """Raise unless the folder is new, empty or a report."""
     if folder.exists() and not folder.is_dir():
         raise VocoderError(f"{folder}: is a file; choose a folder for the report")
     strange = {path.name for path in folder.glob("*")} - {PAGE_NAME, ASSETS_NAME}
@@ -100,7 +100,7 @@ def _check_output(folder: Path) -> None:
 
 
 def _embedded(made: UtteranceMedia, folder: Path) -> UtteranceMedia:
-    """The same with data URIs in place of paths."""
+    """The media with data URIs in place of paths."""
 
     def uri(path: str | None) -> str | None:
         if path is None:

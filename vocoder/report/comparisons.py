@@ -1,4 +1,4 @@
-"""The paired comparisons of a metric: those shown at once, and those folded away."""
+"""The paired comparisons of a metric: visible and collapsed ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ class ComparisonView:
     """The comparisons on one metric, as sentences.
 
     Attributes:
-        with_best: about the best system and each other one, as far as they can show a difference.
+        with_best: between the best system and each other one, if they can show a difference.
         others: all other pairs.
     """
 
@@ -22,7 +22,7 @@ class ComparisonView:
 def comparison_view(
     comparisons: Sequence[Comparison], metric: str, best: str | None
 ) -> ComparisonView:
-    """Sort the comparisons on a metric into those to be shown at once and the others."""
+    """Split the comparisons on a metric into visible and collapsed ones."""
     own = [comparison for comparison in comparisons if comparison.metric == metric]
     first = [best in (c.a, c.b) and not c.too_few for c in own]
     return ComparisonView(

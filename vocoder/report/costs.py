@@ -13,12 +13,12 @@ from vocoder.evaluation.cost import Cost
 
 @dataclass(frozen=True)
 class CostAxis:
-    """One way to count what a system costs.
+    """One measure of a system's cost.
 
     Attributes:
         field: of `vocoder.evaluation.cost.Cost`.
         label: heading, with the unit.
-        scale: what the field is divided by.
+        scale: divisor of the field.
         decimals: digits after the point in tables.
     """
 
@@ -28,7 +28,7 @@ class CostAxis:
     decimals: int
 
     def value(self, cost: Cost) -> float:
-        """In the unit of the label; 0 where there is nothing to count."""
+        """The cost in the unit of the label; 0 if absent."""
         return float(getattr(cost, self.field)) / self.scale
 
 
@@ -46,7 +46,7 @@ def read_costs(files: Mapping[str, Path]) -> dict[str, Cost]:
         files: JSON of `vocoder bench --json` by the system's name.
 
     Raises:
-        VocoderError: a file is missing, is not such JSON, or holds no measurement on one thread.
+        VocoderError: a file is missing, is no such JSON, or has no measurement on one thread.
     """
     return {name: _one_thread(path) for name, path in files.items()}
 

@@ -1,4 +1,4 @@
-"""The files of the report: sound, spectrograms, differences and F0 tracks of every utterance."""
+"""The files of the report: audio, spectrograms, differences and F0 tracks of every utterance."""
 
 import re
 import shutil
@@ -41,12 +41,12 @@ class Media:
 
 @dataclass(frozen=True)
 class UtteranceMedia:
-    """All of one utterance.
+    """All files of one utterance.
 
     Attributes:
-        duration_s: what the pictures span: the recording, or the longest file where there is none.
+        duration_s: time span of the pictures: the recording, or without it the longest file.
         nyquist_hz: upper edge of the pictures.
-        f0_span_hz: edges of the F0 axis, None without a voiced frame.
+        f0_span_hz: limits of the F0 axis, None without voiced frames.
         players: in the order of `Results.players`.
     """
 
@@ -57,7 +57,7 @@ class UtteranceMedia:
 
 
 def file_names(names: Iterable[str]) -> dict[str, str]:
-    """A file name for each name: ASCII, without anything that a URL or a file system minds.
+    """A file name for each name: ASCII, safe for URLs and file systems.
 
     >>> file_names(["ours", "Ours!", "a/б"])
     {'ours': 'ours', 'Ours!': 'Ours_2', 'a/б': 'a'}
@@ -114,17 +114,18 @@ def write_media(
 def _write_utterance(
     sources: list[Path | None], prepared: list[Preparation], stems: list[Path], folder: Path
 ) -> UtteranceMedia:
-    """All files of one utterance; an unreadable file is reported and leaves the others.
+    """Write all files of one utterance; an unreadable file is reported without affecting the
+    others.
 
-    The pictures of a file are drawn as its scores were measured, without its delay and at the
-    recording's level where the evaluation did so; its sound stays what is on disk.
+    Pictures show the signal as scored, with delay and level differences removed if the evaluation
+    removed them; the audio is copied from disk unchanged.
     """
     read = [_read(source) for source in sources]
     sounds = {index: audio for index, audio in enumerate(read) if isinstance(audio, Audio)}
     problems = ["" if isinstance(audio, Audio) else audio for audio in read]
     if not sounds:
         return UtteranceMedia(0.0, 0.0, None, tuple(Media(problem=text) for text in problems))
-    # Everything is drawn at the rate and over the time of the recording.
+    # All pictures use the rate and the duration of the recording.
     leading = sounds.get(0) or max(sounds.values(), key=lambda audio: audio.duration_s)
     rate, samples = leading.sample_rate, len(leading.waveform)
     waves = {index: resample(audio, rate).waveform for index, audio in sounds.items()}
@@ -160,7 +161,7 @@ def _write_utterance(
 
 
 class _Writer:
-    """Writes files that share a stem, and gives their paths in the page."""
+    """Writes files with a common stem, and returns their paths in the page."""
 
     def __init__(self, folder: Path, stem: Path) -> None:
         self.folder = folder
@@ -172,14 +173,14 @@ class _Writer:
         return name
 
     def copy(self, source: Path) -> str:
-        """What is on disk, byte for byte."""
+        """Copy the file byte for byte."""
         name = self.stem.as_posix() + source.suffix.lower()
         shutil.copyfile(source, self.folder / name)
         return name
 
 
 def _read(source: Path | None) -> Audio | str:
-    """The audio, or the reason why there is none."""
+    """The audio, or the reason for its absence."""
     if source is None:
         return "missing"
     try:
@@ -194,9 +195,9 @@ def _as_scored(
     sample_rate: int,
     prepared: Preparation,
 ) -> Float[torch.Tensor, " prepared_samples"]:
-    """A waveform from the moment when the recording begins, and at its level, if it was scored so.
+    """A waveform aligned to the recording in time and level, if it was scored so.
 
-    A lead is cut away; zeros are put before what is ahead.
+    Leading samples are cut; early waveforms are padded with zeros.
     """
     if prepared.aligned:
         delay = find_delay(recording, wave, sample_rate).samples

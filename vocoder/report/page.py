@@ -32,7 +32,7 @@ _MINUS = "−"
 
 @dataclass(frozen=True)
 class ScoreCell:
-    """One mean in a table; strings are as shown, "" where there is nothing."""
+    """One mean in a table; strings as displayed, "" if absent."""
 
     mean: str
     interval: str
@@ -84,8 +84,8 @@ def render_page(
         media: by utterance, with paths relative to the page or data URIs.
         costs: by system, for those whose cost is known.
         title: heading.
-        embedded: the media are data URIs: each utterance's stand in a block of their own, which
-            is only parsed when the utterance is opened.
+        embedded: the media are data URIs: each utterance's are in a separate block, which is parsed
+            when the utterance is opened.
     """
     summary = results.summary
     shown = ShownPaths(_known_folders(results))
@@ -138,7 +138,7 @@ def _known_folders(results: Results) -> list[str]:
 
 
 def _conventions(metrics: Sequence[MetricView]) -> dict[str, list[MetricView]]:
-    """The conventions without repetition: columns of one measurement share theirs."""
+    """The distinct conventions: columns of one measurement share theirs."""
     shared: dict[str, list[MetricView]] = {}
     for metric in metrics:
         shared.setdefault(metric.convention, []).append(metric)
@@ -152,7 +152,7 @@ def _asset_text(names: Sequence[str]) -> Markup:
 
 
 def _json(value: Any) -> Markup:
-    """JSON that may stand inside a script element: nothing in it can end the element."""
+    """JSON for a script element, escaped so that it cannot end the element."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return Markup(text.replace("<", "\\u003c"))
 
@@ -163,7 +163,7 @@ def _classes(results: Results) -> dict[str, str]:
 
 
 def _speakers(results: Results) -> list[str]:
-    """Speakers in alphabetical order; none where they are unknown."""
+    """Speakers in alphabetical order; empty if unknown."""
     return sorted({name for name in results.speakers.values() if name})
 
 
@@ -198,7 +198,7 @@ def _best(ranks: Mapping[str, Rank]) -> str | None:
 
 
 def _is_identity(results: Results, key: str) -> bool:
-    """Whether all scores of the recording are equal, as where it is compared with itself."""
+    """Whether all scores of the recording are equal, as in a comparison with itself."""
     return len(set(results.scores(results.recording, key))) == 1
 
 
@@ -211,7 +211,7 @@ def _cell(score: Score, note: MetricNote, place: Rank) -> ScoreCell:
 
 
 def _number(value: float, decimals: int) -> str:
-    """Formatted with a true minus sign, and never as −0."""
+    """Format with a true minus sign, and never as −0."""
     text = f"{value:.{decimals}f}"
     if text.startswith("-"):
         return text[1:] if float(text) == 0 else _MINUS + text[1:]
@@ -279,7 +279,7 @@ def _system_views(
 def _data(
     results: Results, media: Mapping[str, UtteranceMedia], embedded: bool, shown: ShownPaths
 ) -> dict[str, Any]:
-    """What the script needs: names, metrics, and per utterance scores, remarks and media."""
+    """Data for the script: names, metrics, and scores, remarks and media per utterance."""
     metrics, players = results.summary.metrics, results.players
     utterances = []
     for name in results.utterances:

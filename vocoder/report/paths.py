@@ -1,4 +1,4 @@
-"""Paths as the page shows them: without the folders of the machine that it was made on."""
+"""Paths as displayed in the page, without the folders of the local machine."""
 
 import os.path
 import re
@@ -13,11 +13,11 @@ _ABSOLUTE = re.compile(r"""(?<![^\s"'`(\[{<=,:;])/(?:[^\s/"'`:,;()<>]+/)+[^\s/"'
 class ShownPaths:
     """Shortens absolute paths.
 
-    A path below the current folder becomes relative to it; of any other, the last component
-    stays, after "…/". Relative paths stay as they are.
+    A path below the current folder becomes relative to it; other absolute paths become "…/" and the
+    last component. Relative paths are unchanged.
 
     Args:
-        folders: paths that may contain blanks and that messages are likely to name.
+        folders: paths, possibly with blanks, that messages are likely to contain.
         current: the current folder, absolute.
     """
 
@@ -28,7 +28,7 @@ class ShownPaths:
             for folder in folders
             for spelling in (folder, os.path.normpath(folder), Path(folder).resolve().as_posix())
         }
-        # The longest first: one folder may lie in another.
+        # The longest first, as folders may be nested.
         self.folders = sorted(filter(os.path.isabs, spellings), key=len, reverse=True)
 
     def path(self, path: str) -> str:
@@ -48,7 +48,7 @@ class ShownPaths:
         return f"…/{Path(plain).name}"
 
     def text(self, text: str) -> str:
-        """A message with any number of paths in it.
+        """A message with any number of paths.
 
         >>> shown = ShownPaths(["/data/my speech"], Path("/srv/ann"))
         >>> shown.text("/data/my speech/a.wav: unlike /srv/ann/b.wav, and/or /usr/c.wav")
@@ -60,7 +60,7 @@ class ShownPaths:
         return _ABSOLUTE.sub(lambda found: self.path(found[0]), text)
 
     def command(self, command: str) -> str:
-        """A command line; the value of NAME=VALUE is a path of its own.
+        """A command line; the value of NAME=VALUE is treated as a path.
 
         >>> shown = ShownPaths(current=Path("/srv/ann"))
         >>> shown.command("vocoder evaluate --system 'a=/data/my speech' --output /srv/ann/o")
@@ -81,6 +81,6 @@ class ShownPaths:
 
 
 def _quoted(argument: str) -> str:
-    """As `shlex.quote`, but an ellipsis needs no quotes."""
+    """As `shlex.quote`, but ellipses are not quoted."""
     plain = argument.replace("…", ".")
     return argument if shlex.quote(plain) == plain else shlex.quote(argument)

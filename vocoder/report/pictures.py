@@ -1,4 +1,4 @@
-"""Spectrograms, differences of spectrograms and F0 tracks, as the page shows them."""
+"""Spectrograms, spectrogram differences and F0 tracks of the page."""
 
 import math
 
@@ -29,13 +29,13 @@ CONVENTIONS = (
     f"F0 over the spectrograms: Praat, {F0_MIN_HZ:g}–{F0_MAX_HZ:g} Hz, every {1000 * HOP_S:g} ms, "
     "as the F0 metrics track it; the recording's own dashed",
 )
-"""What the pictures show, a phrase each."""
+"""Descriptions of the pictures, one phrase each."""
 
 
 def powers(
     waveform: Float[torch.Tensor, " samples"], sample_rate: int
 ) -> Float[np.ndarray, "bins frames"]:
-    """The spectrogram of `figures.levels_db` as powers, of a full-scale sine 1."""
+    """The spectrogram of `figures.levels_db` as powers; 1 for a full-scale sine."""
     return np.asarray(10 ** (levels_db(waveform, sample_rate) / 10))
 
 
@@ -55,9 +55,9 @@ def difference_png(
 ) -> bytes:
     """Level of the estimate minus that of the recording, in dB, from -20 to +20.
 
-    The powers of both are averaged over three bins and five frames first: two noises of one level
-    differ by some 8 dB from point to point, and that is not what the picture is about. Levels
-    more than 90 dB below the power `loudest` count as that floor.
+    The powers of both are first averaged over three bins and five frames: two noises of equal level
+    differ by some 8 dB from point to point. Levels more than 90 dB below the power `loudest` count
+    as that floor.
     """
     floor = loudest * 10 ** (-RANGE_DB / 10)
     first, second = (10 * np.log10(np.maximum(_smooth(x), floor)) for x in (recording, estimate))
@@ -74,7 +74,7 @@ def f0_track(
 
 
 def f0_range(tracks: list[Float[np.ndarray, " frames"]]) -> tuple[float, float] | None:
-    """From a little below the lowest to a little above the highest F0; None without a voice."""
+    """F0 range of all tracks with a margin; None without voiced frames."""
     voiced = np.concatenate([track[np.isfinite(track)] for track in tracks] or [np.zeros(0)])
     if len(voiced) == 0:
         return None
@@ -91,9 +91,9 @@ def f0_svg(
 
     Args:
         track: from `f0_track`.
-        recording: likewise, drawn dashed below it; None for the recording itself.
+        recording: the recording's track, drawn dashed below; None for the recording itself.
         span_hz: F0 at the lower and the upper edge.
-        duration_s: what the width stands for.
+        duration_s: time span of the width.
     """
     below = "" if recording is None else (
         f'<path d="{_path(recording, span_hz, duration_s)}" stroke="#fff" stroke-width="1.5" '
@@ -112,7 +112,7 @@ def f0_svg(
 def _path(
     track: Float[np.ndarray, " frames"], span_hz: tuple[float, float], duration_s: float
 ) -> str:
-    """SVG path data of the voiced stretches, in a box of 1000 × 100."""
+    """SVG path data of the voiced segments, in a box of 1000 × 100."""
     low, high = span_hz
     path, drawing = [], False
     for frame, f0_hz in enumerate(track):
@@ -121,7 +121,7 @@ def _path(
             continue
         x = 1000 * min(frame * HOP_S / duration_s, 1.0)
         y = 100 * (1 - math.log(f0_hz / low) / math.log(high / low))
-        # A point alone is drawn as well: a line of no length has round ends.
+        # Single points are drawn as lines of zero length with round ends.
         path.append(f"{'L' if drawing else 'M'}{x:.1f} {y:.1f}{'' if drawing else 'h0'}")
         drawing = True
     return "".join(path)
@@ -133,7 +133,7 @@ def _smooth(spectrogram: Float[np.ndarray, "bins frames"]) -> Float[np.ndarray, 
 
 
 def _pooled(values: Float[np.ndarray, "bins frames"]) -> Float[np.ndarray, "rows columns"]:
-    """Means over blocks, so that no more is left than a screen shows. Nyquist's bin is left out."""
+    """Means over blocks, reduced to screen resolution, without the Nyquist bin."""
     values = values[:-1]
     for axis, most in ((0, _MOST_ROWS), (1, _MOST_COLUMNS)):
         length = values.shape[axis]

@@ -1,7 +1,7 @@
 """Plots as inline SVG: distributions of scores, and quality against cost.
 
-Colours are left to the page: an element of the system number i has the class `s<i>`, so that the
-same plot suits light and dark. Every colour stands beside a name.
+The page sets the colours, for light and dark mode: elements of system number i have the class
+`s<i>`. Every colour is labelled by name.
 """
 
 import math
@@ -15,7 +15,8 @@ from scipy.stats import gaussian_kde
 from vocoder.evaluation.summary import Score
 
 MOST_DOTS = 150
-"""Up to so many utterances each is drawn; of more the density, and beyond the whiskers dots."""
+"""Largest number of utterances drawn as dots; beyond, the density is drawn, with outliers as
+dots."""
 
 _WIDTH = 380
 _LABELS = 108
@@ -28,7 +29,8 @@ _GOLDEN = (math.sqrt(5) - 1) / 2
 
 @dataclass(frozen=True)
 class Scale:
-    """Values from `low` to `high` onto pixels from `start` to `end`, evenly or by logarithms."""
+    """Maps values from `low` to `high` to pixels from `start` to `end`, linearly or
+    logarithmically."""
 
     low: float
     high: float
@@ -44,7 +46,7 @@ class Scale:
         return self.start + (value - low) / (high - low) * (self.end - self.start)
 
     def ticks(self) -> list[float]:
-        """Round values inside the range, three to eight or so."""
+        """Round values inside the range, about three to eight."""
         if self.logarithmic:
             return _decades(self.low, self.high)
         step = round_step((self.high - self.low) / 7)
@@ -54,7 +56,7 @@ class Scale:
 
 
 def round_step(about: float) -> float:
-    """The nearest of 1, 2 and 5 times a power of ten, from above.
+    """The smallest of 1, 2 and 5 times a power of ten that is not below the value.
 
     >>> round_step(0.3), round_step(12)
     (0.5, 20.0)
@@ -72,8 +74,8 @@ def distribution_svg(scores: Mapping[str, Sequence[float]], classes: Mapping[str
         classes: CSS class by system.
 
     Returns:
-        The element; "" where no system has a score. `data-low`, `data-high`, `data-start`,
-        `data-end` and `data-row` say where a dot of what value stands.
+        The element; "" if no system has a score. `data-low`, `data-high`, `data-start`, `data-end`
+        and `data-row` define the mapping from values to positions.
     """
     every = [value for values in scores.values() for value in values]
     if not every:
@@ -98,7 +100,7 @@ def distribution_svg(scores: Mapping[str, Sequence[float]], classes: Mapping[str
 
 @dataclass(frozen=True)
 class Point:
-    """One system in the plane of cost and quality."""
+    """One system in the cost–quality plot."""
 
     name: str
     css_class: str
@@ -140,7 +142,7 @@ def cost_svg(points: Sequence[Point], ceiling: tuple[str, float] | None) -> str:
         if point.score.low is not None and point.score.high is not None:
             low, high = y(point.score.low), y(point.score.high)
             bar = f'<path class="bar" d="M{at_x:.1f} {low:.1f}V{high:.1f}"/>'
-        # Near the right edge a name stands at the left of its point.
+        # Near the right edge, names are left of their points.
         side, anchor = (-10, "end") if at_x > 0.62 * _WIDTH else (10, "start")
         text_y = _free_height(at_x, at_y, taken)
         parts.append(
@@ -171,9 +173,9 @@ def _row(values: Sequence[float], scale: Scale, middle: float) -> str:
 
 
 def _dots(values: Sequence[float], scale: Scale, middle: float) -> str:
-    """Points as lines of no length in one path, which is much cheaper than a circle for each.
+    """Points as lines of zero length in one path, much cheaper than one circle per point.
 
-    Heights follow the multiples of the golden ratio: spread evenly, and the same every time.
+    Heights follow multiples of the golden ratio: evenly spread and deterministic.
     """
     heights = ((index * _GOLDEN % 1 - 0.5) * 14 for index in range(len(values)))
     path = "".join(
@@ -198,9 +200,9 @@ def _violin(values: Sequence[float], scale: Scale, middle: float) -> str:
 
 
 def _padded(low: float, high: float, start: float, end: float) -> Scale:
-    """A linear scale with a margin at both ends; its width is never 0."""
+    """A linear scale with a margin at both ends and positive width."""
     room = 0.05 * (high - low) or 0.05 * abs(high) or 0.5
-    # Errors and rates are never negative: start their axis at 0.
+    # Errors and rates are non-negative: their axis starts at 0.
     floor = 0.0 if low >= 0 and low - room < 0 else low - room
     return Scale(floor, high + room, start, end)
 
@@ -231,7 +233,7 @@ def _axis_left(scale: Scale, left: float) -> str:
 
 
 def _decades(low: float, high: float) -> list[float]:
-    """Powers of ten in the range, with 2 and 5 times them where there would be few."""
+    """Powers of ten in the range; 2 and 5 times them too if there are few."""
     for factors in ((1,), (1, 3), (1, 2, 5)):
         exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
         found = [factor * 10.0**exponent for exponent in exponents for factor in factors]
@@ -242,7 +244,7 @@ def _decades(low: float, high: float) -> list[float]:
 
 
 def _free_height(x: float, y: float, taken: list[tuple[float, float]]) -> float:
-    """A height near y that is free at about x; it is then marked as taken."""
+    """Find a free height near y around x, and mark it as used."""
     while any(abs(x - other) < 0.4 * _WIDTH and abs(y - height) < 13 for other, height in taken):
         y += 4
     taken.append((x, y))

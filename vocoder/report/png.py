@@ -8,8 +8,8 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 SHADES = 64
-"""Colours of a scale. A step is 1.4 dB of 90 dB, which is not visible; 256 colours would double the
-size of the file."""
+"""Number of colours. One step is 1.4 dB of 90 dB, which is invisible; 256 colours would double the
+file size."""
 
 
 def encode_png(
@@ -32,14 +32,14 @@ def encode_png(
 def shade(
     levels: Float[np.ndarray, "rows columns"], low: float, high: float
 ) -> UInt8[np.ndarray, "rows columns"]:
-    """Indices into a palette of `SHADES` colours, evenly from `low` to `high`, clipped to both."""
+    """Indices into a palette of `SHADES` colours, linearly from `low` to `high`, clipped."""
     relative = (levels - low) / (high - low)
     return np.clip(relative * SHADES, 0, SHADES - 1).astype(np.uint8)
 
 
 @cache
 def level_palette() -> UInt8[np.ndarray, "colours 3"]:
-    """Matplotlib's "magma": of even lightness steps, also in print and for the colour-blind."""
+    """Matplotlib's "magma": uniform lightness steps, also in print and for the colour-blind."""
     from matplotlib import colormaps
 
     return _bytes(colormaps["magma"](np.linspace(0, 1, SHADES))[:, :3])
@@ -47,9 +47,9 @@ def level_palette() -> UInt8[np.ndarray, "colours 3"]:
 
 @cache
 def difference_palette() -> UInt8[np.ndarray, "colours 3"]:
-    """Blue below, nearly black in the middle, orange above: no difference is dark.
+    """Blue below, nearly black at zero difference, orange above.
 
-    Lightness rises equally to both sides; the colour-blind can tell blue from orange.
+    Lightness rises equally to both sides; blue and orange are distinguishable for the colour-blind.
     """
     stops = np.array([
         [0.66, 0.90, 1.00],

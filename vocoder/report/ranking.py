@@ -1,4 +1,4 @@
-"""The best system on a metric, and those that do not differ from it significantly."""
+"""The best system on a metric, and those not significantly different from it."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -12,23 +12,22 @@ Rank = Literal["best", "tied", ""]
 def rank(
     summary: Summary, metric: str, systems: Sequence[str], recordings: Sequence[str] = ()
 ) -> dict[str, Rank]:
-    """Mark the best mean that is not beyond the recording's, and what does not differ from it.
+    """Mark the best mean that is not above the recording's, and the systems tied with it.
 
-    A metric that scores a system above the recording has not found better speech than speech. Such
-    a system gets no mark; if it is closer to the recording than every other, nobody gets one, since
-    the best of the others would be a system that is further from the recording.
+    A system scored above the recording is not better than natural speech and gets no mark. If it is
+    closer to the recording than all others, no system is marked, since the best of the others would
+    be further from the recording.
 
-    A system is "tied" where its paired comparison to the best one finds no difference, by the same
-    rule as the sentence of that comparison (`p_holm` not below 0.05); where the two were not
-    compared, where the intervals of both means overlap. A comparison of so few utterances that it
-    could find no difference at all marks nothing. Fewer than two systems with a score are
-    not ranked.
+    A system is "tied" if its paired comparison to the best one shows no difference, by the same
+    rule as the sentence of that comparison (`p_holm` not below 0.05); without a comparison, if the
+    intervals of both means overlap. A comparison with too few utterances to show any difference
+    marks nothing. Fewer than two systems with a score are not ranked.
 
     Args:
         summary: the evaluation.
-        metric: which.
-        systems: those that compete; the recording itself is no competitor.
-        recordings: evaluated systems that are the recording; none where it was not evaluated.
+        metric: name of the metric.
+        systems: the ranked systems, without the recording.
+        recordings: evaluated systems that are the recording; empty if it was not evaluated.
     """
     scores = {name: summary.systems[name].scores[metric] for name in systems}
     means = {name: score.mean for name, score in scores.items() if score.mean is not None}
@@ -62,7 +61,7 @@ def _tied(summary: Summary, metric: str, best: str, other: str) -> bool:
 
 
 def _overlap(first: Score, second: Score) -> bool:
-    """Whether two intervals overlap; True where a single utterance has no interval."""
+    """Whether two intervals overlap; True without intervals (a single utterance)."""
     if first.low is None or first.high is None or second.low is None or second.high is None:
         return True
     return first.low <= second.high and second.low <= first.high

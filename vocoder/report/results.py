@@ -14,23 +14,23 @@ from vocoder.evaluation.naming import Naming
 from vocoder.evaluation.summary import Summary
 
 RECORDING = "recording"
-"""Name of the reference in the report where no system that was evaluated is its folder."""
+"""Name of the reference in the report if no evaluated system is the reference folder."""
 
 _ALIGNED = "aligned"
-"""How the note of a file ends that was scored without its delay, see `alignment.remove_delay`."""
+"""End of the note of a file scored without its delay, see `alignment.remove_delay`."""
 
 _MATCHED = "dB, matched"
-"""How the note of a file ends that was scored at the recording's level: `alignment.match_level`."""
+"""End of the note of a file scored at the recording's level: `alignment.match_level`."""
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """What the evaluation did to a file before scoring it.
+    """Processing of a file by the evaluation before scoring.
 
     Attributes:
-        compared: it was compared with the recording: neither too long nor too late nor missing.
+        compared: it was compared with the recording: not too long, too late or missing.
         aligned: its delay was removed.
-        matched: it was brought to the recording's level.
+        matched: it was scaled to the recording's level.
     """
 
     compared: bool
@@ -40,7 +40,7 @@ class Preparation:
 
 @dataclass(frozen=True)
 class Cell:
-    """One row of `utterances.csv`: one utterance of one system; a score that failed is None."""
+    """One row of `utterances.csv`: one utterance of one system; failed scores are None."""
 
     system: str
     utterance: str
@@ -56,13 +56,13 @@ class Results:
     """An evaluation and its files.
 
     Attributes:
-        folder: where it was read from.
+        folder: from which it was read.
         summary: its `summary.json`.
         cells: its `utterances.csv`, by (system, utterance).
-        utterances: names in order, each once.
-        speakers: the speaker of each utterance; "" where there is none.
-        recording: the name that the reference goes by: of the system whose folder is the
-            reference's, else `RECORDING`.
+        utterances: distinct names in order.
+        speakers: the speaker of each utterance; "" if unknown.
+        recording: name of the reference: the system whose folder is the reference's, else
+            `RECORDING`.
         files: audio files by player and utterance, the recording first, then the systems in the
             order of the evaluation.
     """
@@ -77,12 +77,12 @@ class Results:
 
     @property
     def players(self) -> tuple[str, ...]:
-        """Everything that can be listened to: the recording, then the other systems."""
+        """All sources of audio: the recording, then the other systems."""
         return tuple(self.files)
 
     @property
     def rivals(self) -> tuple[str, ...]:
-        """The systems that compete: all but the recording itself and copies of it."""
+        """The ranked systems: all except the recording and copies of it."""
         return tuple(
             name
             for name, system in self.summary.systems.items()
@@ -91,11 +91,11 @@ class Results:
 
     @property
     def recordings(self) -> tuple[str, ...]:
-        """The evaluated systems that are the recording itself or a copy of it."""
+        """The evaluated systems that are the recording or a copy of it."""
         return tuple(name for name in self.summary.systems if name not in self.rivals)
 
     def preparation(self, player: str, utterance: str) -> Preparation:
-        """What the evaluation did to one file, from its row in the table."""
+        """Processing of one file by the evaluation, from its row in the table."""
         cell = self.cells.get((player, utterance))
         if cell is None:
             return Preparation(False, False, False)
@@ -107,19 +107,19 @@ class Results:
         )
 
     def scores(self, system: str, metric: str) -> list[float]:
-        """The scores that exist, in the order of the utterances."""
+        """The available scores, in the order of the utterances."""
         cells = (self.cells.get((system, name)) for name in self.utterances)
         found = (cell.scores[metric] for cell in cells if cell is not None)
         return [score for score in found if score is not None]
 
 
 def read_results(folder: Path) -> Results:
-    """Read the folder that `vocoder evaluate --output` wrote, and find the audio that it scored.
+    """Read an output folder of `vocoder evaluate`, and find the scored audio.
 
     Raises:
-        VocoderError: the folder or one of its files is missing or does not hold what it should,
-            the table and the summary are of different evaluations, or a folder of audio has moved
-            since (named with its system).
+        VocoderError: the folder or one of its files is missing or invalid, the table and the
+            summary are of different evaluations, or an audio folder is missing (named with its
+            system).
     """
     summary = _read_summary(folder / SUMMARY_NAME)
     cells = _read_table(folder / TABLE_NAME, summary)
@@ -151,7 +151,7 @@ def _read_summary(path: Path) -> Summary:
 
 
 def _read_table(path: Path, summary: Summary) -> list[Cell]:
-    # Not splitlines(): a name may hold a line break that CSV does not know.
+    # Not splitlines(): names may contain line breaks that do not end a CSV row.
     reader = csv.DictReader(io.StringIO(_text(path)))
     columns = set(reader.fieldnames or ())
     wanted = {"system", "utterance", "speaker", "duration_s", "error", "note", *summary.metrics}
@@ -204,12 +204,12 @@ def _text(path: Path) -> str:
 
 
 def _name_of_recording(summary: Summary) -> str:
-    """The system that is the reference itself, if one was evaluated; else a name of its own."""
+    """The system that is the reference, if one was evaluated; else a new name."""
     reference = Path(summary.reference).resolve()
     for name, system in summary.systems.items():
         if Path(system.folder).resolve() == reference:
             return name
-    # A rival with that name keeps it; the reference gets another.
+    # If a system has that name, the reference gets another.
     return RECORDING if RECORDING not in summary.systems else f"{RECORDING} (reference)"
 
 

@@ -25,7 +25,7 @@ _LATEX = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     '"': r"\textquotedbl{}",
-    # After the \\ that ends a row, a bracket would begin an optional argument.
+    # After the \\ that ends a row, a bracket would start an optional argument.
     "[": "{[}",
     "]": "{]}",
     "−": r"$-$",
@@ -46,8 +46,8 @@ def latex_text(text: str) -> str:
 def latex_table(results: Results, ranks: Mapping[str, Mapping[str, Rank]]) -> str:
     """The means as a tabular of booktabs: one row per system, one column per metric.
 
-    Each mean is followed by its interval, in small type and brackets; an arrow says which direction
-    is better; the system that is ranked best is bold.
+    Each mean is followed by its interval, in small type and brackets; an arrow shows the better
+    direction; the best-ranked system is bold.
 
     Args:
         results: the evaluation.
@@ -82,10 +82,10 @@ def latex_table(results: Results, ranks: Mapping[str, Mapping[str, Rank]]) -> st
 
 
 def means_csv(results: Results) -> str:
-    """One row per system: for each metric its mean, the interval's edges and how many count.
+    """One row per system: for each metric the mean, the interval's limits and the number of scores.
 
-    The columns of a metric `m` are `m`, `m_low`, `m_high` and `m_n`; a cell is empty where there is
-    no number.
+    The columns of a metric `m` are `m`, `m_low`, `m_high` and `m_n`; missing numbers are empty
+    cells.
     """
     summary = results.summary
     heading = ["system", "utterances"]

@@ -1,9 +1,9 @@
-"""Checkpoints of a training run: folders that appear whole or not at all.
+"""Checkpoints of a training run: folders written atomically.
 
-Beside what use needs (`vocoder.loading`) a checkpoint holds
+Besides the files for inference (`vocoder.loading`) a checkpoint has
 
     recipe.yaml            the resolved recipe
-    training.safetensors   everything a run needs to go on with the same numbers
+    training.safetensors   everything needed to resume a run exactly
 """
 
 import json
@@ -43,14 +43,14 @@ def save_checkpoint(
     metadata: dict[str, Any],
     training_state: dict[str, Tensor] | None = None,
 ) -> None:
-    """Write a checkpoint beside its final place and move it there in one rename.
+    """Write a checkpoint atomically, by renaming a temporary folder.
 
     Args:
         folder: of the checkpoint.
-        model_state: weights for use.
+        model_state: weights for inference.
         texts: contents of ``model.yaml`` and ``recipe.yaml`` by file name.
         metadata: JSON without NaN.
-        training_state: what only training needs.
+        training_state: state needed only for training.
     """
     described = json.dumps(metadata, indent=2, sort_keys=True, allow_nan=False)
     with replacing_folder(folder) as fresh:
@@ -63,14 +63,13 @@ def save_checkpoint(
 
 
 def publish_checkpoint(model: str | Path, output: Path) -> Path:
-    """Copy a checkpoint's weights, description, recipe and metadata, without what only training
-    needs.
+    """Copy a checkpoint's weights, description, recipe and metadata, without the training state.
 
-    Weights are stored as float16, which halves the file; they are used as float32 again.
-    Gives the checkpoint that was copied.
+    Weights are stored as float16, which halves the file, and loaded as float32. Returns the copied
+    checkpoint.
 
     Raises:
-        CheckpointError: it cannot be read, or ``output`` is a folder of something else.
+        CheckpointError: it cannot be read, or ``output`` has other contents.
     """
     folder = find_checkpoint(model)
     known = {MODEL, DESCRIPTION, RECIPE, METADATA}
@@ -85,12 +84,12 @@ def publish_checkpoint(model: str | Path, output: Path) -> Path:
 
 
 def convert_checkpoint(folder: Path) -> Path:
-    """Write ``model.yaml`` beside the recipe of a checkpoint that an older version saved.
+    """Write ``model.yaml`` beside the recipe of a checkpoint of an older version.
 
-    Gives the file that was written.
+    Returns the written file.
 
     Raises:
-        CheckpointError: no recipe, or one whose model this version does not know.
+        CheckpointError: no recipe, or one with an unknown model.
     """
     folder = find_checkpoint(folder)
     recipe = folder / RECIPE
@@ -102,7 +101,7 @@ def convert_checkpoint(folder: Path) -> Path:
         isinstance(values.get(key), dict) for key in ("mel", "model")
     ):
         raise CheckpointError(f"{recipe}: lacks mel or model; it is no resolved recipe")
-    # The first checkpoints name no model: there was one.
+    # The oldest checkpoints name no model, since there was only one.
     model = {"name": "source_filter", **values["model"]}
     text = yaml.safe_dump({"mel": values["mel"], "model": model})
     path = folder / DESCRIPTION
@@ -120,7 +119,7 @@ def _text(path: Path) -> str:
 
 
 def prune_checkpoints(folder: Path, keep: int) -> None:
-    """Remove all but the newest ``keep`` checkpoints, and what a killed run left half-written."""
+    """Remove all but the newest ``keep`` checkpoints, and incomplete ones of a killed run."""
     for path in sorted(folder.glob("step-*"))[:-keep]:
         shutil.rmtree(path)
     for path in folder.glob(".step-*"):
@@ -140,7 +139,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str
 def restore_optimizer(
     optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], prefix: str, path: Path
 ) -> None:
-    """Put back what :func:`optimizer_tensors` gave: moments of all parameters, or of none yet."""
+    """Restore the tensors of :func:`optimizer_tensors`: moments of all parameters, or none."""
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in under_prefix(tensors, prefix).items():
         index, name = key.split(".")
@@ -178,5 +177,5 @@ def provenance() -> dict[str, str]:
 
 
 def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Copies that share no memory, as safetensors wants them."""
+    """Copies without shared memory, as safetensors requires."""
     return {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}

@@ -1,4 +1,4 @@
-"""What every step did: kept exactly, and shown."""
+"""Logging of every training step: exact losses, and TensorBoard scalars."""
 
 import json
 import math
@@ -11,7 +11,7 @@ from vocoder.data.files import write_text
 
 
 class StepReport(NamedTuple):
-    """What one step did: losses by name, gradient norm, learning rate, seconds of audio."""
+    """Report of one step: losses by name, gradient norm, learning rate, seconds of audio."""
 
     step: int
     losses: dict[str, float]
@@ -21,7 +21,7 @@ class StepReport(NamedTuple):
 
 
 def log_step(board: SummaryWriter, report: StepReport, audio_rate: float) -> None:
-    """Scalars of a training step for TensorBoard, at the number of steps done.
+    """Write scalars of a training step to TensorBoard, at the number of completed steps.
 
     ``audio_rate``: seconds of audio trained on per second.
     """
@@ -34,7 +34,7 @@ def log_step(board: SummaryWriter, report: StepReport, audio_rate: float) -> Non
 
 
 class LossLog:
-    """``losses.jsonl``: the losses of every step, exactly; a resumed run drops what comes again."""
+    """``losses.jsonl``: exact losses of every step; a resumed run removes steps to be repeated."""
 
     def __init__(self, path: Path, first_step: int, active: bool = True) -> None:
         self.path, self.active = path, active
@@ -48,14 +48,14 @@ class LossLog:
         write_text(path, "".join(f"{line}\n" for line in kept))
 
     def add(self, report: StepReport, seconds: float) -> None:
-        """Note a step; it is written with the next tenth."""
+        """Add a step; steps are written in groups of ten."""
         row = {"step": report.step, "seconds": round(seconds, 4), **report.losses}
         self.pending.append(json.dumps(row))
         if len(self.pending) >= 10:
             self.flush()
 
     def flush(self) -> None:
-        """Append what is noted."""
+        """Write all added steps."""
         if self.active and self.pending:
             with self.path.open("a") as file:
                 file.write("".join(f"{line}\n" for line in self.pending))
@@ -63,7 +63,7 @@ class LossLog:
 
 
 def _step_of(line: str) -> float:
-    """Step of a line of the log; a line that a killed run left unfinished counts as the future."""
+    """Step of a log line; an incomplete line of a killed run counts as a later step."""
     try:
         return float(json.loads(line)["step"])
     except ValueError:

@@ -1,7 +1,7 @@
 """Training on several processes of one machine.
 
-torchrun, MPI and `accelerate launch` on GPUs tell each process its place by environment variables,
-which accelerate reads. This module adds what `accelerate launch --cpu` leaves out.
+torchrun, MPI and `accelerate launch` on GPUs give each process its rank by environment variables,
+which accelerate reads. This module adds the support missing in `accelerate launch --cpu`.
 """
 
 import argparse
@@ -11,28 +11,28 @@ import sys
 from vocoder.errors import TrainingError
 
 STARTED_BY = ("LOCAL_RANK", "WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
-"""Variables that torchrun or an MPI sets for the processes that it starts."""
+"""Variables set by torchrun or MPI for their processes."""
 
 RANKS = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
-"""Variables with the number of a process, in the order in which accelerate reads them."""
+"""Variables with the rank of a process, in accelerate's order."""
 
 
 def is_main_process() -> bool:
-    """Whether this process is the only one or the first that a launcher started."""
+    """Whether this process is the only one or has rank 0."""
     return next((os.environ[name] for name in RANKS if name in os.environ), "0") == "0"
 
 
 def start_processes() -> None:
-    """Start the processes that ``accelerate launch --cpu --num_processes N`` was asked for.
+    """Start the processes requested by ``accelerate launch --cpu --num_processes N``.
 
-    On CPUs without an MPI, accelerate (1.15) starts a single process: it sets MASTER_ADDR, but no
-    WORLD_SIZE, and passes N to nobody. N is therefore read from the launcher's command line, and
-    this process is replaced by ``torchrun --nproc-per-node N`` with the same arguments. Returns at
-    once in every other case.
+    On CPUs without MPI, accelerate (1.15) starts a single process: it sets MASTER_ADDR, but no
+    WORLD_SIZE, and does not pass N on. N is therefore read from the launcher's command line, and
+    this process is replaced by ``torchrun --nproc-per-node N`` with the same arguments. Does
+    nothing in all other cases.
 
     Raises:
-        TrainingError: several processes were asked for, but their number is unknown (it may come
-            from accelerate's configuration), or they belong to several machines.
+        TrainingError: several processes are requested, but their number is unknown (it may come
+            from accelerate's configuration), or they are on several machines.
     """
     several = "MASTER_ADDR" in os.environ and not any(name in os.environ for name in STARTED_BY)
     if not several or os.environ.get("ACCELERATE_USE_CPU", "").lower() not in ("1", "true"):
@@ -49,7 +49,7 @@ def start_processes() -> None:
 
 
 def _launcher_options() -> argparse.Namespace:
-    """Numbers of processes and machines on the command line of the parent process."""
+    """Numbers of processes and machines from the command line of the parent process."""
     import psutil  # a dependency of accelerate
 
     try:

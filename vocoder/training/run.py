@@ -30,15 +30,16 @@ from vocoder.training.validation import Validator
 
 
 def train(recipe: Recipe, run_folder: Path, console: Console | None = None) -> dict[str, float]:
-    """Train as a recipe says; the same call again goes on from the last checkpoint.
+    """Train by a recipe; the same call again resumes from the last checkpoint.
 
-    Leaves in ``run_folder``: ``recipe.yaml``, ``checkpoints/``, ``losses.jsonl``, ``tensorboard/``.
+    Writes into ``run_folder``: ``recipe.yaml``, ``checkpoints/``, ``losses.jsonl``,
+    ``tensorboard/``.
 
     Returns:
-        The scores of the last validation, empty if the run was finished before.
+        The scores of the last validation, empty if the run was already finished.
 
     Raises:
-        RecipeError: the folder holds a run of another recipe.
+        RecipeError: the folder has a run of another recipe.
         TrainingError: a loss or gradient that is not finite.
     """
     console = console or Console()
@@ -52,7 +53,7 @@ def train(recipe: Recipe, run_folder: Path, console: Console | None = None) -> d
     teacher = None if recipe.teacher is None else _teacher(recipe, recipe.teacher)
     objective = recipe.build_objective(model, teacher)
     validated = accelerator.is_main_process and recipe.training.validate_every is not None
-    # The averaged weights are validated without touching those in training.
+    # A separate model validates the averaged weights.
     validation_objective = copy.deepcopy(objective) if validated else None
     with _progress(console, accelerator.is_main_process) as progress:
         recordings = {
@@ -61,7 +62,7 @@ def train(recipe: Recipe, run_folder: Path, console: Console | None = None) -> d
             if split == "train" or validated
         }
     trainer = build_trainer(recipe, objective, recordings["train"], run_folder, accelerator)
-    # Only now: a start that fails on a typo leaves the folder free.
+    # Written late, so that a failed start leaves the folder free.
     if accelerator.is_main_process:
         write_text(run_folder / RECIPE, dump_recipe(recipe))
     resumed = trainer.resume()
@@ -70,7 +71,7 @@ def train(recipe: Recipe, run_folder: Path, console: Console | None = None) -> d
     if accelerator.is_main_process:
         console.print(_opening(trainer, recordings, resumed), soft_wrap=True)
         _warn_of_lower_rates(recipe, console)
-        # What a killed run logged after its last checkpoint comes again.
+        # Steps logged by a killed run after its last checkpoint are repeated.
         board = SummaryWriter(str(run_folder / "tensorboard"), purge_step=trainer.step + 1)
         if not resumed:
             board.add_text("recipe", f"```yaml\n{dump_recipe(recipe)}\n```")
@@ -79,7 +80,7 @@ def train(recipe: Recipe, run_folder: Path, console: Console | None = None) -> d
         validator = Validator(validation_objective, source, recipe.loss.validation_loss, board)
 
     with _progress(console, accelerator.is_main_process) as progress:
-        # A run with a budget is measured in its seconds, another in its steps.
+        # The bar counts seconds with a budget, steps otherwise.
         budget = recipe.training.budget_minutes
         total = recipe.training.steps if budget is None else math.ceil(60 * budget)
         task = progress.add_task("training", total=total)
@@ -111,18 +112,18 @@ def train(recipe: Recipe, run_folder: Path, console: Console | None = None) -> d
 
 
 def make_accelerator(recipe: Recipe) -> Accelerator:
-    """The device and the precision of a recipe; accelerate keeps the first one's precision for the
-    whole process and refuses another."""
+    """Accelerator with a recipe's device and precision; accelerate allows only one precision per
+    process."""
     mixed = {"float32": "no", "bfloat16": "bf16"}[recipe.training.precision]
-    # Without CUDA accelerate would take MPS, which has no float64, or leave torchrun's processes
-    # unconnected.
+    # Without CUDA accelerate would use MPS, which has no float64, or not connect torchrun's
+    # processes.
     return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision=mixed)
 
 
 def segment_source(
     recipe: Recipe, model: Vocoder, recordings: Sequence[Recording]
 ) -> SegmentSource:
-    """Segments of these recordings in the recipe's mel, with the context its model wants."""
+    """Segments of these recordings in the recipe's mel, with its model's context."""
     return SegmentSource(recordings, recipe.data, recipe.mel, model.context, recipe.training.seed)
 
 
@@ -156,7 +157,7 @@ def build_trainer(
 
 
 class Throughput:
-    """Seconds of audio trained on in a second, averaged over the last steps."""
+    """Seconds of audio trained on per second, averaged over the last steps."""
 
     def __init__(self) -> None:
         self._last = time.perf_counter()
@@ -171,7 +172,7 @@ class Throughput:
 
 
 class Lines:
-    """A line a minute where no terminal shows a bar, as in a log file."""
+    """One line per minute instead of a bar, for log files."""
 
     every_s = 60.0
 
@@ -181,7 +182,7 @@ class Lines:
         self._first: int | None = None
 
     def add(self, done: int, text: str) -> None:
-        """Count a step; print if a minute has gone by since the last line."""
+        """Count a step; print if a minute has passed since the last line."""
         now = time.perf_counter()
         if self._first is None:
             self._first = done
@@ -194,7 +195,7 @@ class Lines:
 
 
 def _opening(trainer: Trainer, recordings: dict[str, list[Recording]], resumed: bool) -> str:
-    """One line about what is trained on what."""
+    """One line about the model and the data."""
     seconds = sum(len(each.samples) / each.sample_rate for each in recordings["train"])
     processes = trainer.accelerator.num_processes
     budget = trainer.config.budget_minutes
@@ -215,7 +216,7 @@ def describe(report: StepReport, audio_rate: float) -> str:
 
 
 def _check_folder(run_folder: Path, recipe: Recipe) -> None:
-    """Refuse the folder of a run of another recipe; more steps or minutes are no other recipe."""
+    """Raise if the folder has a run of another recipe; more steps or minutes are allowed."""
     saved = run_folder / RECIPE
     if saved.exists() and (changes := difference(load_recipe(saved), recipe)):
         raise RecipeError(
@@ -225,7 +226,7 @@ def _check_folder(run_folder: Path, recipe: Recipe) -> None:
 
 
 def _warn_of_lower_rates(recipe: Recipe, console: Console) -> None:
-    """Say how many recordings have a lower rate than the model: a band of silence is learned."""
+    """Warn of recordings with a lower rate than the model: it would learn an empty upper band."""
     if recipe.data.mels is not None:
         return
     paths = recording_paths(recipe.data.manifests, "train", recipe.data.held_out)
@@ -241,7 +242,7 @@ def _warn_of_lower_rates(recipe: Recipe, console: Console) -> None:
 
 
 def _teacher(recipe: Recipe, name: str) -> Vocoder:
-    """The model that a student is distilled from; it must know the same mel."""
+    """The teacher of a distillation; its mel must be the recipe's."""
     teacher = load(name)
     if teacher.spec != recipe.mel:
         raise RecipeError(
@@ -269,7 +270,7 @@ def _load(recipe: Recipe, split: str, progress: Progress) -> list[Recording]:
 
 
 def _progress(console: Console, shown: bool) -> Progress:
-    # The numbers come first: the losses are cut where a terminal is narrow.
+    # The losses come last, since narrow terminals cut the line.
     losses = TextColumn(
         "{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis")
     )

@@ -1,4 +1,4 @@
-"""How long a run lasts and how its learning rate goes: by steps, or by a budget of time."""
+"""Length and learning rate of a run: by steps, or by a time budget."""
 
 import math
 import time
@@ -14,14 +14,14 @@ class TrainingConfig(Config):
     """Length, schedule and bookkeeping of a run.
 
     The learning rate rises linearly over ``warmup_steps`` and falls along half a cosine to
-    ``final_learning_rate`` at ``steps``. With ``budget_minutes`` the run ends, and the cosine too,
-    when so much time was spent on training steps (see :class:`Clock`; validation and saving do not
-    count), or at ``steps`` if these come first; such a run depends on the machine's speed.
+    ``final_learning_rate`` at ``steps``. With ``budget_minutes`` the run and the cosine end when
+    this time was spent on training steps (see :class:`Clock`; validation and saving do not count),
+    or at ``steps`` if earlier; such a run depends on the machine's speed.
 
     ``precision``: "bfloat16" runs the networks in bfloat16 wherever autocast allows it; signal
-    processing and losses stay in float32. Validation takes ``validate_utterances`` of the split
-    "valid", evenly spread; ``validate_every: null`` leaves it out. ``snapshots``: shares of the
-    run, in (0, 1], at which the weights are kept beside the checkpoints, for curves.
+    processing and losses stay in float32. Validation uses ``validate_utterances`` of the split
+    "valid", evenly spaced; ``validate_every: null`` disables it. ``snapshots``: fractions of the
+    run, in (0, 1], at which the weights are kept beside the checkpoints, for learning curves.
     """
 
     steps: int = Field(ge=1)
@@ -73,8 +73,8 @@ def learning_rate(
     """Linear warm-up from step ``begin``, then half a cosine from ``peak`` to the final rate.
 
     Args:
-        share: of a run with a budget, how much of it is spent, 0 to 1; it then stands for the place
-            on the cosine, which otherwise follows from the step.
+        share: for a run with a budget, the spent fraction, 0 to 1; it then gives the position on
+            the cosine, which otherwise follows from the step.
     """
     done = step - begin
     if done < config.warmup_steps:
@@ -86,12 +86,12 @@ def learning_rate(
 
 
 class Clock:
-    """Time spent on training: on a CPU what the main thread computed, elsewhere what went by.
+    """Time spent on training: CPU time of the main thread on a CPU, wall-clock time elsewhere.
 
-    On an idle machine the two are the same. Where other work shares the CPU, the first leaves out
-    the time in which that work ran, so that a budget means the same there. On several threads
-    the main one sleeps while it waits for a helper that other work holds up, and counts less than
-    it had to wait: on a shared machine one thread is the fair measure.
+    On an idle machine the two are equal. On a shared CPU, CPU time excludes other work, so that a
+    budget has the same meaning. With several threads, the main thread sleeps while waiting for
+    helpers that are delayed by other work, and counts too little: use one thread on a shared
+    machine.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -99,7 +99,7 @@ class Clock:
         self._started = 0.0
 
     def start(self) -> None:
-        """Begin to count."""
+        """Start counting."""
         self._started = self._now()
 
     def seconds(self) -> float:

@@ -1,9 +1,9 @@
-"""The one training loop.
+"""The training loop.
 
-Step ``s`` is a function of the weights and of ``(seed, s)`` alone: its segments, its noise, and
-whatever else its objective draws. A killed run therefore goes on with the same numbers, and any
-number of processes that share the batch see the same utterances. (With a budget of time the
-learning rate follows the clock, and with it the numbers.)
+Step ``s`` is a function of the weights and of ``(seed, s)`` alone: segments, noise, and all other
+draws of the objective. A killed run is therefore resumed exactly, and any number of processes that
+share the batch see the same utterances. (With a time budget the learning rate follows the clock, so
+that results are not exactly reproducible.)
 """
 
 import time
@@ -49,7 +49,7 @@ from vocoder.training.objectives.base import Objective
 from vocoder.training.schedule import Clock, TrainingConfig, learning_rate, snapshot_name
 
 CROP = 0
-"""Stream of random numbers of a step that the trainer keeps; the others are the objective's."""
+"""Random stream used by the trainer; the objective uses the others."""
 
 
 class Trainer:
@@ -96,8 +96,8 @@ class Trainer:
 
     @property
     def share(self) -> float:
-        """How much of the run is done, 0 to 1: of its steps, or of its budget where more of that
-        is spent."""
+        """Completed fraction of the run, 0 to 1: the larger of those of its steps and its
+        budget."""
         by_steps = self.step / self.config.steps
         return min(max(by_steps, self._spent_share or 0.0), 1.0)
 
@@ -117,11 +117,11 @@ class Trainer:
         self._set_learning_rates(step)
         try:
             output = self.objective(batch, *self._draws(batch))
-        except MelError as error:  # a model may look at the mel of what it gives
+        except MelError as error:  # a model may compute the mel of its output
             raise TrainingError(f"{error}, in the output at step {step}; {self._advice}") from error
         losses = dict(output.losses)
         for name, count in output.counts.items():
-            # This process's mean is over so many, the average process's over another number.
+            # Processes average over different numbers: weight by this process's share.
             losses[name] = losses[name] * (count / self._mean(count))
         adversarial = self.adversarial
         if adversarial is not None and step >= adversarial.start_step:
@@ -155,7 +155,7 @@ class Trainer:
     def _adversarial_step(
         self, reference: Tensor, estimate: Tensor, config: AdversarialConfig
     ) -> dict[str, Tensor]:
-        """Update the discriminators on a crop; give the generator's losses on the same crop."""
+        """Update the discriminators on a crop; return the generator's losses on the same crop."""
         assert self.discriminators is not None
         length = min(config.crop_frames * self.model.spec.hop_length, reference.shape[1])
         slack = reference.shape[1] - length + 1
@@ -172,7 +172,7 @@ class Trainer:
         norm = clip_grad_norm_(parameters, self.config.max_gradient_norm)
         self._check_finite({"discriminator gradient norm": norm})
         self.discriminator_optimizer.step()
-        # The generator's pass needs no gradients of these weights, nor their synchronisation.
+        # The generator's pass needs neither gradients of these weights nor their synchronisation.
         for parameter in parameters:
             parameter.requires_grad_(False)
         discriminators = self.accelerator.unwrap_model(self.discriminators)
@@ -181,7 +181,7 @@ class Trainer:
         return losses | {"discriminator": loss.detach()}
 
     def _seconds_of_this_step(self) -> float:
-        """What the clock says; of several processes the mean, so that all stop at the same step."""
+        """Time of the clock, averaged over processes, so that all stop at the same step."""
         seconds = torch.tensor(self._clock.seconds(), device=self.accelerator.device)
         return float(self._mean(seconds))
 
@@ -206,7 +206,7 @@ class Trainer:
         config = self.config
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(step, config, config.learning_rate, share=self._spent_share)
-        # The discriminators start late, and from nothing: their warm-up and fall begin then.
+        # The discriminators start late: their warm-up and decay begin then.
         if self.adversarial is not None and step >= self.adversarial.start_step:
             peak, begin = self.adversarial.learning_rate, self.adversarial.start_step
             for group in self.discriminator_optimizer.param_groups:
@@ -231,7 +231,7 @@ class Trainer:
 
     @torch.no_grad()
     def _average(self, step: int) -> None:
-        """Exponential average of the weights, over fewer steps at first."""
+        """Update the exponential average of the weights, over fewer steps at first."""
         decay = min(self.config.ema_decay, (1 + step) / (10 + step))
         names, current = zip(*self.model.named_parameters(), strict=True)
         torch._foreach_lerp_([self.averaged[name] for name in names], list(current), 1 - decay)
@@ -239,7 +239,7 @@ class Trainer:
     # -- checkpoints -------------------------------------------------------------------------
 
     def resume(self) -> bool:
-        """Go on from the newest checkpoint of the run; False where there is none.
+        """Resume from the newest checkpoint of the run; returns False if there is none.
 
         Raises:
             CheckpointError: it is corrupt, or was trained on other recordings.
@@ -277,8 +277,8 @@ class Trainer:
         """Write the checkpoint of the current step; only the main process does.
 
         Raises:
-            TrainingError: something in it is not finite, or the processes have drifted apart; then
-                nothing is written.
+            TrainingError: a value is not finite, or the processes have different weights; nothing
+                is written.
         """
         self._refuse_drift()
         if not self.accelerator.is_main_process:
@@ -301,7 +301,7 @@ class Trainer:
         return folder
 
     def _refuse_drift(self) -> None:
-        """Stop unless all processes hold the same weights: averaged gradients keep them so."""
+        """Raise unless all processes have equal weights, as averaged gradients ensure."""
         mine = torch.stack([p.detach().double().sum() for p in self.model.parameters()])
         all_of_them = self.accelerator.gather(mine[None])
         if not bool((all_of_them == mine).all()):
@@ -329,9 +329,9 @@ class Trainer:
         """Train to the last step.
 
         Args:
-            on_step: told of every step.
+            on_step: called after every step.
             validate: called with the step and the averaged weights every ``validate_every`` steps
-                and at the end; gives scores by name.
+                and at the end; returns scores by name.
         """
         config = self.config
         log = LossLog(self.run_folder / "losses.jsonl", self.step, self.accelerator.is_main_process)
@@ -355,7 +355,7 @@ class Trainer:
                 self.save(scores)
 
     def _save_snapshot(self, share: float) -> None:
-        """Keep the averaged weights of this moment, for use but not for going on."""
+        """Save the current averaged weights, for inference but not for resuming."""
         if self.accelerator.is_main_process:
             folder = self.snapshots / snapshot_name(share)
             save_checkpoint(folder, self.averaged, self.texts, self._metadata({}))

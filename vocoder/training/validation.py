@@ -1,4 +1,4 @@
-"""Validation on whole utterances, in use as a user would: mel in, waveform out."""
+"""Validation on whole utterances: mel in, waveform out."""
 
 import math
 
@@ -25,15 +25,16 @@ matplotlib.use("Agg")
 class Validator:
     """Scores fixed utterances and writes scores, audio and pictures for TensorBoard.
 
-    Of every objective: its losses, as ``loss_…``, on segments of the utterances that stay the same.
-    Of models that synthesise more than a sample at a time also, on whole utterances: ``stft`` and
-    ``mel`` (`SpectralLoss`), ``pesq_wb``, and where the model predicts pitch ``f0_cents`` (over
-    frames voiced in Praat's track) and ``voicing_error`` (share of frames). Utterances for which a
-    score is not defined (no voiced frame, nothing that PESQ takes for speech) do not count in its
-    mean; a score that none has is left out.
+    For every objective: its losses, as ``loss_…``, on fixed segments of the utterances. For models
+    that
+    synthesise more than one sample at a time also, on whole utterances: ``stft`` and ``mel``
+    (`SpectralLoss`), ``pesq_wb``, and for models with pitch prediction ``f0_cents`` (over frames
+    voiced in Praat's track) and ``voicing_error`` (fraction of frames). Utterances with undefined
+    scores (no voiced frame, no speech found by PESQ) are excluded from the mean; scores that are
+    always undefined are omitted.
 
     Args:
-        objective: one of its own, whose model takes on the weights that are to be scored.
+        objective: a separate instance, into whose model the weights to be scored are loaded.
         source: of the utterances, and of segments from them.
     """
 
@@ -56,7 +57,7 @@ class Validator:
 
     @torch.no_grad()
     def __call__(self, step: int, weights: dict[str, Tensor]) -> dict[str, float]:
-        """Mean scores of the model with these weights."""
+        """Mean scores of the model with the given weights."""
         self.model.load_state_dict(weights)
         scores = self._losses()
         if not self.model.batched:
@@ -94,7 +95,7 @@ class Validator:
         losses = self.loss(fit_length(reference, length), fit_length(estimate, length))
         try:
             pesq = pesq_wb(reference[0], estimate[0].clamp(-1, 1), sample_rate)
-        except AudioError:  # a silent or very short utterance: no reason to stop the training
+        except AudioError:  # silent or very short utterance: skip its score
             pesq = math.nan
         scores = {**{name: float(value) for name, value in losses.items()}, "pesq_wb": pesq}
         if pitch is not None:
@@ -121,7 +122,7 @@ class Validator:
         figure = picture(reference, estimate, spec.sample_rate, spec.hop_length, tracks)
         self.writer.add_figure(f"valid/{name}", figure, step)
         self.writer.add_audio(f"valid/{name}", estimate, step, spec.sample_rate)
-        if name not in self._recordings_shown:  # to switch to while listening
+        if name not in self._recordings_shown:  # for comparison by listening
             self.writer.add_audio(f"recording/{name}", reference, step, spec.sample_rate)
             self._recordings_shown.add(name)
 
@@ -133,14 +134,14 @@ def picture(
     hop_length: int,
     f0_hz: dict[str, Tensor],
 ) -> Figure:
-    """Spectrograms of a recording and its resynthesis over one another, and F0 tracks below."""
+    """Spectrograms of a recording and its resynthesis, one below the other, and F0 tracks below."""
     figure = Figure(figsize=(10, 8), layout="constrained")
     axes = figure.subplots(3, 1, sharex=True)
     for axis, waveform, title in (
         (axes[0], reference, "recording"),
         (axes[1], estimate, "resynthesis"),
     ):
-        # A picture of fewer samples than a window, or of digital silence, would be none.
+        # Pad signals shorter than a window; avoid the log of digital silence.
         signal = np.pad(waveform.numpy(), (0, max(640 - len(waveform), 0)))
         signal = signal + 1e-7 * np.random.default_rng(0).standard_normal(len(signal))
         axis.specgram(signal, NFFT=512, noverlap=384, Fs=sample_rate, vmin=-140, vmax=-40)

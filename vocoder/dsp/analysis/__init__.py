@@ -1,1 +1,1 @@
-"""From signals to descriptions: cepstra, linear prediction, spectra, noise reduction."""
+"""Analysis: cepstra, linear prediction, spectra, noise reduction."""

@@ -68,7 +68,7 @@ def minimum_phase(log_gain: Float[Tensor, "*batch bins"]) -> Float[Tensor, "*bat
     """Phase (rad) of the minimum-phase filter that has this log magnitude (nepers).
 
     The real cepstrum is folded onto positive time; the result is exact up to the cepstrum's
-    time aliasing, so give smooth responses enough bins.
+    time aliasing, so use enough bins.
 
     >>> minimum_phase(torch.ones(5)).abs().max().item()
     0.0

@@ -1,10 +1,9 @@
 """Noise reduction in the short-time spectrum, by the classical rules.
 
 The noisy spectrum's power ``|Y|²`` and an estimate of the noise's ``|N|²`` give a real gain for
-each frame and bin; the spectrum is multiplied by it and turned back. Frames are those of
-``spectral_filter.short_time_spectrum``. Noise is given by its mean power in each bin, measured
-where there is nothing else (:func:`noise_power`) or followed under speech
-(:func:`minimum_statistics`).
+each frame and bin; the spectrum is multiplied by it and transformed back. Frames are those of
+``spectral_filter.short_time_spectrum``. The noise is described by its mean power in each bin,
+measured on noise alone (:func:`noise_power`) or tracked under speech (:func:`minimum_statistics`).
 """
 
 import math
@@ -20,7 +19,7 @@ from vocoder.dsp.filters.spectral_filter import from_short_time_spectrum, short_
 def noise_power(
     noise: Float[Tensor, "batch samples"], n_fft: int, hop_length: int
 ) -> Float[Tensor, "batch bins"]:
-    """Mean power of the short-time spectrum of a signal that is noise alone.
+    """Mean power of the short-time spectrum of a noise signal.
 
     Frames that reach beyond its ends are left out.
 
@@ -44,22 +43,22 @@ def minimum_statistics(
     smoothing: float = 0.9,
     state: Float[Tensor, "batch past bins"] | None = None,
 ) -> tuple[Float[Tensor, "batch frames bins"], Float[Tensor, "batch kept bins"]]:
-    """Noise power under speech: the least of the smoothed power in the last ``window`` frames.
+    """Noise power under speech: the minimum of the smoothed power in the last ``window`` frames.
 
-    ``P_t = a P_{t-1} + (1 - a) |Y_t|²``; its minimum over D frames is the noise's between words,
-    and is raised to the mean by the factor that holds for Gaussian noise. The smoothing is
-    constant, not the signal-dependent one of Martin's later paper (2001); his factors are for
-    frames that overlap by half.
+    ``P_t = a P_{t-1} + (1 - a) |Y_t|²``; its minimum over D frames is reached by noise between
+    words, and is corrected to the mean by the factor for Gaussian noise. The smoothing is constant,
+    not the signal-dependent one of Martin's later paper (2001); his factors are for frames that
+    overlap by half.
 
     Args:
         power: of frames under the windows of ``short_time_spectrum``.
         overlap: ``n_fft / hop_length``.
         window: D, longer than a word: 1 to 2 seconds.
-        smoothing: a, in [0, 1). From 0.85 on and for D ≥ 40 the estimate is right within 0.5 dB.
-        state: smoothed powers of up to D - 1 frames before, oldest first.
+        smoothing: a, in [0, 1). For a ≥ 0.85 and D ≥ 40 the error is below 0.5 dB.
+        state: smoothed powers of up to D - 1 previous frames, oldest first.
 
     Returns:
-        The estimate for each frame, from it and those before, and the state to go on with.
+        The estimate for each frame from it and previous frames, and the final state.
 
     Raises:
         ValueError: a window or smoothing out of range.
@@ -100,8 +99,8 @@ def subtraction_gain(
 ) -> Float[Tensor, "batch frames bins"]:
     """Gain of spectral subtraction, ``|S|^γ = max(|Y|^γ - α |N|^γ, β |N|^γ)``, at most one.
 
-    Over-subtraction α takes out the noise's peaks, the floor β covers what is left of them, which
-    would be heard as musical noise. γ = 1 subtracts magnitudes as Boll did, γ = 2 powers.
+    Over-subtraction α removes the noise's peaks; the floor β masks the residual peaks, which are
+    audible as musical noise. γ = 1 subtracts magnitudes as Boll did, γ = 2 powers.
 
     Args:
         over: α, such as that of :func:`oversubtraction`.
@@ -117,7 +116,7 @@ def subtraction_gain(
     tiny = torch.finfo(power.dtype).tiny
     ratio = (noise / power.clamp(min=tiny)) ** (exponent / 2)
     alpha = over[:, :, None] if isinstance(over, Tensor) else over
-    # Where a signal is silent the ratio may be infinite, and with it the floor.
+    # In silence the ratio, and with it the floor, may be infinite.
     left = torch.maximum(1 - alpha * ratio, (floor * ratio).clamp(max=1.0))
     return left.clamp(min=tiny) ** (1 / exponent)
 
@@ -125,7 +124,7 @@ def subtraction_gain(
 def oversubtraction(
     power: Float[Tensor, "batch frames bins"], noise: Float[Tensor, "batch frames bins"]
 ) -> Float[Tensor, "batch frames"]:
-    """Over-subtraction by a frame's level, ``α = 4 - 3/20 SNR`` (dB) within -5 and 20 dB.
+    """Over-subtraction by a frame's SNR, ``α = 4 - 3/20 SNR`` (dB) from -5 to 20 dB.
 
     The SNR is that of the noisy frame's power over the noise's: 4.75 at -5 dB, 1 from 20 dB on.
 
@@ -150,16 +149,16 @@ def wiener_gain(
 
         ξ_t = w |S_{t-1}|² / |N_{t-1}|² + (1 - w) max(|Y_t|² / |N_t|² - 1, 0)
 
-    with S what came out of the frame before. Averaging what was decided keeps the gain steady in
-    noise, so that no musical noise is left, and lets it rise within a frame or two at an onset.
+    with S the output of the previous frame. This averaging keeps the gain steady in noise, which
+    avoids musical noise, and lets it rise within a frame or two at an onset.
 
     Args:
         weight: w, in [0, 1).
-        least_snr_db: limit of ξ from below, and with it of the gain.
-        state: ``|S|² / |N|²`` of the frame before; one when absent.
+        least_snr_db: lower limit of ξ, and thus of the gain.
+        state: ``|S|² / |N|²`` of the previous frame; one when absent.
 
     Returns:
-        Gains, and the state to go on with.
+        Gains, and the final state.
 
     Source: Y. Ephraim and D. Malah, IEEE TASSP 32, 1984, eq. 51; with the Wiener gain P. Scalart
     and J. V. Filho, ICASSP 1996.
@@ -169,7 +168,7 @@ def wiener_gain(
     0.6667
     """
     tiny = torch.finfo(power.dtype).tiny
-    # Where there is no noise the SNR has a limit too, for its square to be a number.
+    # Without noise the SNR is limited too, to keep its square finite.
     posterior = (power / noise.clamp(min=tiny)).clamp(max=1e10)
     before = power.new_ones(power.shape[0], power.shape[2]) if state is None else state
     least = 10 ** (least_snr_db / 10)
@@ -189,15 +188,14 @@ def spectral_subtraction(
     noise: Float[Tensor, "batch bins"] | None = None,
     floor: float = 0.02,
 ) -> Float[Tensor, "batch samples"]:
-    """A signal with its noise taken out by :func:`subtraction_gain` on powers, over-subtracting by
-    :func:`oversubtraction`.
+    """Noise reduction by :func:`subtraction_gain` on powers, with the α of :func:`oversubtraction`.
 
     Args:
-        n_fft: a frame, an even multiple of the hop; 20 to 40 ms.
-        noise: its :func:`noise_power`; by :func:`minimum_statistics` when absent.
+        n_fft: frame length, an even multiple of the hop; 20 to 40 ms.
+        noise: the :func:`noise_power`; estimated by :func:`minimum_statistics` when absent.
 
     Raises:
-        ValueError: samples that are no multiple of the hop, or a frame that is no even one.
+        ValueError: samples that are no multiple of the hop, or a frame that is no even multiple.
 
     >>> spectral_subtraction(torch.zeros(1, 16), 8, 2).abs().max().item()
     0.0
@@ -216,7 +214,7 @@ def wiener_filter(
     noise: Float[Tensor, "batch bins"] | None = None,
     least_snr_db: float = -25.0,
 ) -> Float[Tensor, "batch samples"]:
-    """A signal with its noise taken out by :func:`wiener_gain`.
+    """Noise reduction by :func:`wiener_gain`.
 
     Arguments and errors are those of :func:`spectral_subtraction`.
 
@@ -241,8 +239,7 @@ def _noise(
 ) -> Float[Tensor, "batch frames bins"]:
     if given is not None:
         return given[:, None].expand_as(power)
-    # The first and last frames are partly or wholly beyond the signal: their minimum is not its
-    # noise.
+    # The first and last frames extend beyond the signal: their minimum is not the noise power.
     inner = power[:, overlap - 1 : power.shape[1] - overlap + 1]
     if inner.shape[1] == 0:
         raise ValueError("a signal shorter than a frame has no minimum statistics: give its noise")
@@ -254,14 +251,14 @@ def _noise(
 def _shrinkage(overlap: int, window: int, smoothing: float) -> float:
     """Expected minimum of ``window`` smoothed powers of Gaussian noise, their mean being one.
 
-    One smoothed power is about χ² with Q degrees of freedom, over Q. The least of n independent
-    ones lies where its distribution function is 1 / (n + 1), by Wilson and Hilferty at
+    A smoothed power is approximately χ² with Q degrees of freedom, divided by Q. The minimum of n
+    independent ones lies where the distribution function is 1 / (n + 1), by Wilson and Hilferty at
     ``(1 - k + z √k)³`` with k = 2 / (9 Q) and z the normal quantile. Neighbours correlate over τ
-    frames; their extremes less than that, so that 2 (D - 1) / τ of them count as independent. The
-    two is fitted: estimates on white noise then come within half a dB.
+    frames, their extremes less, so that 2 (D - 1) / τ of them count as independent. The factor 2 is
+    fitted: estimates on white noise are then within half a dB.
     """
-    # Powers in two frames correlate as the square of what their windows share, here arches of a
-    # sine: 2 ∫ sin πx sin π(x + s) dx = (1 - s) cos πs + sin πs / π.
+    # Powers in two frames correlate as the squared correlation of their windows, here half sines: 2
+    # ∫ sin πx sin π(x + s) dx = (1 - s) cos πs + sin πs / π.
     shared = [
         (1 - s) * math.cos(math.pi * s) + math.sin(math.pi * s) / math.pi
         for s in (lag / overlap for lag in range(1, overlap))

@@ -1,9 +1,9 @@
-"""Homomorphic deconvolution: what is convolved in time adds up in the cepstrum.
+"""Homomorphic deconvolution: convolution in time is addition in the cepstrum.
 
 The complex cepstrum of a signal is the inverse Fourier transform of its complex log spectrum, the
-phase unwrapped. Its sign and its linear phase have no place there and are kept beside it:
-``x[n] = sign * x₀[n - delay]`` with ``log X₀(ω) = Σ_n c[n] e^{-jωn}``. A cepstrum of ``n_fft``
-points has c[n] at n for n < n_fft / 2 and at n + n_fft for n < 0.
+phase unwrapped. The signal's sign and linear phase are kept separately: ``x[n] = sign * x₀[n -
+delay]`` with ``log X₀(ω) = Σ_n c[n] e^{-jωn}``. A cepstrum of ``n_fft`` points has c[n] at n for n
+< n_fft / 2 and at n + n_fft for n < 0.
 
 Source: A. V. Oppenheim and R. W. Schafer, "Discrete-Time Signal Processing", ch. 13.
 """
@@ -15,11 +15,11 @@ from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 _DENSEST = 2**22
-"""Points of the densest grid on which a phase is looked at."""
+"""Points of the densest grid for unwrapping the phase."""
 
 
 class ComplexCepstrum(NamedTuple):
-    """A complex cepstrum and what is not in it."""
+    """A complex cepstrum, with the sign and the delay that it cannot represent."""
 
     cepstrum: Float[Tensor, "batch n_fft"]
     sign: Float[Tensor, " batch"]
@@ -65,14 +65,14 @@ def power_cepstrum(
 def complex_cepstrum(signal: Float[Tensor, "batch samples"], n_fft: int) -> ComplexCepstrum:
     """Complex cepstrum of a finite signal, with its sign and delay.
 
-    The phase is unwrapped on a grid that is made denser until every step between two bins agrees
-    with what the group delay at both predicts, to a quarter of a turn. The cepstrum of zeros of
-    radius r wraps around after ``n_fft`` samples, where it has fallen to ``r^n_fft / n_fft``.
-    Computed in double precision; differentiable, sign and delay aside.
+    The phase is unwrapped on a grid that is refined until every step between two bins agrees with
+    the prediction from the group delay, to a quarter of a turn. The cepstrum of zeros of radius r
+    wraps around after ``n_fft`` samples, where it has fallen to ``r^n_fft / n_fft``. Computed in
+    double precision; differentiable, except sign and delay.
 
     Raises:
         ValueError: an ``n_fft`` that is odd or shorter than the signal; zeros on the unit circle
-            or too near to it for the phase to be followed.
+            or too close to it for unwrapping the phase.
 
     Source: the module's; for the check by the group delay J. M. Tribolet, "A new phase unwrapping
     algorithm", IEEE TASSP 25, 1977.
@@ -87,7 +87,7 @@ def complex_cepstrum(signal: Float[Tensor, "batch samples"], n_fft: int) -> Comp
     phase = _unwrapped_phase((exact * sign[:, None]).detach(), n_fft)
     delay = -torch.round(phase[:, -1] / torch.pi)
     omega = torch.linspace(0, torch.pi, spectrum.shape[1], dtype=torch.float64, device=phase.device)
-    # Of the phase on the dense grid only the whole turns are needed: the rest has a gradient.
+    # Only the whole turns come from the dense grid; the rest is differentiable.
     angle = (spectrum * sign[:, None]).angle()
     turns = torch.round((phase - angle.detach()) / (2 * torch.pi))
     angle = angle + 2 * torch.pi * turns + delay[:, None] * omega
@@ -102,7 +102,7 @@ def inverse_complex_cepstrum(
     n_samples: int,
 ) -> Float[Tensor, "batch samples"]:
     """The first ``n_samples`` of the signal of a complex cepstrum; inverse of
-    :func:`complex_cepstrum`, also where the cepstrum had wrapped around.
+    :func:`complex_cepstrum`, even if the cepstrum was aliased.
 
     Raises:
         ValueError: more samples than the cepstrum has.
@@ -123,8 +123,8 @@ def inverse_complex_cepstrum(
 
 
 def low_time(cepstrum: Float[Tensor, "batch n_fft"], cutoff: int) -> Float[Tensor, "batch n_fft"]:
-    """The part with ``|n| < cutoff``, the smooth one of a spectrum; what is left of the whole is
-    the high-time part, its fine structure.
+    """The part with ``|n| < cutoff``, which describes the smooth spectrum; the rest is the
+    high-time part, the fine structure.
 
     Raises:
         ValueError: a ``cutoff`` below one or beyond half of the cepstrum.
@@ -142,10 +142,11 @@ def low_time(cepstrum: Float[Tensor, "batch n_fft"], cutoff: int) -> Float[Tenso
 def deconvolve(
     signal: Float[Tensor, "batch samples"], n_fft: int, cutoff: int
 ) -> tuple[Float[Tensor, "batch n_fft"], Float[Tensor, "batch n_fft"]]:
-    """Two signals whose circular convolution is the given one, parted at a quefrency: the short
-    one, about sample 0 (earlier samples at the end), and the one of pulses or echoes.
+    """Two signals whose circular convolution is the given one, split at a quefrency: a short
+    response around sample 0 (negative times at the end), and a sequence of pulses or echoes.
 
-    For voiced speech the vocal tract and its excitation, if the cutoff is below the pitch period.
+    For voiced speech these are the vocal tract and its excitation, if the cutoff is below the pitch
+    period.
 
     Raises:
         ValueError: as :func:`complex_cepstrum` and :func:`low_time`.
@@ -167,8 +168,8 @@ def find_echo(
     """Delay in samples and gain of the strongest echo between two delays.
 
     ``x[n] + a x[n - D]`` with |a| < 1 adds ``a`` at D to the complex cepstrum (-a²/2 at 2 D, …) and
-    half of it to the real one, whose largest value is looked for. The signal's own cepstrum at D
-    remains in the estimate of the gain.
+    half of it to the real one, whose largest value is used. The estimated gain includes the
+    signal's own cepstrum at D.
 
     Raises:
         ValueError: as :func:`signal_cepstrum`, or delays that are not
@@ -206,7 +207,7 @@ def _unwrapped_phase(signal: Tensor, n_fft: int) -> Float[Tensor, "batch bins"]:
     phase = signal.new_empty(len(signal), n_fft // 2 + 1)
     waiting = torch.arange(len(signal), device=signal.device)
     dense = 4 * n_fft
-    # The few signals with zeros near the unit circle want a dense grid, the others need not wait.
+    # Only the few signals with zeros near the unit circle need a dense grid.
     while len(waiting) and dense <= max(_DENSEST, 8 * n_fft):
         followed, steady = _follow_phase(signal[waiting], dense)
         phase[waiting[steady]] = followed[steady, :: dense // n_fft]
@@ -223,9 +224,9 @@ def _unwrapped_phase(signal: Tensor, n_fft: int) -> Float[Tensor, "batch bins"]:
 def _follow_phase(
     signal: Tensor, n_fft: int
 ) -> tuple[Float[Tensor, "batch bins"], Bool[Tensor, " batch"]]:
-    """Phase summed up step by step, and whether the group delay agrees with every step."""
+    """Cumulative phase, and whether the group delay agrees with every step."""
     n = torch.arange(signal.shape[1], dtype=signal.dtype, device=signal.device)
-    # Centred about its energy, a signal turns slowest.
+    # The phase of a signal centred on its energy changes most slowly.
     energy = signal.square()
     centre = torch.round((energy * n).sum(dim=1) / energy.sum(dim=1))[:, None]
     spectrum = _spectrum(signal, n_fft)

@@ -3,8 +3,8 @@
     x[n] = Σ_t w[n - c_t] f_t[n - c_t] / Σ_t w[n - c_t]²
 
 with f_t the inverse Fourier transform of frame t, w a periodic Hann window of n_fft samples and c_t
-the frame's first sample. Frames are laid so that T of them give exactly ``T * hop_length`` samples,
-in both conventions of a mel:
+the frame's first sample. T frames give exactly ``T * hop_length`` samples, in both conventions of a
+mel:
 
 - "center": frame t is centred on sample ``t * hop_length``, as `torch.stft` centres it;
 - "same": on ``t * hop_length + hop_length / 2``, as a convolution pads.
@@ -32,10 +32,10 @@ def inverse_stft(
     """``frames * hop_length`` samples whose short-time spectrum is nearest to the one given.
 
     ``bins = n_fft / 2 + 1``, of an unnormalised transform (`torch.stft` with a Hann window of n_fft
-    samples). Beyond the ends stand no frames: the sums run over the given ones.
+    samples). The sums run over the given frames only.
 
     Raises:
-        ValueError: windows that :func:`check_overlap` refuses.
+        ValueError: as :func:`check_overlap`.
 
     >>> signal = torch.randn(1, 12, generator=torch.Generator().manual_seed(0))
     >>> frames = torch.stft(signal, 8, 2, window=torch.hann_window(8), return_complex=True)
@@ -45,7 +45,7 @@ def inverse_stft(
     n_fft = 2 * (spectrum.shape[2] - 1)
     check_overlap(n_fft, hop_length, padding)
     window = _window(n_fft, hop_length, spectrum.real.dtype, spectrum.device)
-    # `overlap_add` wants frames of whole hops.
+    # `overlap_add` needs frames of whole hops.
     frames = pad(torch.fft.irfft(spectrum, n=n_fft), (0, len(window) - n_fft)) * window
     weight = window.square().expand(1, frames.shape[1], -1)
     lead = first_sample(n_fft, hop_length, padding)
@@ -54,10 +54,10 @@ def inverse_stft(
 
 
 def check_overlap(n_fft: int, hop_length: int, padding: Padding) -> None:
-    """Refuse windows that leave samples (almost) uncovered: below two hops, centred ones three.
+    """Check that windows cover all samples: at least two hops, three if centred.
 
     Raises:
-        ValueError: they do, or "same" cannot centre them (``n_fft - hop_length`` is odd).
+        ValueError: they do not, or "same" cannot centre them (``n_fft - hop_length`` is odd).
 
     >>> check_overlap(1024, 512, "center")
     Traceback (most recent call last):
@@ -95,7 +95,7 @@ def reach(first: int, last: int, n_fft: int, hop_length: int, padding: Padding) 
 @lru_cache(maxsize=32)
 def _window(n_fft: int, hop_length: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """A periodic Hann window, followed by zeros up to a whole number of hops."""
-    # A tensor first made in inference mode could never take part in training afterwards.
+    # A cached tensor created in inference mode could not be used in training.
     with torch.inference_mode(False):
         window = torch.hann_window(n_fft, periodic=True, dtype=torch.float64)
         return pad(window, (0, -n_fft % hop_length)).to(dtype=dtype, device=device)

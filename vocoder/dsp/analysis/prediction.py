@@ -1,15 +1,15 @@
-"""The descriptions of an all-pole filter, and the ways from one to another.
+"""Descriptions of an all-pole filter, and conversions between them.
 
     autocorrelation ─Levinson─▶ predictor ◀─▶ reflection coefficients ──▶ autocorrelation
                                     ▲ ▲
                    line spectra ◀───┘ └───▶ cepstrum
 
 The predictor holds the coefficients ``a_1 … a_p`` of ``A(z) = 1 + Σ_i a_i z^-i``; the filter is
-``1 / A(z)``, and it is stable exactly if every reflection coefficient lies between -1 and 1, and
-exactly if its line spectral frequencies rise strictly from above 0 to below π. These two can be
-interpolated between two stable filters without leaving the stable ones, the predictor cannot. All
-functions work on the last axis and are differentiable;
-:func:`~vocoder.dsp.filters.allpole.levinson_durbin` is the way in.
+``1 / A(z)``. It is stable if and only if every reflection coefficient lies between -1 and 1, or
+equivalently if its line spectral frequencies rise strictly from above 0 to below π. Interpolating
+these two between stable filters gives stable filters; interpolating the predictor does not. All
+functions work on the last axis and are differentiable.
+:func:`~vocoder.dsp.filters.allpole.levinson_durbin` estimates the predictor.
 """
 
 import math
@@ -47,8 +47,8 @@ def reflection_from_predictor(
     """Step-down recursion, the inverse of :func:`predictor_from_reflection`:
     ``k_m = a_m``, ``a_i = (a_i - k_m a_{m-i}) / (1 - k_m²)``, for m = p … 1.
 
-    The filter is stable exactly if all that comes out lies between -1 and 1; whoever has an
-    unstable filter can so tell. A reflection coefficient of exactly ±1 gives infinities.
+    The filter is stable if and only if all results lie between -1 and 1. A reflection coefficient
+    of exactly ±1 gives infinities.
 
     >>> reflection_from_predictor(torch.tensor([-0.75, 0.5])).tolist()
     [-0.5, 0.5]
@@ -65,7 +65,7 @@ def reflection_from_predictor(
 def autocorrelation_from_reflection(
     reflection: Float[Tensor, "*batch order"], power: Float[Tensor, "*batch"]
 ) -> Float[Tensor, "*batch lags"]:
-    """Lags ``r_0 = power … r_p`` that the Levinson–Durbin recursion takes to these coefficients:
+    """Lags ``r_0 = power … r_p`` from which Levinson–Durbin gives these coefficients:
 
         r_m = -k_m e_{m-1} - Σ_{i<m} a_i r_{m-i},   e_m = (1 - k_m²) e_{m-1},   e_0 = r_0
 
@@ -87,7 +87,7 @@ def autocorrelation_from_reflection(
 def line_spectra_from_predictor(
     predictor: Float[Tensor, "*batch order"],
 ) -> Float[Tensor, "*batch order"]:
-    """Line spectral frequencies of a stable filter, in radians a sample, rising from 0 to π.
+    """Line spectral frequencies of a stable filter, in radians per sample, rising from 0 to π.
 
     The angles in (0, π) of the roots, all on the unit circle and alternating, of
 
@@ -95,12 +95,12 @@ def line_spectra_from_predictor(
         Q(z) = A(z) - z^-(p+1) A(1/z)   (the second, fourth, …)
 
     The roots are eigenvalues of companion matrices, found in float64. Two Newton steps on the real
-    function ``Σ_i a_i cos(ω ((p + 1) / 2 - i) - φ)``, which P (φ = 0) and Q (φ = π/2) are on the
-    circle, polish them and carry the gradient: this is the implicit function theorem, and holds for
-    first, second and third derivatives. Nothing is differentiated through the eigenvalues.
+    function ``Σ_i a_i cos(ω ((p + 1) / 2 - i) - φ)``, equal to P (φ = 0) and Q (φ = π/2) on the
+    circle, refine them and carry the gradient: by the implicit function theorem, first, second and
+    third derivatives are exact. The eigenvalues are not differentiated.
 
     Raises:
-        ValueError: some filter is not stable; its frequencies would not alternate.
+        ValueError: a filter is not stable; its frequencies would not alternate.
 
     Source: F. K. Soong and B.-H. Juang, "Line spectrum pair (LSP) and speech data compression",
     ICASSP 1984.
@@ -142,8 +142,8 @@ def _roots(polynomial: Float[Tensor, "*batch terms"]) -> Float[Tensor, "*batch o
         companion = torch.diag_embed(torch.ones_like(whole[..., 2:]), offset=-1)
         companion[..., 0, :] = -whole[..., 1:]
         found = torch.linalg.eigvals(companion).angle().abs().sort(dim=-1).values
-        # Conjugate roots come in pairs; Q begins with the root at 0 Hz, and at the end of P or Q
-        # is one at Nyquist.
+        # Conjugate roots come in pairs; Q begins with the root at 0 Hz, and P or Q ends with one at
+        # Nyquist.
         angles[..., first::2] = found[..., first:order:2]
     return angles
 
@@ -151,11 +151,11 @@ def _roots(polynomial: Float[Tensor, "*batch terms"]) -> Float[Tensor, "*batch o
 def predictor_from_line_spectra(
     line_spectra: Float[Tensor, "*batch order"],
 ) -> Float[Tensor, "*batch order"]:
-    """``A(z) = (P(z) + Q(z)) / 2`` from line spectral frequencies (radians a sample).
+    """``A(z) = (P(z) + Q(z)) / 2`` from line spectral frequencies (radians per sample).
 
-    P is the product of ``1 - 2 cos ω z^-1 + z^-2`` over the first, third, … frequency, Q that over
-    the others; for an even order P has ``1 + z^-1`` and Q ``1 - z^-1`` besides, for an odd one Q
-    has ``1 - z^-2``. Frequencies that rise strictly between 0 and π give a stable filter, and the
+    P is the product of ``1 - 2 cos ω z^-1 + z^-2`` over the first, third, … frequency, Q over the
+    others; for an even order P has the factor ``1 + z^-1`` and Q ``1 - z^-1``, for an odd one Q has
+    ``1 - z^-2``. Frequencies that rise strictly between 0 and π give a stable filter, and the
     closer two neighbours, the sharper the resonance between them.
 
     >>> line_spectra = torch.pi * torch.tensor([0.25, 0.5, 0.75])
@@ -182,11 +182,11 @@ def _times_pairs(
 def line_spectra_from_gaps(
     logits: Float[Tensor, "*batch gaps"],
 ) -> Float[Tensor, "*batch order"]:
-    """Line spectral frequencies (radians a sample) of any ``order + 1`` real numbers: the softmax
-    shares π out to the gaps below, between and above them. For networks whose filter shall be
-    stable whatever they say; zeros are the filter that lets everything pass. Stable in exact
-    arithmetic: in that of a computer a predictor of high order cannot hold many sharp resonances
-    next to each other, so keep the numbers bounded (within ±1 at order 10, in float64).
+    """Line spectral frequencies (radians per sample) of any ``order + 1`` real numbers: the softmax
+    divides π into the gaps below, between and above them. Networks thus predict stable filters
+    only; zeros give the identity filter. Stability holds in exact arithmetic: in floating point, a
+    predictor of high order cannot represent many adjacent sharp resonances, so keep the numbers
+    bounded (within ±1 at order 10, in float64).
 
     >>> (line_spectra_from_gaps(torch.zeros(4)) / torch.pi).tolist()
     [0.25, 0.5, 0.75]
@@ -203,11 +203,11 @@ def cepstrum_from_predictor(
 
         c_0 = ln gain,   c_n = -a_n - Σ_{m=1}^{n-1} (m / n) c_m a_{n-m}
 
-    with ``a_n = 0`` beyond the order. It never ends; what is left out falls with the n-th power of
-    the largest pole. As :func:`~vocoder.dsp.analysis.cepstrum.minimum_phase_response` takes it.
+    with ``a_n = 0`` beyond the order. It is infinite; the truncated part decays as the n-th power
+    of the largest pole. Input of :func:`~vocoder.dsp.analysis.cepstrum.minimum_phase_response`.
 
     Raises:
-        ValueError: not even one coefficient is asked for.
+        ValueError: fewer than one coefficient.
 
     Source: L. Rabiner and R. Schafer, "Digital Processing of Speech Signals", 1978, ch. 8.
 
@@ -231,9 +231,9 @@ def predictor_from_cepstrum(
     """Predictor and gain whose :func:`cepstrum_from_predictor` begins with c_0 … c_order:
     ``a_n = -c_n - Σ_{m=1}^{n-1} (m / n) c_m a_{n-m}``.
 
-    The way back for the cepstrum of an all-pole filter. Of another cepstrum it makes the first
-    terms of the inverse filter's response, which need not be stable: for that go through the
-    autocorrelation.
+    The inverse for the cepstrum of an all-pole filter. For another cepstrum it gives the first
+    terms of the inverse filter's response, and the filter need not be stable: use the
+    autocorrelation instead.
 
     Raises:
         ValueError: the cepstrum is shorter than ``order + 1``.

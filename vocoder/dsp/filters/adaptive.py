@@ -1,13 +1,13 @@
-"""Adaptive filters: taps that follow a target sample by sample.
+"""Adaptive filters: taps updated sample by sample towards a target.
 
 All have the same form. With ``x_n = (x[n], x[n-1], …, x[n-M+1])`` and the taps ``w_n``,
 
     y[n] = w_n · x_n,   e[n] = d[n] - y[n],   w_{n+1} = w_n + (a correction from e and x).
 
-The output is the one before the correction. Each sample needs the one before, so that these are
-loops over samples in plain torch, of some tens of microseconds a sample and hardly more for a
-batch of short filters: bring many signals at once. Everything is differentiable, the step sizes
-too, at the cost of keeping all samples' taps; under ``torch.no_grad`` nothing is kept.
+The output is the one before the correction. Each sample needs the previous one, so these are loops
+over samples in plain torch, of some tens of microseconds per sample; a batch of short filters costs
+hardly more, so process many signals at once. Everything is differentiable, including the step
+sizes, which stores the taps of all samples; under ``torch.no_grad`` nothing is stored.
 
 Source: S. Haykin, "Adaptive Filter Theory"; for affine projection K. Ozeki and T. Umeda, 1984.
 """
@@ -23,23 +23,23 @@ Algorithm = Literal["lms", "nlms", "rls", "affine_projection"]
 
 
 class AdaptiveState(NamedTuple):
-    """What a filter goes on with."""
+    """State of a filter between calls."""
 
     taps: Float[Tensor, "batch taps"]
     past: Float[Tensor, "batch past"]
     """Last samples of the signal, oldest first."""
     memory: Tensor
     """RLS: inverse correlation matrices (batch, taps, taps) of the samples, oldest first. Affine
-    projection: last targets (batch, order - 1). Empty for the others."""
+    projection: last targets (batch, order - 1). Empty for LMS and NLMS."""
 
 
 class Adaptation(NamedTuple):
-    """What an adaptive filter gives."""
+    """Result of an adaptive filter."""
 
     output: Float[Tensor, "batch samples"]
     error: Float[Tensor, "batch samples"]
     trajectory: Float[Tensor, "batch samples taps"] | None
-    """Taps that made each sample, if asked for."""
+    """Taps used for each sample, if requested."""
     state: AdaptiveState
 
 
@@ -54,11 +54,11 @@ def lms(
     """Least mean squares: ``w += μ e[n] x_n``, the gradient of e² at this sample.
 
     Converges in the mean for ``0 < μ < 2 / λ``, λ the largest eigenvalue of the correlation matrix;
-    surely so for μ well below ``2 / (M E x²)``. 2 M + 1 operations a sample.
+    certainly for μ well below ``2 / (M E x²)``. 2 M + 1 operations per sample.
 
     Args:
-        step: μ, one for all or one a signal.
-        state: of the samples before; zero taps and silence when absent.
+        step: μ, one for all or one per signal.
+        state: of the previous call; zero taps and silence when absent.
 
     Raises:
         ValueError: a number of taps below one, or a state of another filter.
@@ -86,7 +86,7 @@ def nlms(
 ) -> Adaptation:
     """Normalised LMS: ``w += μ e[n] x_n / (δ + |x_n|²)``; stable for 0 < μ < 2 at any level.
 
-    With μ = 1 and δ = 0 the corrected taps give exactly d[n]. 2 M + 4 operations a sample.
+    With μ = 1 and δ = 0 the corrected taps give exactly d[n]. 2 M + 4 operations per sample.
 
     Args:
         step: μ.
@@ -122,9 +122,10 @@ def rls(
 
         k = P x_n / (λ + x_n · P x_n),   w += e[n] k,   P = (P - k (P x_n)ᵀ) / λ,   P_{-1} = I / δ.
 
-    Remembers about ``1 / (1 - λ)`` samples. Needs no step size and converges in some 2 M samples
-    whatever the signal's spectrum, for about 2 M² operations a sample. With λ < 1 the matrix P
-    grows without bound where the signal is silent or narrow-band: add a little noise there.
+    The memory is about ``1 / (1 - λ)`` samples. There is no step size; convergence takes about 2 M
+    samples for any spectrum of the signal, at about 2 M² operations per sample. With λ < 1 the
+    matrix P grows without bound where the signal is silent or narrow-band: add a little noise
+    there.
 
     Args:
         forgetting: λ, in (0, 1].
@@ -153,8 +154,8 @@ def rls(
         nonlocal inverse
         product = inverse @ x[:, :, None]
         scale = forgetting + x[:, None] @ product
-        # A vector times itself: P stays symmetric to the last bit. What is not symmetric in it
-        # would grow by 1 / λ a sample.
+        # An outer product of a vector with itself keeps P exactly symmetric. An asymmetric part
+        # would grow by 1 / λ per sample.
         root = product * (forgetting * scale).rsqrt()
         add = inverse.baddbmm_ if in_place else inverse.baddbmm
         inverse = add(root, root.mT, beta=1 / forgetting, alpha=-1)
@@ -177,8 +178,8 @@ def affine_projection(
     """Affine projection: NLMS on the last P samples at once,
     ``w += μ Xᵀ (X Xᵀ + δ I)⁻¹ (d - X w)``, X the rows ``x_n … x_{n-P+1}``.
 
-    Order 1 is :func:`nlms`; each further one takes out one direction of the signal's correlation,
-    at about 2 M operations a sample.
+    Order 1 is :func:`nlms`; each further order removes one direction of the signal's correlation,
+    at about 2 M operations per sample.
 
     Args:
         order: P, 1 to the number of taps.
@@ -200,7 +201,7 @@ def affine_projection(
     state = _started(signal, n_taps, state, order=order)
     targets = torch.cat([state.memory, target], dim=1)
     unit = regularisation * torch.eye(order, dtype=signal.dtype, device=signal.device)
-    # Each of the P windows and targets that end at the present sample, oldest first.
+    # The P windows and targets up to the current sample, oldest first.
     window = iter(targets.unfold(1, order, 1).unbind(1))
 
     def correct(taps: Tensor, x: Tensor, error: Tensor) -> Tensor:
@@ -216,15 +217,15 @@ def affine_projection(
 
 
 def macs_per_sample(algorithm: Algorithm, n_taps: int, order: int = 1) -> int:
-    """Multiplications with an addition that a sample takes, a division counted as one.
+    """Multiply-accumulates per sample, a division counted as one.
 
-    Of implementations that update energies and Gram matrices by what enters and leaves, keep one
-    triangle of what is symmetric and solve by Cholesky: M for the output, then LMS ``M + 1``, NLMS
-    ``M + 4``, RLS ``2 M² + 4 M`` (P x, x·P x, k, w, P), affine projection ``(2 P - 1) M`` for
-    errors and correction and ``P³/6 + P² + 3 P`` for the rest.
+    Assumes implementations that update energies and Gram matrices recursively, store one triangle
+    of symmetric matrices and solve by Cholesky: M for the output, then LMS ``M + 1``, NLMS ``M +
+    4``, RLS ``2 M² + 4 M`` (P x, x·P x, k, w, P), affine projection ``(2 P - 1) M`` for errors and
+    correction and ``P³/6 + P² + 3 P`` for the rest.
 
     Raises:
-        ValueError: an algorithm of another name.
+        ValueError: an unknown algorithm.
 
     >>> [macs_per_sample(name, 64, 4) for name in ("lms", "nlms", "rls", "affine_projection")]
     [129, 132, 8512, 551]
@@ -249,7 +250,7 @@ def _started(
     memory: Tensor | None = None,
     order: int = 1,
 ) -> AdaptiveState:
-    """The state given, if it fits, or one of silence."""
+    """The given state after a shape check, or the state for silence."""
     batch, past = signal.shape[0], n_taps + order - 2
     if n_taps < 1:
         raise ValueError(f"{n_taps} taps: a filter has at least one")
@@ -274,9 +275,9 @@ def _adapt(
     keep_trajectory: bool,
     order: int = 1,
 ) -> Adaptation:
-    """The loop that all share; ``correct`` gets the ``taps + order - 1`` samples up to the present.
+    """The loop shared by all algorithms; ``correct`` gets the last ``taps + order - 1`` samples.
 
-    Taps are kept in the order of the samples, oldest first, so that a window is a view.
+    Taps are stored in the order of the samples, oldest first, so that a window is a view.
     """
     past = state.past.shape[1]
     padded = torch.cat([state.past, signal], dim=1)

@@ -1,9 +1,9 @@
 """Linear prediction and all-pole filters.
 
 The prediction polynomial is ``A(z) = 1 + Σ_{i=1}^{p} a_i z^-i``; ``coefficients`` holds
-``a_1 … a_p``, and an all-pole filter is ``1 / A(z)``. It may be held for a frame
+``a_1 … a_p``, and an all-pole filter is ``1 / A(z)``. It can be constant within a frame
 (:func:`all_pole`), change with every sample (:func:`all_pole_samples`), or be approximated by
-frames that overlap (:func:`all_pole_overlapped`).
+overlapping frames (:func:`all_pole_overlapped`).
 """
 
 from typing import Literal
@@ -18,13 +18,13 @@ from vocoder.dsp.filters.recursion import Backend, all_pole_recursion
 from vocoder.dsp.framing import hold_ends, interpolate_linear, overlap_add
 
 _BLOCK_ELEMENTS = 4_000_000
-"""Matrix elements solved at a time, so that a long signal needs no more memory than a short one."""
+"""Matrix elements solved at a time; bounds the memory for long signals."""
 
 
 def autocorrelation(
     frames: Float[Tensor, "*batch samples"], order: int
 ) -> Float[Tensor, "*batch lags"]:
-    """``r_k = Σ_n x[n] x[n + k]`` for ``k = 0 … order`` of each frame, which is zero outside.
+    """``r_k = Σ_n x[n] x[n + k]`` for ``k = 0 … order`` of each frame, zero outside.
 
     >>> autocorrelation(torch.tensor([1.0, 2.0, 3.0]), 2).tolist()
     [14.0, 8.0, 3.0]
@@ -39,10 +39,10 @@ def autocorrelation(
 def levinson_durbin(
     autocorrelation: Float[Tensor, "*batch lags"],
 ) -> tuple[Float[Tensor, "*batch order"], Float[Tensor, "*batch"]]:
-    """The predictor of least error, and that error, of ``r_0 … r_p``.
+    """The predictor of least error for lags ``r_0 … r_p``, and that error.
 
-    ``a`` solves ``Σ_j r_{|i-j|} a_j = -r_i``, i = 1 … p; the error is ``r_0 + Σ_i a_i r_i``. One
-    order after the other:
+    ``a`` solves ``Σ_j r_{|i-j|} a_j = -r_i``, i = 1 … p; the error is ``r_0 + Σ_i a_i r_i``.
+    Recursively, by order:
 
         k_m = -(r_m + Σ_{i<m} a_i r_{m-i}) / e_{m-1},   a_i += k_m a_{m-i},   a_m = k_m,
         e_m = (1 - k_m²) e_{m-1}
@@ -76,13 +76,13 @@ def all_pole(
     coefficients: Float[Tensor, "batch frames order"],
     state: Float[Tensor, "batch order"] | None = None,
 ) -> tuple[Float[Tensor, "batch samples"], Float[Tensor, "batch order"]]:
-    """``y[n] = x[n] - Σ_i a_i y[n - i]`` with coefficients that hold for ``samples / frames``
-    samples each, and the last ``order`` values of y, oldest first, to go on with.
+    """``y[n] = x[n] - Σ_i a_i y[n - i]`` with coefficients held for ``samples / frames`` samples
+    each; also returns the last ``order`` values of y, oldest first, as the next state.
 
     Within a frame the recursion is one triangular Toeplitz system, ``T y = x - P s`` with s the
-    outputs before the frame: T⁻¹x and T⁻¹P are solved for all frames at once, and only
-    ``y = T⁻¹x - (T⁻¹P) s`` goes from frame to frame. This is the recursion itself, in direct form:
-    past outputs stay what they were when the coefficients change. Differentiable in everything.
+    outputs before the frame: T⁻¹x and T⁻¹P are solved for all frames at once, and only ``y = T⁻¹x -
+        (T⁻¹P) s`` runs from frame to frame. This is the exact recursion in direct form: past
+        outputs are kept when the coefficients change. Differentiable in all inputs.
 
     Args:
         state: outputs before the first sample, oldest first; zero when absent.
@@ -116,19 +116,19 @@ def all_pole_samples(
     state: Float[Tensor, "batch order"] | None = None,
     backend: Backend = "philtorch",
 ) -> tuple[Float[Tensor, "batch samples"], Float[Tensor, "batch order"]]:
-    """``y[n] = x[n] - Σ_i a_i[n] y[n - i]`` with coefficients of their own for every sample, and
-    the last ``order`` values of y, oldest first, to go on with.
+    """``y[n] = x[n] - Σ_i a_i[n] y[n - i]`` with separate coefficients for every sample; also
+    returns the last ``order`` values of y, oldest first, as the next state.
 
-    Direct form: a filter that is stable at every moment (:func:`interpolated_predictor`) is no
-    promise for its course. Where ``Σ_i |a_i[n]| ≤ ρ < 1`` throughout, ``|y| ≤ max |x| / (1 - ρ)``;
-    for more resonant filters that move at audio rate take
+    Direct form: coefficients that are stable at every sample (:func:`interpolated_predictor`) do
+    not guarantee a stable time-varying filter. If ``Σ_i |a_i[n]| ≤ ρ < 1`` throughout, ``|y| ≤ max
+    |x| / (1 - ρ)``; for more resonant filters that change at audio rate use
     :func:`~vocoder.dsp.filters.lattice.all_pole_lattice`.
 
     Args:
         state: outputs before the first sample, oldest first; zero when absent.
 
     Raises:
-        ValueError: there is not one set of coefficients for every sample.
+        ValueError: the number of coefficient sets differs from the number of samples.
 
     >>> a = torch.tensor([[[-0.5], [-0.5], [0.0]]])
     >>> y, state = all_pole_samples(torch.tensor([[1.0, 0.0, 2.0]]), a, backend="torch")
@@ -146,8 +146,8 @@ def interpolated_predictor(
     hop_length: int,
     kind: Literal["reflection", "line_spectra"],
 ) -> Float[Tensor, "batch samples order"]:
-    """Coefficients of stable filters for every sample, from reflection coefficients or line
-    spectral frequencies (radians a sample) that run in straight lines between frame boundaries.
+    """Coefficients of stable filters for every sample, by linear interpolation of reflection
+    coefficients or line spectral frequencies (radians per sample) between frame boundaries.
 
     Raises:
         ValueError: the kind is unknown.
@@ -171,19 +171,19 @@ def all_pole_overlapped(
     coefficients: Float[Tensor, "batch frames order"],
     n_fft: int,
 ) -> Float[Tensor, "batch samples"]:
-    """Frames under a Hann window, each filtered by its own all-pole filter, overlapped and added.
+    """Frames under a Hann window, each filtered by its own all-pole filter, then overlap-added.
 
     The windows are two hops long, centred on the middles of the frames of ``samples / frames``
-    samples, and add up to one; at the ends the first and last filters are held. A response is one
-    over the transform of the polynomial on ``n_fft`` bins: what of it lasts longer than ``n_fft``
-    comes round to its beginning. No recursion, so that it costs a few FFTs whatever the order; but
-    what a frame rings on follows its own filter, not those of the frames that come after.
+    samples, and add up to one; at the ends the first and last filters are held. A response is the
+    inverse of the polynomial's transform on ``n_fft`` bins: responses longer than ``n_fft`` wrap
+    around. There is no recursion, so the cost is a few FFTs for any order; but the ringing of a
+    frame follows its own filter, not those of later frames.
 
     Args:
-        n_fft: a multiple of the hop, more than two hops and the responses' length together.
+        n_fft: a multiple of the hop, longer than two hops plus the responses.
 
     Raises:
-        ValueError: the frames do not share out the samples, or ``n_fft`` is none such.
+        ValueError: the frames do not divide the samples, or ``n_fft`` is invalid.
 
     Source: the frame-wise filter of C.-Y. Yu and G. Fazekas, "Singing voice synthesis using
     differentiable LPC and glottal-flow-inspired wavetables", ISMIR 2023.
@@ -201,7 +201,7 @@ def all_pole_overlapped(
         )
     if n_fft % hop or n_fft <= max(2 * hop, order):
         raise ValueError(f"n_fft of {n_fft} is no multiple of the hop of {hop} above two hops")
-    # From half a hop before the first sample: one filter more on either side.
+    # Starts half a hop before the first sample, with one more filter on either side.
     windows = pad(signal, (3 * hop // 2, 3 * hop // 2)).unfold(1, 2 * hop, hop)
     window = torch.hann_window(2 * hop, dtype=torch.float64, device=signal.device)
     filters = pad(hold_ends(coefficients, 1, 1), (1, 0), value=1.0)
@@ -217,7 +217,7 @@ def _solve(
     hop_length, order = frames.shape[2], coefficients.shape[2]
     here = torch.arange(hop_length, device=frames.device)[:, None]
     before = torch.arange(-order, 0, device=frames.device)
-    # Row n, column m: the coefficient by which the output m counts in the equation of sample n.
+    # Row n, column m: the coefficient of output m in the equation of sample n.
     table = torch.nn.functional.pad(coefficients, (1, 1))
     table[..., 0] = 1.0
     system, past = (

@@ -1,6 +1,6 @@
-"""Second-order sections in a row, with coefficients of their own for every sample.
+"""Cascaded second-order sections with coefficients for every sample.
 
-A section is ``(b₀ + b₁ z^-1 + b₂ z^-2) / (1 + a₁ z^-1 + a₂ z^-2)``; along the last axis stand
+A section is ``(b₀ + b₁ z^-1 + b₂ z^-2) / (1 + a₁ z^-1 + a₂ z^-2)``; the last axis holds
 ``b₀ b₁ b₂ a₁ a₂``.
 """
 
@@ -33,21 +33,20 @@ def biquad_cascade(
     form: Form = "direct",
     backend: Backend = "philtorch",
 ) -> tuple[Float[Tensor, "batch samples"], Float[Tensor, "batch sections 2"]]:
-    """One section after the other, and the states they end with.
+    """The output of all sections in series, and their final states.
 
     ``direct`` is direct form II transposed,
 
         y = b₀ x + s₁,   s₁ ← b₁ x - a₁ y + s₂,   s₂ ← b₂ x - a₂ y,
 
-    right for coefficients that stay or move slowly. Where they move at audio rate it can grow
-    without bound although every single section is stable. ``state_variable`` has the same response
-    for coefficients that stay and is stable for any course of stable ones, see
-    :func:`state_variable_section`. The states of the two are not each other's.
+    suitable for constant or slowly varying coefficients. With changes at audio rate it can grow
+    without bound although every section is stable. ``state_variable`` has the same response for
+    constant coefficients and is stable for any sequence of stable ones, see
+    :func:`state_variable_section`. The states of the two forms are not interchangeable.
 
     Args:
-        coefficients: five terms ``b₀ b₁ b₂ a₁ a₂``, or six, ``b₀ b₁ b₂ a₀ a₁ a₂``, which are
-            divided by a₀.
-        state: of the samples before; silence when absent.
+        coefficients: five terms ``b₀ b₁ b₂ a₁ a₂``, or six, ``b₀ b₁ b₂ a₀ a₁ a₂``, divided by a₀.
+        state: of the previous call; silence when absent.
 
     Raises:
         ValueError: the sections have neither five nor six terms, or the form is unknown.
@@ -77,15 +76,16 @@ def biquad_cascade(
 def state_variable_section(
     coefficients: Float[Tensor, "*batch 5"],
 ) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch"], Float[Tensor, "*batch 3"]]:
-    """Integrator gain g, damping k and the gains of low, band and high with which the
-    state-variable filter (:func:`~vocoder.dsp.filters.state_variable.trapezoidal`) is this section.
+    """Integrator gain g, damping k and output gains (low, band, high) of the equivalent
+    state-variable filter (:func:`~vocoder.dsp.filters.state_variable.trapezoidal`).
 
-    With ``z^-1 = (1 - s) / (1 + s)`` numerator and denominator become ``n₀ + n₁ s + n₂ s²``, whose
-    terms are ``b₀ + b₁ + b₂``, ``2 (b₀ - b₂)``, ``b₀ - b₁ + b₂``, and likewise ``d``:
+    With ``z^-1 = (1 - s) / (1 + s)`` the numerator becomes ``n₀ + n₁ s + n₂ s²`` with terms ``b₀ +
+    b₁ + b₂``, ``2 (b₀ - b₂)``, ``b₀ - b₁ + b₂``, and the denominator likewise with ``d``:
 
         g² = d₀ / d₂,   k = d₁ / √(d₀ d₂),   gains n₀ / d₀, n₁ / √(d₀ d₂), n₂ / d₂
 
-    Both poles inside the unit circle are exactly ``d > 0``. A pole on the circle gives infinities.
+    Both poles are inside the unit circle if and only if ``d > 0``. A pole on the circle gives
+    infinities.
 
     >>> g, damping, gains = state_variable_section(torch.tensor([1.0, 0.0, 0.0, 0.0, 0.0]))
     >>> g.item(), damping.item(), gains.tolist()
@@ -105,19 +105,19 @@ def design_biquad(
     sample_rate: float,
     gain_db: Float[Tensor, "*batch"] | None = None,
 ) -> Float[Tensor, "*batch 5"]:
-    """The sections of the "audio EQ cookbook", differentiable, for tensors of any one shape.
+    """The sections of the "audio EQ cookbook", differentiable, for tensors of equal shape.
 
-    ``band_pass`` has a gain of 0 dB at its centre; ``peak`` has ``gain_db`` there, the shelves on
-    their side, and half of it at the frequency itself.
+    ``band_pass`` has a gain of 0 dB at its centre; ``peak`` has ``gain_db`` there. The shelves have
+    ``gain_db`` on their side, and half of it at the frequency itself.
 
     Args:
         frequency_hz: above 0 and below Nyquist: cutoff, centre, or middle of the slope.
-        q: above 0; 1/√2 makes low- and high-pass Butterworth's and the shelves as steep as they can
-            be without a bump.
-        gain_db: of ``peak`` and shelves, and of these only.
+        q: above 0; 1/√2 gives Butterworth low- and high-pass filters, and the steepest shelves
+            without overshoot.
+        gain_db: for ``peak`` and shelves only.
 
     Raises:
-        ValueError: the kind is unknown, or a gain is missing or has no use.
+        ValueError: the kind is unknown, or a gain is missing or superfluous.
 
     Source: R. Bristow-Johnson, "Cookbook formulae for audio equalizer biquad filter coefficients".
 
@@ -167,7 +167,7 @@ def _with_gain(kind: str, cos: Tensor, alpha: Tensor, root: Tensor) -> tuple[_Te
             -2 * cos,
             1 - alpha / root,
         )
-    # A high shelf is a low one seen from Nyquist: cos and the middle terms change their signs.
+    # A high shelf mirrors a low one at half Nyquist: cos and the middle terms change sign.
     side = 1.0 if kind == "low_shelf" else -1.0
     plus, minus, turned = root + 1, root - 1, side * cos
     width = 2 * torch.sqrt(root) * alpha

@@ -1,4 +1,4 @@
-"""Pre-emphasis, which tilts a spectrum upwards before it is analysed, and its inverse."""
+"""Pre-emphasis, which tilts a spectrum upwards before analysis, and its inverse."""
 
 import torch
 from jaxtyping import Float
@@ -10,13 +10,13 @@ def pre_emphasis(
     coefficient: float,
     state: Float[Tensor, " batch"] | None = None,
 ) -> tuple[Float[Tensor, "batch samples"], Float[Tensor, " batch"]]:
-    """``y[n] = x[n] - c x[n - 1]`` with c from 0 to below 1, and the last sample that came in, to
-    go on with.
+    """``y[n] = x[n] - c x[n - 1]`` with c from 0 to below 1, and the last input sample as the next
+    state.
 
     The gain is ``1 - c`` at 0 Hz and ``1 + c`` at Nyquist; 0.97 and 0.85 are usual in speech.
 
     Args:
-        state: the sample before the first one; zero when absent.
+        state: the previous input sample; zero when absent.
 
     Raises:
         ValueError: a coefficient outside 0 … 1, or a signal without a sample.
@@ -35,17 +35,17 @@ def de_emphasis(
     coefficient: float,
     state: Float[Tensor, " batch"] | None = None,
 ) -> tuple[Float[Tensor, "batch samples"], Float[Tensor, " batch"]]:
-    """``y[n] = x[n] + c y[n - 1]``, the inverse of :func:`pre_emphasis`, and the last sample that
-    came out, to go on with.
+    """``y[n] = x[n] + c y[n - 1]``, the inverse of :func:`pre_emphasis`, and the last output sample
+    as the next state.
 
-    Written without a loop over samples, as a product of filters that each reach twice as far:
+    Computed without loops over samples, as a product of filters of doubling length:
 
         1 / (1 - c z⁻¹) = (1 + c z⁻¹) (1 + c² z⁻²) (1 + c⁴ z⁻⁴) …
 
-    until they reach beyond the signal.
+    up to the length of the signal.
 
     Args:
-        state: the output before the first one; zero when absent.
+        state: the previous output sample; zero when absent.
 
     Raises:
         ValueError: as :func:`pre_emphasis`.

@@ -1,9 +1,8 @@
-"""Filters of finite length: designed from a magnitude or a cut-off frequency, changing with time.
+"""Time-varying FIR filters, designed from a magnitude or a cut-off frequency.
 
-All filters designed here are symmetric about their middle tap, ``n_taps // 2``, and are applied so
-that the middle tap meets the sample itself: what comes out is not late. Only
-:func:`filter_frames_causal` begins with the first tap. Cut-off frequencies are shares of Nyquist,
-between 0 and 1.
+All filters designed here are symmetric about their middle tap, ``n_taps // 2``, and are applied
+without delay: the middle tap weights the current sample. Only :func:`filter_frames_causal` applies
+the first tap to it. Cut-off frequencies are fractions of Nyquist, between 0 and 1.
 """
 
 import torch
@@ -20,7 +19,7 @@ _BLOCK_ELEMENTS = 2**18
 def frequency_sampled_fir(
     magnitudes: Float[Tensor, "*batch bins"],
 ) -> Float[Tensor, "*batch taps"]:
-    """Zero-phase filters whose gain is given at ``bins`` frequencies from 0 to Nyquist.
+    """Zero-phase filters with given gains at ``bins`` frequencies from 0 to Nyquist.
 
     The inverse Fourier transform of the magnitudes, ``taps = 2 (bins - 1)`` long, with its origin
     moved to the middle tap and a Hann window around it: the response is the given one convolved
@@ -40,7 +39,7 @@ def frequency_sampled_fir(
 def filter_frames(
     signal: Float[Tensor, "batch samples"], taps: Float[Tensor, "batch frames taps"]
 ) -> Float[Tensor, "batch samples"]:
-    """Filter each frame of a signal by its own taps and add up what comes out.
+    """Filter each frame of a signal by its own taps and overlap-add the results.
 
     The signal is cut into frames of ``samples / frames`` samples without overlap; each is convolved
     with the taps of its frame, and the results overlap by the length of the taps. A sample depends
@@ -58,14 +57,14 @@ def filter_frames_causal(
     taps: Float[Tensor, "batch frames taps"],
     state: Float[Tensor, "batch overlap"] | None = None,
 ) -> tuple[Float[Tensor, "batch samples"], Float[Tensor, "batch overlap"]]:
-    """:func:`filter_frames` with the first tap on the sample itself, and what rings on.
+    """:func:`filter_frames` with the first tap on the current sample; also returns the ringing.
 
-    ``y[n] = Σ_m h_{t(n-m)}[m] x[n - m]`` with t(n) the frame of sample n. Right for minimum-phase
-    taps, which begin at once; taps about their middle come out ``taps // 2`` samples late. A signal
-    in pieces of whole frames, each with the state of the one before, is filtered as in one.
+    ``y[n] = Σ_m h_{t(n-m)}[m] x[n - m]`` with t(n) the frame of sample n. Suitable for
+    minimum-phase taps; symmetric taps delay the output by ``taps // 2`` samples. Filtering a signal
+    in pieces of whole frames, passing the state on, gives the same result as filtering it whole.
 
     Args:
-        state: the ``taps - 1`` samples that ring on from before; silence when absent.
+        state: the ``taps - 1`` samples of ringing from the previous call; silence when absent.
 
     Raises:
         ValueError: samples that are no multiple of the frames, or a state of another length.
@@ -89,10 +88,10 @@ def filter_frames_causal(
 def _convolve_frames(
     signal: Float[Tensor, "batch samples"], taps: Float[Tensor, "batch frames taps"]
 ) -> Float[Tensor, "batch longer"]:
-    """Each frame convolved with its taps, all added up, ``taps - 1`` samples longer or more."""
+    """Each frame convolved with its taps, overlap-added; at least ``taps - 1`` samples longer."""
     hop_length = _hop_length(signal, taps)
     n_fft = fast_length(hop_length + taps.shape[2] - 1)
-    # A few rows at a time: larger temporary arrays are slower to get than to fill.
+    # A few rows at a time: allocating larger temporary arrays takes longer than filling them.
     rows = max(1, _BLOCK_ELEMENTS // (taps.shape[1] * n_fft))
     parts = [
         overlap_add(_frame_convolution(x, h, n_fft), hop_length)
@@ -114,8 +113,8 @@ def _frame_convolution(
 
 
 def fast_length(length: int) -> int:
-    """The length of at least this that is fastest to transform: a power of two, or 5/8 or 3/4 of
-    it where that is enough. Other lengths cost more than they save.
+    """The fastest transform length of at least ``n``: a power of two, or 5/8 or 3/4 of it if
+    sufficient. Other lengths cost more than they save.
 
     >>> [fast_length(n) for n in (1, 159, 161, 200, 336, 416)]
     [1, 160, 192, 256, 384, 512]
@@ -131,13 +130,13 @@ def fast_length(length: int) -> int:
 def filter_interpolated(
     signal: Float[Tensor, "batch samples"], taps: Float[Tensor, "batch frames taps"]
 ) -> Float[Tensor, "batch samples"]:
-    """Filter each sample by taps on the straight line between those of two frames.
+    """Filter each sample by taps interpolated linearly between two frames.
 
     The taps of frame t belong to sample ``t * hop``; in between they are
     ``h_n = (1 - a) h_t + a h_{t+1}``, ``a = n / hop - t``, and after the last frame they are held.
-    The output is that of :func:`filter_samples` with h_n, without ever holding h_n: convolution is
-    linear in the taps, so that ``y = (1 - a) (h_t * x) + a (h_{t+1} * x)``, two fast convolutions a
-    frame. This is the reference that :func:`filter_frames` approximates by steps.
+    The output is that of :func:`filter_samples` with h_n, without storing h_n: convolution is
+    linear in the taps, so that ``y = (1 - a) (h_t * x) + a (h_{t+1} * x)``, two fast convolutions
+    per frame. This is the reference that :func:`filter_frames` approximates by steps.
 
     Raises:
         ValueError: samples that are no multiple of the frames.
@@ -150,7 +149,7 @@ def filter_interpolated(
     n_fft = fast_length(hop_length + n_taps - 1)
     middle = n_taps // 2
     padded = pad(signal, (n_taps - 1 - middle, middle))
-    # What wraps around in a circular convolution falls on the first taps - 1 samples.
+    # The wrap-around of circular convolution affects the first taps - 1 samples.
     segments = padded.unfold(1, hop_length + n_taps - 1, hop_length)
     spectra = torch.fft.rfft(segments, n=n_fft)
     responses = torch.fft.rfft(hold_ends(taps, 0, 1), n=n_fft)
@@ -162,7 +161,7 @@ def filter_interpolated(
 
 
 def _hop_length(signal: Tensor, taps: Tensor) -> int:
-    """Samples a frame."""
+    """Samples per frame."""
     n_samples, n_frames = signal.shape[1], taps.shape[1]
     if n_samples % n_frames:
         raise ValueError(f"{n_samples} samples cannot be shared out to {n_frames} filters")
@@ -170,7 +169,7 @@ def _hop_length(signal: Tensor, taps: Tensor) -> int:
 
 
 def sinc_low_pass(cutoff: Float[Tensor, "*batch"], n_taps: int) -> Float[Tensor, "*batch taps"]:
-    """Low-pass filters of a cut-off frequency each: ``c sinc(c n)`` under a Hamming window, scaled
+    """Low-pass filters, one per cut-off frequency: ``c sinc(c n)`` under a Hamming window, scaled
     to a gain of one at 0 Hz. The gain is about one half at the cut-off.
 
     Source: X. Wang and J. Yamagishi, arXiv 1908.10256.
@@ -184,8 +183,8 @@ def sinc_low_pass(cutoff: Float[Tensor, "*batch"], n_taps: int) -> Float[Tensor,
 
 
 def sinc_high_pass(cutoff: Float[Tensor, "*batch"], n_taps: int) -> Float[Tensor, "*batch taps"]:
-    """High-pass filters of a cut-off frequency each: what :func:`sinc_low_pass` without its scaling
-    leaves of a unit pulse, scaled to a gain of one at Nyquist. Source: as there.
+    """High-pass filters, one per cut-off frequency: a unit pulse minus the unscaled
+    :func:`sinc_low_pass`, scaled to a gain of one at Nyquist. Source: as there.
 
     >>> taps = sinc_high_pass(torch.tensor(0.5), 5)
     >>> round((taps * torch.tensor([1.0, -1.0, 1.0, -1.0, 1.0])).sum().item(), 6)
@@ -201,8 +200,8 @@ def sinc_high_pass(cutoff: Float[Tensor, "*batch"], n_taps: int) -> Float[Tensor
 def filter_samples(
     signal: Float[Tensor, "batch samples"], taps: Float[Tensor, "batch samples taps"]
 ) -> Float[Tensor, "batch samples"]:
-    """Filter a signal with taps of their own for each sample that comes out:
-    ``y[n] = Σ_m taps[n, m] x[n + M // 2 - m]``, zero beyond the ends, M the number of taps.
+    """Filter a signal with separate taps for each output sample: ``y[n] = Σ_m taps[n, m] x[n + M //
+    2 - m]``, zero beyond the ends, M the number of taps.
 
     >>> taps = torch.tensor([[[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]])
     >>> filter_samples(torch.tensor([[1.0, 2.0, 3.0]]), taps).tolist()
@@ -222,5 +221,5 @@ def _positions(n_taps: int, like: Tensor) -> Float[Tensor, " taps"]:
 
 
 def _hamming(n_taps: int, like: Tensor) -> Float[Tensor, " taps"]:
-    """Hamming window of a period of ``n_taps``, one at its middle, as the paper's."""
+    """Periodic Hamming window of ``n_taps``, one at its middle, as in the paper."""
     return 0.54 + 0.46 * torch.cos(2 * torch.pi / n_taps * _positions(n_taps, like))

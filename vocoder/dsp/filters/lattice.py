@@ -1,8 +1,8 @@
-"""The all-pole filter as a normalised ladder, which no modulation makes unstable.
+"""The all-pole filter as a normalised ladder, stable under any modulation.
 
-In direct form a filter that is stable at every moment can grow without bound while its coefficients
-move. The ladder is a row of rotations: its states' energy can only fall, and grows only by the
-energy put in.
+In direct form, a filter that is stable at every moment can grow without bound while its
+coefficients change. The ladder is a sequence of rotations: the energy of its states grows at most
+by the input's energy.
 """
 
 import torch
@@ -24,23 +24,23 @@ def all_pole_lattice(
         f_{i-1}[n] = c_i f_i[n] - k_i b_{i-1}[n - 1]
         b_i[n]     = k_i f_i[n] + c_i b_{i-1}[n - 1]
 
-    While the coefficients stay this is ``Π_i c_i / A(z)``, which makes white noise of unit power a
-    signal of unit power. Each pair is a rotation, so that for any course of coefficients
+    With constant coefficients this is ``Π_i c_i / A(z)``, which maps white noise of unit power to a
+    signal of unit power. Each pair is a rotation, so that for any sequence of coefficients
 
         Σ_i b_i[n]² = Σ_i b_i[n - 1]² + x[n]² - b_p[n]²,   i = 0 … p - 1:
 
-    the states' energy, and with it y², never exceeds that at the start and of the input together.
+    the states' energy, and with it y², never exceeds the initial energy plus the input's.
 
-    The rotations of a sample are gathered in one matrix of ``order²`` terms, which costs memory:
-    use :func:`~vocoder.dsp.filters.allpole.all_pole_samples` where coefficients move slowly, as in
+    The rotations of a sample are combined into one matrix of ``order²`` terms, which costs memory:
+    use :func:`~vocoder.dsp.filters.allpole.all_pole_samples` for slowly varying coefficients, as in
     speech.
 
     Args:
         reflection: strictly between -1 and 1.
-        state: b_0 … b_{p-1} of the sample before; silence when absent.
+        state: b_0 … b_{p-1} of the previous sample; silence when absent.
 
     Raises:
-        ValueError: some reflection coefficient is not between -1 and 1.
+        ValueError: a reflection coefficient is not between -1 and 1.
 
     Source: A. H. Gray and J. D. Markel, "A normalized digital filter structure", IEEE Trans. ASSP
     23, 1975.
@@ -57,14 +57,14 @@ def all_pole_lattice(
         state = signal.new_zeros(signal.shape[0], order)
     unit = torch.eye(order + 1, dtype=signal.dtype, device=signal.device)
     cosines = torch.sqrt(1 - reflection * reflection)
-    # What f is of b_0 … b_{p-1} of the sample before and, in the last place, of the input.
+    # f as a linear function of the previous b_0 … b_{p-1} and, last, of the input.
     forward = unit[order].expand(*reflection.shape[:2], order + 1)
     rows = []
     for i in range(order - 1, -1, -1):
         k, c = reflection[..., i : i + 1], cosines[..., i : i + 1]
         rows.append(k * forward + c * unit[i])
         forward = c * forward - k * unit[i]
-    # b_p, the first of the rows, leaves the filter.
+    # b_p, the first row, is dropped.
     table = torch.stack([forward, *rows[:0:-1]], dim=-2)
     inputs = table[..., order] * signal[..., None]
     states = linear_recursion(inputs, table[..., :order], state, backend)

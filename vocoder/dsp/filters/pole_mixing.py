@@ -1,10 +1,10 @@
-"""Four equal poles in a row, whose stages are mixed: one recursion, many responses.
+"""Four equal poles in series with mixed stage outputs: one recursion, many responses.
 
     u = x - r y₄,   y_i = w y_{i-1} with y₀ = u and w = 1 / (1 + s),   y = Σ_i gain_i y_i
 
-As ``y_i = wⁱ u``, five gains make any numerator of degree four in s over the same poles, and moving
-the gains moves from one response to another without a click. The stages are trapezoidal, and the
-loop is solved without a delay. Resonance ``r`` rings for ever at 4.
+As ``y_i = wⁱ u``, five gains give any numerator of degree four in s over the same poles, and
+changing the gains changes the response without a click. The stages are trapezoidal, and the loop is
+solved without a delay. At ``r = 4`` the filter oscillates.
 
 Sources: the multimode filter of the Oberheim Xpander for the mixing; V. Zavalishin, "The Art of VA
 Filter Design", for the ladder without delay.
@@ -33,8 +33,8 @@ MIXES: dict[str, tuple[float, float, float, float, float]] = {
     "all_pass_3": (-1.0, 6.0, -12.0, 8.0, 0.0),
     "all_pass_4": (1.0, -8.0, 24.0, -32.0, 16.0),
 }
-"""Gains of y₀ … y₄ for responses with a gain of one where they pass, without resonance. The number
-is the slope in dB an octave, on each side for the band-passes, or the all-pass's order."""
+"""Gains of y₀ … y₄ for responses with unit pass-band gain, without resonance. The number is the
+slope in dB per octave, on each side for the band-passes, or the order of the all-pass."""
 
 
 def four_pole(
@@ -46,23 +46,23 @@ def four_pole(
     state: Float[Tensor, "batch 4"] | None = None,
     backend: Backend = "philtorch",
 ) -> tuple[Float[Tensor, "batch samples"], Float[Tensor, "batch 4"]]:
-    """The mix of the stages, and the integrators' states at the end.
+    """The mixed stage outputs, and the final integrator states.
 
     With ``g = tan(π cutoff / sample_rate)``, ``G = g / (1 + g)`` and ``h = 1 / (1 + g)``,
 
         u = (x - r h Σ_j G^{4-j} s_j) / (1 + r G⁴),   y_i = Gⁱ u + h Σ_{j≤i} G^{i-j} s_j,
         s_i ← 2 y_i - s_i
 
-    Stability: for a resonance that stays (below 4) there is a quadratic form of the states that
-    never grows without input, whatever the cutoff does, since the cutoff only scales time. If the
-    resonance moves as well there is one for all r between 0 and ``1 / cos⁵(π / 5) ≈ 2.885``, by the
-    circle criterion; above that, up to 4, no such promise holds for fast modulation.
+    Stability: for a constant resonance (below 4) there is a quadratic form of the states that never
+    grows without input for any cutoff modulation, since the cutoff only scales time. If the
+    resonance changes too, there is one for all r between 0 and ``1 / cos⁵(π / 5) ≈ 2.885``, by the
+    circle criterion; above that, up to 4, fast modulation has no such guarantee.
 
     Args:
         cutoff_hz: of each of the four poles, above 0 and below Nyquist.
         resonance: r, from 0 to below 4.
         gains: of the input of the first stage and the outputs of the four; see ``MIXES``.
-        state: of the samples before; silence when absent.
+        state: of the previous call; silence when absent.
 
     Raises:
         ValueError: a cutoff or a resonance is out of range.
@@ -84,7 +84,7 @@ def four_pole(
     matrices = 2 * stages - torch.eye(4, dtype=signal.dtype, device=signal.device)
     inputs = 2 * from_input[..., 1:] * signal[..., None]
     states = linear_recursion(inputs, matrices, state, backend)
-    # The mix first: five gains become four of the states and one of the input.
+    # Mix first: five gains become four for the states and one for the input.
     mixed = (gains[..., None, :] @ from_state)[..., 0, :]
     output = (mixed * states_before(state, states)).sum(dim=-1)
     return output + (gains * from_input).sum(dim=-1) * signal, states[:, -1]
@@ -93,7 +93,7 @@ def four_pole(
 def _solve_loop(
     g: Float[Tensor, "batch samples"], resonance: Float[Tensor, "batch samples"]
 ) -> tuple[Float[Tensor, "batch samples 5 4"], Float[Tensor, "batch samples 5"]]:
-    """How y₀ … y₄ follow from the four states, and from the input."""
+    """Coefficients of y₀ … y₄ on the four states, and on the input."""
     scale = 1 / (1 + g)
     pole = g * scale
     squared = pole * pole

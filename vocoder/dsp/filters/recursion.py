@@ -1,8 +1,8 @@
-"""The recursions under all time-varying IIR filters, and the choice of who computes them.
+"""The recursions of all time-varying IIR filters, and the choice of backend.
 
 ``backend="philtorch"`` runs the compiled kernels of the package philtorch (``vocoder[iir]``),
-``"torch"`` a loop over samples in torch alone, about a hundred times slower. Neither stands in for
-the other unasked.
+``"torch"`` a loop over samples in torch alone, about a hundred times slower. There is no automatic
+fallback.
 """
 
 import importlib
@@ -25,21 +25,22 @@ def all_pole_recursion(
     state: Float[Tensor, "batch order"],
     backend: Backend = "philtorch",
 ) -> Float[Tensor, "batch samples"]:
-    """``y[n] = x[n] - Σ_i a_i[n] y[n - i]`` with coefficients of their own for every sample.
+    """``y[n] = x[n] - Σ_i a_i[n] y[n - i]`` with separate coefficients for every sample.
 
-    The adjoint is the same recursion backwards in time, each coefficient met where it acted:
+    The adjoint is the same recursion backwards in time, with each coefficient at the sample where
+    it acted:
 
         λ[n] = ∂L/∂y[n] - Σ_i a_i[n + i] λ[n + i],   ∂L/∂x[n] = λ[n],
         ∂L/∂a_i[n] = -λ[n] y[n - i],                 ∂L/∂state: λ of the samples before the first
 
-    It is differentiable in turn.
+    The adjoint is itself differentiable.
 
     Args:
         state: the outputs before the first sample, oldest first.
 
     Raises:
         ValueError: lengths or dtypes differ, there is no coefficient, or the backend is unknown.
-        ModuleNotFoundError: philtorch is asked for and not installed.
+        ModuleNotFoundError: philtorch is requested and not installed.
 
     Source of the adjoint: C.-Y. Yu and G. Fazekas, "Differentiable time-varying linear prediction
     in the context of end-to-end analysis-by-synthesis", Interspeech 2024.
@@ -55,7 +56,7 @@ def all_pole_recursion(
             f"{tuple(state.shape)} do not match: one set of coefficients for every sample"
         )
     if coefficients.shape[2] == 0:
-        raise ValueError("a recursion of order 0 is none: the output is the signal")
+        raise ValueError("a recursion of order 0 has no coefficients: the output is the signal")
     _require_one_dtype(signal, coefficients, state)
     kernel = _choose(backend, _compiled_all_pole, _looped_all_pole)
     output: Tensor = _AllPole.apply(signal, coefficients, state, kernel)
@@ -90,7 +91,8 @@ def linear_recursion(
 def states_before(
     state: Float[Tensor, "batch size"], states: Float[Tensor, "batch samples size"]
 ) -> Float[Tensor, "batch samples size"]:
-    """What each sample found: the first state, and :func:`linear_recursion`'s but the last.
+    """The state before each sample: the initial one, then all but the last of
+    :func:`linear_recursion`.
 
     >>> states_before(torch.zeros(1, 1), torch.tensor([[[1.0], [2.0]]])).flatten().tolist()
     [0.0, 1.0]
@@ -101,7 +103,7 @@ def states_before(
 def _require_one_dtype(*tensors: Tensor) -> None:
     dtypes = {tensor.dtype for tensor in tensors}
     if len(dtypes) > 1:
-        raise ValueError(f"one dtype for signal, filter and state, please, not {dtypes}")
+        raise ValueError(f"signal, filter and state must have one dtype, not {dtypes}")
 
 
 def _choose(backend: str, compiled: _Kernel, looped: _Kernel) -> _Kernel:
@@ -124,7 +126,7 @@ def _philtorch() -> Any:
 
 
 class _AllPole(torch.autograd.Function):
-    """The all-pole recursion by a kernel, and its adjoint by the same one."""
+    """The all-pole recursion by a kernel, and its adjoint by the same kernel."""
 
     @staticmethod
     def forward(
@@ -150,7 +152,7 @@ class _AllPole(torch.autograd.Function):
         adjoint = _AllPole.apply(later, ahead.flip(1), torch.zeros_like(state), ctx.kernel)
         of_coefficients = None
         if ctx.needs_input_grad[1]:
-            # In reversed time the outputs y[n - 1], y[n - 2], … stand in rising order.
+            # In reversed time the outputs y[n - 1], y[n - 2], … are in rising order.
             past = torch.cat([state, output[:, :-1]], dim=1).flip(1).unfold(1, order, 1)
             of_coefficients = (past * -adjoint[:, :n_samples, None]).flip(1)
         adjoint = adjoint.flip(1)
@@ -158,8 +160,7 @@ class _AllPole(torch.autograd.Function):
 
 
 def _compiled_all_pole(signal: Tensor, coefficients: Tensor, state: Tensor) -> Tensor:
-    # The kernel wants the newest output first. It reads through gaps in memory faster than a copy
-    # would close them.
+    # The kernel needs the newest output first. Strided reads are faster than a contiguous copy.
     output: Tensor = torch.ops.philtorch.lpc(signal, coefficients, state.flip(1))
     return output
 

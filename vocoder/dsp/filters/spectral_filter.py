@@ -1,9 +1,9 @@
 """Time-varying filtering in the short-time spectrum.
 
 A signal is cut into overlapping frames (square-root Hann window), each frame's spectrum is
-multiplied by the filter of that moment, and the frames are windowed again and overlap-added. With a
-filter of one the signal comes back exactly; the second window keeps the circular convolution's
-wrap-around at the frame's edge out of the output.
+multiplied by the filter at that time, and the frames are windowed again and overlap-added. A filter
+of one reconstructs the signal exactly; the second window suppresses the wrap-around of circular
+convolution at the frame's edges.
 
 Frames are centred on samples ``s * hop_length``. A signal of ``S * hop_length`` samples needs the
 centres from ``-(R/2 - 1)`` to ``S + R/2 - 1`` with ``R = n_fft / hop_length``; filters are given
@@ -25,7 +25,7 @@ def _window(n_fft: int, hop_length: int, dtype: torch.dtype, device: torch.devic
     """Square root of a periodic Hann window, scaled so that its shifted squares sum to one."""
     if n_fft % (2 * hop_length):
         raise ValueError(f"n_fft {n_fft} is no even multiple of the hop of {hop_length} samples")
-    # A tensor first made in inference mode could never take part in training afterwards.
+    # A cached tensor created in inference mode could not be used in training.
     with torch.inference_mode(False):
         hann = torch.hann_window(n_fft, periodic=True, dtype=torch.float64)
         return torch.sqrt(hann * (2 * hop_length / n_fft)).to(dtype=dtype, device=device)
@@ -65,7 +65,7 @@ def from_short_time_spectrum(
 def cover_ends(
     response: Float[Tensor, "batch steps bins"], n_fft: int, hop_length: int
 ) -> Float[Tensor, "batch frames bins"]:
-    """Filters for ``steps`` hops of signal, held beyond the ends so that every frame has one.
+    """Filters for ``steps`` hops, held beyond the ends so that every frame has one.
 
     >>> cover_ends(torch.tensor([[[1.0], [2.0]]]), 8, 2).flatten().tolist()
     [1.0, 1.0, 2.0, 2.0, 2.0]

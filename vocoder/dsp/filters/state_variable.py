@@ -1,11 +1,11 @@
-"""The trapezoidal state-variable filter, whose cutoff and resonance may move at audio rate.
+"""The trapezoidal state-variable filter; cutoff and resonance may change at audio rate.
 
     high = x - k band - low,   band = ∫ high,   low = ∫ band
 
 with both integrators trapezoidal, of gain ``g = tan(π cutoff / sample_rate)``, solved without a
-delay in the loop. The states are the integrators' memories, which mean the same whatever g is, and
-the energy ``s₁² + s₂²`` changes from sample to sample by ``4 g band (x - k band)``: without input
-it never grows, for any course of g > 0 and k ≥ 0, and with input by no more than ``g x² / k``.
+delay in the loop. The states are the integrators' memories, whose meaning does not depend on g. The
+energy ``s₁² + s₂²`` changes per sample by ``4 g band (x - k band)``: without input it never grows,
+for any sequence of g > 0 and k ≥ 0; with input it grows by at most ``g x² / k``.
 
 Source: V. Zavalishin, "The Art of VA Filter Design".
 """
@@ -30,16 +30,16 @@ def state_variable_filter(
     state: Float[Tensor, "batch 2"] | None = None,
     backend: Backend = "philtorch",
 ) -> tuple[Float[Tensor, "batch samples"], Float[Tensor, "batch 2"]]:
-    """Second-order filter with a cutoff and a resonance for every sample, and its last state.
+    """Second-order filter with a cutoff and a resonance per sample, and its final state.
 
-    ``low`` and ``high`` have a gain of one at 0 Hz and at Nyquist and of ``q`` at the cutoff;
-    ``band`` (``k band`` of :func:`trapezoidal`) and ``all_pass = x - 2 band`` have a gain of one at
-    the cutoff, ``notch = x - band`` of zero, ``peak = low - high`` of ``2 q``.
+    ``low`` and ``high`` have a gain of one at 0 Hz and at Nyquist, respectively, and of ``q`` at
+    the cutoff; ``band`` (``k band`` of :func:`trapezoidal`) and ``all_pass = x - 2 band`` have a
+    gain of one at the cutoff, ``notch = x - band`` of zero, ``peak = low - high`` of ``2 q``.
 
     Args:
         cutoff_hz: above 0 and below Nyquist.
         q: above 0; 1/√2 is Butterworth's.
-        state: of the samples before; silence when absent.
+        state: of the previous call; silence when absent.
 
     Raises:
         ValueError: a cutoff or q is out of range, or the response is unknown.
@@ -73,8 +73,8 @@ def state_variable_filter(
 
 
 def warp(frequency_hz: Float[Tensor, "*shape"], sample_rate: float) -> Float[Tensor, "*shape"]:
-    """``tan(π f / sample_rate)``: the integrator gain whose cutoff is exactly f, the trapezoidal
-    rule's frequency warping undone.
+    """``tan(π f / sample_rate)``: the integrator gain for a cutoff of exactly f, with pre-warping
+    for the trapezoidal rule.
 
     >>> round(warp(torch.tensor(250.0), 1000).item(), 6)
     1.0
@@ -89,14 +89,14 @@ def trapezoidal(
     state: Float[Tensor, "batch 2"] | None = None,
     backend: Backend = "philtorch",
 ) -> tuple[Float[Tensor, "batch samples 3"], Float[Tensor, "batch 2"]]:
-    """Low, band and high of the filter above, and its last state; ``band`` has a gain of 1 / k at
-    the cutoff. With ``d = 1 / (1 + g (g + k))``,
+    """Low, band and high outputs of the filter above, and its final state; ``band`` has a gain of 1
+    / k at the cutoff. With ``d = 1 / (1 + g (g + k))``,
 
         band = d (s₁ + g (x - s₂)),   low = s₂ + g band,   s₁ ← 2 band - s₁,   s₂ ← 2 low - s₂
 
     Args:
         g: integrator gain, above 0 (:func:`warp`).
-        damping: k = 1 / q, at least 0; at 0 it rings for ever and does not grow.
+        damping: k = 1 / q, at least 0; at 0 it oscillates without growing.
 
     >>> outputs, _ = trapezoidal(torch.ones(1, 1), *torch.ones(2, 1, 1), backend="torch")
     >>> [round(value, 4) for value in outputs.flatten().tolist()]

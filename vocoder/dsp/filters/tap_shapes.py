@@ -1,12 +1,12 @@
-"""Few parameters for many taps: ways to describe a filter, and its taps with a phase of choice.
+"""Parametric descriptions of FIR filters, and their taps with linear, minimum or mixed phase.
 
 A description becomes a log gain (nepers) on ``bins`` frequencies from 0 to Nyquist, or a cepstrum,
-and that becomes taps: symmetric ones, or those of minimum or mixed phase. All are linear in the log
-domain, so that any parameters make a filter, and can be compared at equal numbers of them.
+and that becomes taps. All descriptions are linear in the log domain, so that any parameters give a
+valid filter, and they can be compared at equal numbers of parameters.
 
 A mel-cepstrum ``c`` describes ``log H(ω) = Σ_m c_m e^{-j m Ω(ω)}`` on the frequency axis that a
-first-order all-pass warps, ``Ω(ω) = ω + 2 atan(α sin ω / (1 - α cos ω))``. It is about mel for
-α = 0.42 at 16 kHz and 0.46 at 22.05 kHz.
+first-order all-pass warps, ``Ω(ω) = ω + 2 atan(α sin ω / (1 - α cos ω))``. It approximates the mel
+scale for α = 0.42 at 16 kHz and 0.46 at 22.05 kHz.
 """
 
 import math
@@ -20,7 +20,7 @@ from torch.nn.functional import pad
 def grid_log_gain(
     values: Float[Tensor, "*batch points"], n_bins: int
 ) -> Float[Tensor, "*batch bins"]:
-    """Log gains on a coarse grid from 0 to Nyquist, joined by straight lines.
+    """Log gains on a coarse grid from 0 to Nyquist, interpolated linearly.
 
     Raises:
         ValueError: fewer than two points or bins.
@@ -41,8 +41,8 @@ def dct_log_gain(
 ) -> Float[Tensor, "*batch bins"]:
     """Log gain ``Σ_k c_k s_k cos(π k (b + 1/2) / bins)``, s_0 = √(1/bins), else √(2/bins).
 
-    The inverse of the orthonormal DCT (type II) with its higher coefficients left out: a distance
-    between coefficients is the distance between log gains.
+    The inverse orthonormal DCT (type II) without the higher coefficients: distances between
+    coefficients equal distances between log gains.
 
     Raises:
         ValueError: more coefficients than bins.
@@ -79,10 +79,10 @@ def mel_cepstrum_log_gain(
 def mel_cepstrum_from_log_gain(
     log_gain: Float[Tensor, "*batch bins"], n_coefficients: int, alpha: float
 ) -> Float[Tensor, "*batch coefficients"]:
-    """The mel-cepstrum whose log gain is nearest, in least squares over the bins.
+    """The mel-cepstrum with the nearest log gain, in least squares over the bins.
 
-    Every bin counts alike, 0 and Nyquist by half as they stand for one point of the circle and not
-    two. Exact where the log gain is that of so many coefficients.
+    Bins have equal weights, except 0 and Nyquist with half, since each is one point of the circle
+    instead of two. Exact if the log gain has that many coefficients.
 
     Raises:
         ValueError: more coefficients than bins, or ``alpha`` outside (-1, 1).
@@ -106,12 +106,12 @@ def mel_cepstrum_from_log_gain(
 def warp_cepstrum(
     cepstrum: Float[Tensor, "*batch coefficients"], n_coefficients: int, alpha: float
 ) -> Float[Tensor, "*batch warped_coefficients"]:
-    """Causal cepstrum on another frequency axis: ``Σ c_n z^-n = Σ c̃_m z̃^-m`` with the all-pass
-    ``z̃^-1 = (z^-1 - α) / (1 - α z^-1)``, cut after ``n_coefficients``.
+    """Causal cepstrum on a warped frequency axis: ``Σ c_n z^-n = Σ c̃_m z̃^-m`` with the all-pass
+    ``z̃^-1 = (z^-1 - α) / (1 - α z^-1)``, truncated after ``n_coefficients``.
 
-    From a cepstrum to a mel-cepstrum with α, back with -α. The table of the powers
+    Converts a cepstrum to a mel-cepstrum with α, and back with -α. The table of the powers
     ``z^-n = ((z̃^-1 + α) / (1 + α z̃^-1))^n`` is one recursion, ``(1 + α z̃^-1) P_n = (z̃^-1 + α)
-    P_{n-1}``. A finite cepstrum becomes an infinite one, whose m-th coefficients fall like |α|^m.
+    P_{n-1}``. A finite cepstrum becomes an infinite one, whose m-th coefficients decay as |α|^m.
 
     Raises:
         ValueError: ``alpha`` outside (-1, 1).
@@ -140,7 +140,7 @@ def linear_phase_taps(
 ) -> Float[Tensor, "*batch taps"]:
     """Symmetric taps about ``n_taps // 2`` under a Hann window, for ``fir.filter_frames``.
 
-    For ``n_taps = 2 (bins - 1)`` those of ``fir.frequency_sampled_fir``; fewer taps smooth the gain
+    For ``n_taps = 2 (bins - 1)`` equal to ``fir.frequency_sampled_fir``; fewer taps smooth the gain
     over ``4 / n_taps`` of Nyquist to either side.
 
     Raises:
@@ -159,11 +159,11 @@ def linear_phase_taps(
 def minimum_phase_taps(
     log_gain: Float[Tensor, "*batch bins"], n_taps: int
 ) -> Float[Tensor, "*batch taps"]:
-    """The first taps of the minimum-phase filter of this gain, for ``fir.filter_frames_causal``.
+    """The first taps of the minimum-phase filter with this gain, for ``fir.filter_frames_causal``.
 
-    The cepstrum is folded onto positive time and its exponential cut off after ``n_taps``: of all
-    filters of that length the nearest to the complex response in least squares. Cepstrum and taps
-    wrap around after ``2 (bins - 1)`` samples, so give sharp resonances enough bins.
+    The cepstrum is folded onto positive time and its exponential truncated after ``n_taps``: the
+    filter of that length nearest to the complex response in least squares. Cepstrum and taps wrap
+    around after ``2 (bins - 1)`` samples, so sharp resonances need enough bins.
 
     Raises:
         ValueError: more taps than the bins give.
@@ -189,9 +189,9 @@ def mixed_phase_taps(
 ) -> Float[Tensor, "*batch taps"]:
     """Taps about ``n_taps // 2`` of a complex cepstrum: c[0], c[1], … and c[-1], c[-2], …
 
-    Zeros and poles inside the unit circle make the causal part, those outside the other, as the
-    open phase of a glottal pulse does. For ``fir.filter_frames``; computed on ``n_fft`` points,
-    after which the response wraps around, and cut off beyond ``n_taps``.
+    Zeros and poles inside the unit circle form the causal part, those outside the anticausal part,
+    such as the open phase of a glottal pulse. For ``fir.filter_frames``; computed on ``n_fft``
+    points, after which the response wraps around, and truncated to ``n_taps``.
 
     Raises:
         ValueError: ``n_fft`` too short for the cepstrum or the taps.

@@ -1,1 +1,1 @@
-"""Rooms: reverberation by parameters, and the image method in a box."""
+"""Rooms: parametric reverberation, and the image method for a rectangular room."""

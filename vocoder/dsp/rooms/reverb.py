@@ -1,8 +1,8 @@
-"""Long fixed filters, such as a room's answer, by fast convolution: at once, or block by block, and
-an answer made from noise that dies away.
+"""Fast convolution with long fixed filters, such as room responses: whole or block by block; and
+room responses from decaying noise.
 
-A response is shared by the whole batch, and ``*rooms`` in a shape is nothing, or there is one for
-each signal.
+A response is shared by the whole batch (``*rooms`` in a shape is empty), or there is one per
+signal.
 """
 
 import math
@@ -20,8 +20,8 @@ def fft_convolve(
 ) -> Float[Tensor, "batch samples"]:
     """Causal convolution, ``y[n] = Σ_m h[m] x[n - m]``, as long as the signal.
 
-    One product of Fourier transforms, in n log n steps however long the response is. What it would
-    add after the end is cut off, so taps beyond the signal's length do not count.
+    One product of Fourier transforms, O(n log n) for any response length. The output is truncated
+    to the signal's length, so later taps have no effect.
 
     >>> fft_convolve(torch.tensor([[1.0, 0.0, 0.0]]), torch.tensor([2.0, 1.0])).round().tolist()
     [[2.0, 1.0, 0.0]]
@@ -38,8 +38,8 @@ def add_reverb(
 ) -> Float[Tensor, "batch samples"]:
     """A signal and its reverberation, ``y[n] = x[n] + Σ_{m≥1} tail[m-1] x[n - m]``.
 
-    The direct sound has a fixed gain of one: only what comes later is a parameter. Source: DDSP,
-    arXiv 2001.04643.
+    The direct sound has a fixed gain of one; only the tail is a parameter. Source: DDSP, arXiv
+    2001.04643.
 
     >>> add_reverb(torch.tensor([[1.0, 0.0, 0.0]]), torch.tensor([0.5])).round(decimals=5).tolist()
     [[1.0, 0.5, 0.0]]
@@ -48,8 +48,8 @@ def add_reverb(
 
 
 class ConvolutionState(NamedTuple):
-    """What :func:`convolve_partitions` goes on with: the last block that came in, and the spectra
-    of the pairs of blocks before, oldest first."""
+    """State of :func:`convolve_partitions`: the last input block, and the spectra of the previous
+    pairs of blocks, oldest first."""
 
     block: Float[Tensor, "batch block"]
     spectra: Complex[Tensor, "batch partitions_less_one bins"]
@@ -60,7 +60,7 @@ def partition_response(
 ) -> Complex[Tensor, "*rooms partitions bins"]:
     """Spectra of a response cut into pieces of ``block_length``, for :func:`convolve_partitions`.
 
-    The last piece is filled up with zeros, and each one to twice its length: ``block_length + 1``
+    The last piece is zero-padded, and then each piece to twice its length: ``block_length + 1``
     bins.
 
     >>> partition_response(torch.tensor([1.0, 0.0, 0.5]), 2).real.tolist()
@@ -79,18 +79,18 @@ def convolve_partitions(
     response: Complex[Tensor, "*rooms partitions bins"],
     state: ConvolutionState | None = None,
 ) -> tuple[Float[Tensor, "batch samples"], ConvolutionState]:
-    """Causal convolution block by block: what comes in comes out filtered, without delay, and
-    calls in a row are the convolution of all their signals in a row.
+    """Causal convolution block by block, without delay; consecutive calls give the convolution of
+    the concatenated signals.
 
     Uniformly partitioned overlap-save: the transform of each block together with the one before it
-    is kept, ``Y_t = Σ_p H_p X_{t-p}``, and the later half of ``Y_t``'s inverse is the output. A
-    block of B samples costs two transforms of 2B and a product per partition, B + 1 bins each,
-    however the stream is cut. One long signal at once is cheaper by :func:`fft_convolve`.
+    is kept, ``Y_t = Σ_p H_p X_{t-p}``, and the second half of ``Y_t``'s inverse is the output. A
+    block of B samples costs two transforms of 2B and one product of B + 1 bins per partition. For
+    one long signal, :func:`fft_convolve` is cheaper.
 
     Args:
         signal: a multiple of the block length.
         response: from :func:`partition_response`.
-        state: of the call before; silence when absent.
+        state: of the previous call; silence when absent.
 
     Raises:
         ValueError: the signal is no multiple of the block.
@@ -127,11 +127,11 @@ def convolve_partitions(
 def split_bands(
     signal: Float[Tensor, "*batch samples"], centres_hz: list[float], sample_rate: int
 ) -> Float[Tensor, "*batch bands samples"]:
-    """A signal in bands that add up to it, one about each of the rising centre frequencies.
+    """Bands that add up to the signal, one per centre frequency (rising).
 
-    Between two centres one band goes over into the next along ``cos²`` and ``sin²`` of the
-    logarithm of frequency; the lowest reaches down to 0 Hz and the highest up to Nyquist. The bands
-    have zero phase, and the signal is taken to go round in a circle.
+    Between two centres, neighbouring bands cross-fade as ``cos²`` and ``sin²`` of log frequency;
+    the lowest extends to 0 Hz and the highest to Nyquist. The bands have zero phase, and the signal
+    is treated as periodic.
 
     >>> bands = split_bands(torch.tensor([1.0, 0.0, 0.0, 0.0]), [500.0, 2000.0], 8000)
     >>> bands.sum(dim=0).tolist(), bands[:, 0].tolist()
@@ -144,7 +144,7 @@ def split_bands(
     frequency = torch.arange(n_samples // 2 + 1, dtype=torch.float64) * (sample_rate / n_samples)
     octave = torch.log2(frequency.clamp(min=1e-3 * centres_hz[0]))
     knots = [math.log2(centre) for centre in centres_hz]
-    # How much of each frequency lies above the border between a band and the next one.
+    # Share of each frequency above the border between a band and the next one.
     above = [
         torch.sin((0.5 * math.pi) * ((octave - low) / (high - low)).clamp(0, 1)).square()
         for low, high in pairwise(knots)
@@ -163,13 +163,12 @@ def decaying_noise(
 ) -> Float[Tensor, "*tails taps"]:
     """A reverberant tail, ``h[n] = Σ_b 10^{g_b / 20} 10^{-3 n / (T_b sample_rate)} v_b[n]``.
 
-    Each band of noise dies away by 60 dB within its own ``t60_seconds``, above zero; late
-    reverberation is such noise, and with a band an octave two numbers a band describe a room. For
-    :func:`add_reverb` or :func:`partition_response`. Differentiable in both.
+    Each noise band decays by 60 dB within its own ``t60_seconds``, above zero. Late reverberation
+    is such noise; with octave bands, two numbers per band describe a room. For :func:`add_reverb`
+    or :func:`partition_response`. Differentiable in both.
 
     Args:
-        noise_bands: white noise through :func:`split_bands`; the same one for all batches, or one
-            for each.
+        noise_bands: white noise through :func:`split_bands`; shared by the batch, or one per item.
 
     Source: J. Moorer, "About this reverberation business", Computer Music Journal 3, 1979, for
     decaying noise as a concert hall's response.

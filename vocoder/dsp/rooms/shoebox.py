@@ -1,8 +1,8 @@
 """The impulse response of a rectangular room by the image method.
 
 Each wall mirrors the source; the mirrored rooms mirror it again. The response is the sum of all
-these images, heard without walls: late by their distance and weaker by it and by every wall passed.
-Axes are those of the room's edges, with one corner at zero; lengths are in metres.
+these images in free space: delayed by their distance, attenuated by distance and by every wall
+passed. Axes are those of the room's edges, with one corner at zero; lengths are in metres.
 """
 
 import math
@@ -15,7 +15,7 @@ _HALF_WIDTH = 40
 """Samples to either side over which an image between two samples is spread."""
 
 _BLOCK_ELEMENTS = 4_000_000
-"""Taps of images computed at a time, so that a high order needs no more memory than a low one."""
+"""Image taps computed at a time; bounds the memory for high orders."""
 
 
 def room_response(
@@ -34,16 +34,16 @@ def room_response(
 
     over all images after at most ``max_order`` reflections, about ``4/3 max_order³`` of them, with
     d_i the image's distance, ``g_i = Π (1 - α)^{1/2}`` over the walls it was mirrored by, and w a
-    Hann window of 80 samples. Sample 0 is the moment of the impulse; what lies before it, of a
-    source less than 40 samples away, is cut off, as is all after ``n_taps``. Differentiable in all
+    Hann window of 80 samples. Sample 0 is the time of the impulse; earlier samples, of a source
+    less than 40 samples away, are cut off, as are those after ``n_taps``. Differentiable in all
     sizes, positions and absorptions below one.
 
-    All images being positive, the response has more below 100 Hz than a room has: high-pass it
-    where that matters, as the paper does.
+    All images are positive, so the response below 100 Hz is too strong: high-pass it where that
+    matters, as in the paper.
 
     Args:
-        room_m: length of the three edges.
-        absorption: share of the energy, 0 … 1, that the wall at zero and the one opposite take.
+        room_m: lengths of the three edges.
+        absorption: fraction of energy, 0 … 1, absorbed by the wall at zero and the opposite one.
         max_order: reflections counted. The response is complete until sound has crossed the
             shortest edge ``(max_order - 2) / √3`` times, but for the spread of later images.
 
@@ -62,7 +62,8 @@ def room_response(
     """
     _check(room_m, source_m, microphone_m, absorption)
     cells, hits = _images(max_order, room_m.device)
-    # In double precision: a distance of a thousand samples leaves single no three digits between.
+    # Double precision: at a distance of a thousand samples, single leaves under three fractional
+    # digits.
     size, place = room_m.double()[:, None], source_m.double()[:, None]
     odd = cells % 2
     images = (cells + odd) * size + (1 - 2 * odd) * place
@@ -86,7 +87,7 @@ def _check(room: Tensor, source: Tensor, microphone: Tensor, absorption: Tensor)
                 "count from a corner, along the edges"
             )
     if bool((source == microphone).all(dim=1).any()):
-        raise ValueError("a microphone inside its source hears it infinitely loud: move one")
+        raise ValueError("the sound at its own source is infinitely loud: move the microphone")
     if not bool(((absorption >= 0) & (absorption <= 1)).all()):
         raise ValueError(
             f"absorptions from {absorption.min().item():.3g} to {absorption.max().item():.3g}: "
@@ -97,10 +98,10 @@ def _check(room: Tensor, source: Tensor, microphone: Tensor, absorption: Tensor)
 def _images(
     max_order: int, device: torch.device
 ) -> tuple[Int[Tensor, "images 3"], Float[Tensor, "images 3 2"]]:
-    """Number of the mirrored room along each axis, and how often sound from there meets each wall.
+    """Index of the mirrored room along each axis, and the number of reflections at each wall.
 
-    A room ``k`` away is reached by ``|k|`` reflections: from room to room the two walls of an axis
-    take turns, to the right beginning with the far one and to the left with the one at zero.
+    A room ``k`` away is reached by ``|k|`` reflections. The two walls of an axis alternate, to the
+    right beginning with the far wall and to the left with the wall at zero.
     """
     line = torch.arange(-max_order, max_order + 1, device=device)
     cells = torch.cartesian_prod(line, line, line)
@@ -113,7 +114,7 @@ def _images(
 def _fractional(
     delay: Float[Tensor, "batch images"], gain: Float[Tensor, "batch images"], n_taps: int
 ) -> tuple[Int[Tensor, "batch taps"], Float[Tensor, "batch taps"]]:
-    """Windowed sincs and where they belong, with one place, ``n_taps``, for all that is outside."""
+    """Windowed sincs and their sample indices; index ``n_taps`` collects all samples outside."""
     whole = delay.detach().floor().long()
     offset = torch.arange(1 - _HALF_WIDTH, _HALF_WIDTH + 1, device=delay.device)
     position = whole[..., None] + offset

@@ -5,17 +5,16 @@ Over a period of length one the derivative of the flow is
     E(t) = E₀ e^{αt} sin ωt,                                 0 ≤ t ≤ t_e,   ω = π / t_p
     E(t) = -(e^{-ε(t - t_e)} - e^{-ε(1 - t_e)}) / (ε t_a),   t_e ≤ t ≤ 1
 
-The flow is greatest at ``t_p``, the folds meet at ``t_e``, where the derivative is -1 (``E_e = 1``)
-and the tract is excited most, and ``t_a`` is how quickly the flow then ends. ``E₀`` makes both
-branches meet at ``t_e``, ε makes the second one end at zero, and α makes the flow end where it
-began: ``∫E = 0``. ``R_d`` moves the three times together along what voices do, from 0.3, pressed,
-over 1, usual, to 2.7, breathy.
+The flow peaks at ``t_p``. The folds close at ``t_e``, the main excitation, where the derivative is
+-1 (``E_e = 1``); ``t_a`` is the time constant of the return phase. ``E₀`` joins both branches at
+``t_e``, ε makes the second one end at zero, and α makes the flow periodic: ``∫E = 0``. ``R_d`` sets
+the three times together, from pressed (0.3) over modal (1) to breathy (2.7) voice.
 
-The pulse is made from its Fourier coefficients, which are closed-form, with the fade of
-:mod:`vocoder.dsp.sources.oscillators` below Nyquist: no kink in the waveform folds back. What does
-is 97 dB below the whole while F0 glides from 100 to 1000 Hz in 0.2 s, and 110 dB in a vibrato,
-where sampling the waveform itself leaves 26 dB. The coefficients count from the main excitation, so
-that it lies where the phase is zero, as the pulse of ``pulse_train`` does, but points down.
+The pulse is synthesised from its closed-form Fourier coefficients, with the fade of
+:mod:`vocoder.dsp.sources.oscillators` below Nyquist, so that kinks in the waveform do not alias.
+The aliases are 97 dB below the whole for a glide of F0 from 100 to 1000 Hz in 0.2 s, and 110 dB in
+a vibrato; sampling the waveform itself gives 26 dB. The main excitation is at phase zero, like the
+pulse of ``pulse_train``, but negative.
 
 Sources: G. Fant, J. Liljencrants and Q. Lin, "A four-parameter model of glottal flow", STL-QPSR
 4/1985; G. Fant, "The LF-model revisited. Transformations and frequency domain analysis", STL-QPSR
@@ -32,14 +31,14 @@ from torch import Tensor
 from vocoder.dsp.sources.oscillators import TOP, harmonic_bank
 
 RD_RANGE = (0.3, 2.7)
-"""Where Fant's regression of the times on Rd holds."""
+"""Range of validity of Fant's regression of the times on Rd."""
 
 _NEWTON_STEPS = 12
-"""Eight settle α and ε to the last bits of float64 anywhere in the range."""
+"""Eight steps determine α and ε to the last bits of float64 in the whole range."""
 
 
 class LFShape(NamedTuple):
-    """Times as shares of the period, and the two constants that follow from them, in float64."""
+    """Times as fractions of the period, and the two derived constants, in float64."""
 
     t_p: Tensor
     t_e: Tensor
@@ -49,15 +48,14 @@ class LFShape(NamedTuple):
 
 
 def lf_shape(rd: Float[Tensor, "*batch"]) -> LFShape:
-    """Times and constants of the pulse that Rd stands for, each of Rd's shape.
+    """Times and constants of the pulse for Rd, each of Rd's shape.
 
         100 R_a = 4.8 R_d - 1,   100 R_k = 22.4 + 11.8 R_d,
         R_g = R_k / (4 (0.11 R_d / (0.5 + 1.2 R_k) - R_a))
         t_a = R_a,   t_p = 1 / (2 R_g),   t_e = t_p (1 + R_k)
 
-    α and ε are found by Newton's method in float64. The last two steps are differentiated, at a
-    root already exact: the first derivative they give is that of the implicit function theorem, and
-    the second is exact too.
+    α and ε are found by Newton's method in float64. Only the last two steps, at the converged root,
+    are differentiated: by the implicit function theorem, first and second derivatives are exact.
 
     Raises:
         ValueError: an Rd outside 0.3 … 2.7, or not a number.
@@ -90,7 +88,7 @@ def _epsilon(t_a: Tensor, t_b: Tensor) -> Tensor:
         return epsilon - (1 - decay - epsilon * t_a) / (t_b * decay - t_a)
 
     with torch.no_grad():
-        # The function is concave, so that from the right of the root no step overshoots.
+        # The function is concave: starting right of the root, no step overshoots.
         epsilon = 1 / t_a
         for _ in range(_NEWTON_STEPS):
             epsilon = step(epsilon, t_a, t_b)
@@ -98,7 +96,7 @@ def _epsilon(t_a: Tensor, t_b: Tensor) -> Tensor:
 
 
 def _alpha(t_p: Tensor, t_e: Tensor, t_a: Tensor, epsilon: Tensor) -> Tensor:
-    """The α by which both branches have the same area."""
+    """The α for which both branches have the same area."""
 
     def step(alpha: Tensor, t_p: Tensor, t_e: Tensor, closing: Tensor) -> Tensor:
         omega = math.pi / t_p
@@ -120,8 +118,8 @@ def _alpha(t_p: Tensor, t_e: Tensor, t_a: Tensor, epsilon: Tensor) -> Tensor:
 def lf_power(rd: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
     """Mean square ``∫₀¹ E²`` of the pulse whose main excitation is -1, in closed form.
 
-    With its square root as a divisor the source has unit power whatever Rd is, as a pulse train
-    has, but for what lies above Nyquist: it grows from -15.7 dB at an Rd of 0.3 to -4.5 dB at 2.7.
+    Dividing by its square root gives a source of unit power for every Rd, like a pulse train,
+    except for the part above Nyquist. It grows from -15.7 dB at an Rd of 0.3 to -4.5 dB at 2.7.
 
     Raises:
         ValueError: as :func:`lf_shape`.
@@ -131,7 +129,7 @@ def lf_power(rd: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
     """
     t_p, t_e, t_a, alpha, epsilon = lf_shape(rd)
     omega, t_b = math.pi / t_p, 1 - t_e
-    # sin² is half of one less a cosine of twice the frequency.
+    # sin² x = (1 - cos 2x) / 2.
     decay = torch.exp(-2 * alpha * t_e)
     constant = (1 - decay) / (2 * alpha)
     turn = alpha * torch.cos(2 * omega * t_e) + omega * torch.sin(2 * omega * t_e) - alpha * decay
@@ -145,12 +143,11 @@ def lf_power(rd: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
 def lf_harmonics(
     rd: Float[Tensor, "*batch"], n_harmonics: int
 ) -> tuple[Float[Tensor, "*batch harmonics"], Float[Tensor, "*batch harmonics"]]:
-    """Cosine and sine amplitudes of the harmonics ``1 … n_harmonics``, all but the mean, which is
-    zero: ``E(t_e + φ) = Σ_k a_k cos 2πkφ + b_k sin 2πkφ`` with -1 at phase zero.
+    """Cosine and sine amplitudes of the harmonics ``1 … n_harmonics`` (the mean is zero): ``E(t_e +
+    φ) = Σ_k a_k cos 2πkφ + b_k sin 2πkφ`` with -1 at phase zero.
 
-    ``a_k - i b_k = 2 ∫₀¹ E(t) e^{-2πik(t - t_e)} dt``, closed-form in both branches. Above
-    the first few harmonics the amplitudes fall by 6 dB an octave, and from ``f0 / (2π t_a)`` on by
-    12.
+    ``a_k - i b_k = 2 ∫₀¹ E(t) e^{-2πik(t - t_e)} dt``, closed-form in both branches. Above the
+    first few harmonics the amplitudes fall by 6 dB per octave, and above ``f0 / (2π t_a)`` by 12.
 
     Raises:
         ValueError: as :func:`lf_shape`.
@@ -189,15 +186,15 @@ def lf_source(
 ) -> Float[Tensor, "batch samples"]:
     """Glottal flow derivative, band-limited, with Rd (0.3 … 2.7) given at frame boundaries.
 
-    Phase in cycles from ``sample_phase``; the main excitation, -1 deep but for what the band limit
-    takes away, lies at phase zero. Between boundaries the Fourier coefficients, not Rd, run
-    linearly: two neighbouring pulses are cross-faded. The harmonics fade below Nyquist as those of
-    ``harmonic_bank``, and the cost is twice its. Divide by the square root of :func:`lf_power` for
-    unit power. F0 is above zero: the lowest decides how many harmonics there are.
+    Phase in cycles from ``sample_phase``; the main excitation, -1 before band limiting, is at phase
+    zero. Between boundaries the Fourier coefficients, not Rd, are interpolated linearly: two
+    neighbouring pulses are cross-faded. The harmonics fade below Nyquist as in ``harmonic_bank``,
+    at twice its cost. Divide by the square root of :func:`lf_power` for unit power. F0 must be
+    above zero: the lowest F0 determines the number of harmonics.
 
     Raises:
-        ValueError: an Rd outside its range, an F0 of zero or less, or samples that cannot be shared
-            out to the frames.
+        ValueError: an Rd outside its range, an F0 of zero or less, or samples that are no multiple
+            of the frames.
 
     >>> phase = (torch.arange(200)[None] / 200 + 0.5) % 1 - 0.5
     >>> source = lf_source(phase, torch.full((1, 200), 80.0), torch.ones(1, 2), 16000)

@@ -1,4 +1,4 @@
-"""Noise sources. Whoever draws noise brings the generator: nothing here touches global state."""
+"""Noise sources. The caller passes the generator; global random state is not used."""
 
 import math
 
@@ -25,9 +25,9 @@ def extend_noise(
 ) -> Float[Tensor, "batch more_samples"]:
     """Noise followed by fresh white noise, to at least ``samples`` samples.
 
-    Fresh noise comes in multiples of 16 samples, the block in which torch draws on a CPU: cut off
-    in the middle of one, the generator would go on with other noise. One row of noise is so the
-    same in however many pieces it is drawn, if what is left over stands at the next one's head.
+    Fresh noise is drawn in multiples of 16 samples, torch's block on a CPU: a partial block would
+    change the following noise. A row of noise thus does not depend on the number of pieces in which
+    it is drawn, if the remainder of each piece begins the next.
 
     >>> one = extend_noise(torch.empty(1, 0), 48, torch.Generator().manual_seed(0))
     >>> generator = torch.Generator().manual_seed(0)
@@ -45,7 +45,7 @@ def pulse_modulation(
     cosine_depth: Float[Tensor, "batch samples"],
     sine_depth: Float[Tensor, "batch samples"],
 ) -> Float[Tensor, "batch samples"]:
-    """Gain that moves noise in step with the pitch pulse, without changing its mean power.
+    """Gain that modulates noise in step with the pitch pulse, without changing its mean power.
 
     ``g = (1 + a cos 2πφ + b sin 2πφ) / sqrt(1 + (a² + b²) / 2)`` with ``a² + b² ≤ 1``. Breath noise
     is loudest while the glottis is open; steady noise beside a pulse train is heard as a second

@@ -1,13 +1,13 @@
 """Band-limited harmonic sources driven by a wrapped phase.
 
 All sources share one phase convention: ``phase`` counts cycles of the fundamental, wrapped to
-[-0.5, 0.5), and the fundamental is ``cos(2π phase)``: a pulse stands where the phase is zero.
-Nothing is generated at or above the Nyquist frequency: the amplitude of harmonic ``k`` is
-``clip(top / f0 - k, 0, 1)`` with ``top = 0.925 nyquist``, so that while F0 rises the topmost
-harmonic fades out over the last F0 below ``top`` instead of being switched off or folding back. The
-guard band from there to Nyquist takes up the width that a gliding harmonic's own spectrum has: what
-folds back is 87 dB below the whole for an octave a second and 55 dB for 100 to 1000 Hz in 0.2 s,
-67 dB below 7 kHz. Without the band it would be 48, 40 and 59 dB.
+[-0.5, 0.5), and the fundamental is ``cos(2π phase)``: pulses are at phase zero. Nothing is
+generated at or above the Nyquist frequency: the amplitude of harmonic ``k`` is ``clip(top / f0 - k,
+0, 1)`` with ``top = 0.925 nyquist``. While F0 rises, the topmost harmonic thus fades out over the
+last F0 below ``top`` instead of being switched off or aliasing. The guard band from there to
+Nyquist allows for the spectral width of a gliding harmonic: aliases are 87 dB below the whole for
+an octave per second and 55 dB for 100 to 1000 Hz in 0.2 s, 67 dB below 7 kHz. Without the band: 48,
+40 and 59 dB.
 """
 
 import math
@@ -17,10 +17,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 TOP = 0.925
-"""Where harmonics end, as a share of Nyquist."""
+"""Upper limit of harmonics, as a fraction of Nyquist."""
 
 _BLOCK_ELEMENTS = 500_000
-"""Cosines of a harmonic bank computed at a time: they stay in a processor's cache."""
+"""Cosines of a harmonic bank computed at a time, to fit into the processor's cache."""
 
 
 def wrap(cycles: Tensor) -> Tensor:
@@ -39,11 +39,11 @@ def boundary_phase(
     initial_phase: Float[Tensor, " batch"] | None = None,
 ) -> Float[Tensor, "batch frames_plus_one"]:
     """Wrapped phase, in cycles and float64, at the samples 0, hop, …, frames * hop of an oscillator
-    whose F0 (Hz, at least 0) runs in straight lines between these samples.
+    whose F0 (Hz, at least 0) is linear between these samples.
 
-    ``φ_{t+1} = φ_t + (f_t + f_{t+1}) / 2 · hop / sample_rate``: one number a frame is accumulated,
-    so that an hour of audio drifts by less than 1e-4 rad. The last value is the
-    ``initial_phase`` (zero when absent) of whatever follows.
+    ``φ_{t+1} = φ_t + (f_t + f_{t+1}) / 2 · hop / sample_rate``: one number per frame is
+    accumulated, so that an hour of audio drifts by less than 1e-4 rad. The last value is the
+    ``initial_phase`` (zero when absent) of the next call.
 
     >>> boundary_phase(torch.full((1, 3), 250.0), 1000, 3).tolist()
     [[0.0, -0.25, -0.5]]
@@ -62,8 +62,8 @@ def sample_phase(
 ) -> Float[Tensor, "batch samples"]:
     """Wrapped phase (cycles) of every sample, in the dtype of F0, from the phase at the boundaries.
 
-    Within a frame the integral of the line is closed-form:
-    ``φ(n) = φ_t + (f_t n + (f_{t+1} - f_t) n² / (2 hop)) / sample_rate``.
+    Within a frame the integral of F0 is closed-form: ``φ(n) = φ_t + (f_t n + (f_{t+1} - f_t) n² /
+    (2 hop)) / sample_rate``.
 
     >>> f0 = torch.full((1, 3), 250.0)
     >>> sample_phase(boundary_phase(f0, 1000, 2), f0, 1000, 2).tolist()
@@ -84,8 +84,8 @@ def pulse_train(
 
     ``K`` harmonics at full strength are the Dirichlet kernel
     ``Σ_{k=1}^{K} cos 2πkφ = sin((2K+1)πφ) / (2 sin πφ) - 1/2``; the fading one is added to it.
-    The cost does not depend on the number of harmonics. The power is one for every F0 up to half
-    of ``top`` and falls to zero from there to ``top``, as the only harmonic left fades.
+    The cost does not depend on the number of harmonics. The power is one for every F0 up to half of
+    ``top`` and falls to zero from there to ``top``, where the only remaining harmonic fades.
 
     Source: the discrete summation formula, J. A. Moorer, "The synthesis of complex audio spectra
     by means of discrete summation formulas", JAES 24 (1976), with zero decay; the fade is ours.
@@ -113,13 +113,13 @@ def harmonic_bank(
     sample_rate: int,
     sine_amplitudes: Float[Tensor, "batch frames_plus_one harmonics"] | None = None,
 ) -> Float[Tensor, "batch samples"]:
-    """Sum of harmonics with amplitudes of their own, ``Σ_k c_k (a_k cos 2πkφ + b_k sin 2πkφ)``.
+    """Sum of harmonics with individual amplitudes, ``Σ_k c_k (a_k cos 2πkφ + b_k sin 2πkφ)``.
 
-    ``c_k`` fades each harmonic out below ``top``. Amplitudes are given at frame boundaries and run
-    linearly between them; their number of frames divides the number of samples. Without
+    ``c_k`` fades each harmonic out below ``top``. Amplitudes are given at frame boundaries and
+    interpolated linearly; their number of frames divides the number of samples. Without
     ``sine_amplitudes`` ``b_k`` is zero. The cost grows with the number of harmonics: use
-    :func:`pulse_train` where they are equally strong. All harmonics of some frames are summed at
-    once, in bounded memory where no gradient is wanted.
+    :func:`pulse_train` where they are equally strong. All harmonics of several frames are summed at
+    once, in bounded memory without gradients.
 
     >>> f0 = torch.full((1, 2), 100.0)
     >>> phase = sample_phase(boundary_phase(f0, 800, 8), f0, 800, 8)
@@ -135,7 +135,7 @@ def harmonic_bank(
     count, both = amplitudes.shape[2], sine_amplitudes is not None
     if sine_amplitudes is not None:
         amplitudes = torch.cat([amplitudes, sine_amplitudes], dim=2)
-    # A line within a frame: a constant and a slope, by which the same cosines are weighted.
+    # Linear within a frame: a constant and a slope weight the same cosines.
     lines = torch.stack([amplitudes[:, :-1], amplitudes.diff(dim=1)], dim=-1)
     block = max(1, _BLOCK_ELEMENTS // (phase[:, 0].numel() * amplitudes.shape[2]))
     ramp = torch.arange(shape[1], dtype=phase.dtype, device=phase.device) / shape[1]
@@ -149,8 +149,8 @@ def harmonic_bank(
 
 
 def _harmonics(phase: Tensor, f0_hz: Tensor, count: int, sample_rate: int, both: bool) -> Tensor:
-    """``c_k cos 2πkφ`` for ``k = 1 … count`` along a last axis of their own, and for ``both``
-    ``c_k sin 2πkφ`` behind them."""
+    """``c_k cos 2πkφ`` for ``k = 1 … count`` along a new last axis, followed by ``c_k sin 2πkφ``
+    for ``both``."""
     order = torch.arange(1, count + 1, dtype=phase.dtype, device=phase.device)
     fade = ((TOP * 0.5 * sample_rate) / f0_hz[..., None] - order).clamp(0, 1)
     angle = (2 * math.pi) * wrap(order * phase[..., None])

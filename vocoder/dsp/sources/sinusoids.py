@@ -1,8 +1,8 @@
-"""Sums of sinusoids whose frequencies are free of one another.
+"""Sums of sinusoids with independent frequencies.
 
-Phases are counted in cycles and accumulated as those of :mod:`vocoder.dsp.sources.oscillators`. A
-sinusoid has its whole amplitude up to 0.85 Nyquist and none from 0.925 on, along a straight line
-between: what glides past Nyquist leaves without folding back.
+Phases are counted in cycles and accumulated as in :mod:`vocoder.dsp.sources.oscillators`. The
+amplitude of a sinusoid fades linearly from 0.85 to 0.925 of Nyquist: sinusoids that glide past
+Nyquist do not alias.
 """
 
 import math
@@ -15,7 +15,7 @@ from vocoder.dsp.framing import interpolate_linear
 from vocoder.dsp.sources.oscillators import TOP, boundary_phase, sample_phase
 
 _BLOCK_ELEMENTS = 500_000
-"""Cosines computed at a time: they stay in a processor's cache."""
+"""Cosines computed at a time, to fit into the processor's cache."""
 
 
 def sinusoids(
@@ -25,14 +25,14 @@ def sinusoids(
     hop_length: int,
     initial_phase: Float[Tensor, "batch sinusoids"] | None = None,
 ) -> tuple[Float[Tensor, "batch samples"], Float[Tensor, "batch sinusoids"]]:
-    """``y[n] = Σ_i A_i[n] c(f_i[n]) cos 2πφ_i[n]``, and the phases in float64 to go on with.
+    """``y[n] = Σ_i A_i[n] c(f_i[n]) cos 2πφ_i[n]``, and the final phases in float64.
 
-    Amplitudes and frequencies (Hz, at least 0) are given at frame boundaries and run in straight
-    lines between them; φ_i is the integral of f_i from ``initial_phase`` (cycles, zero when
-    absent) on. ``c(f) = clip((0.925 - f / nyquist) / 0.075, 0, 1)``. The cost grows with the number
-    of sinusoids; some frames are summed at once, in bounded memory where no gradient is wanted.
+    Amplitudes and frequencies (Hz, at least 0) are given at frame boundaries and interpolated
+    linearly; φ_i is the integral of f_i, starting from ``initial_phase`` (cycles, zero when
+    absent). ``c(f) = clip((0.925 - f / nyquist) / 0.075, 0, 1)``. The cost grows with the number of
+    sinusoids; several frames are summed at once, in bounded memory without gradients.
 
-    Where all frequencies are multiples of one, ``harmonic_bank`` needs one phase only.
+    If all frequencies are multiples of one, ``harmonic_bank`` needs only one phase.
 
     Source: the oscillators of R. McAulay and T. Quatieri, "Speech analysis/synthesis based on a
     sinusoidal representation", IEEE TASSP 34, 1986, with linear in place of cubic phase tracks.

@@ -1,9 +1,9 @@
-"""A period of any shape, or a changing mixture of several, read from tables by phase.
+"""Wavetable synthesis: a period of any shape, or a changing mixture of several, read by phase.
 
-Reading costs the same whatever the number of harmonics is. So that none of them comes near
-Nyquist, every table is kept at levels of a third of an octave, each with fewer harmonics than the
-one before, and F0 chooses between two of them: what folds back of a sawtooth is 104 dB below the
-whole while F0 glides from 100 to 1000 Hz in 0.2 s, where sampling it would leave 14 dB.
+The cost does not depend on the number of harmonics. To avoid aliasing, every table is stored at
+levels of a third of an octave, each with fewer harmonics than the previous one, and F0 selects two
+of them. The aliases of a sawtooth are 104 dB below the whole for a glide of F0 from 100 to 1000 Hz
+in 0.2 s; direct sampling gives 14 dB.
 """
 
 import math
@@ -17,23 +17,24 @@ from vocoder.dsp.framing import interpolate_linear
 from vocoder.dsp.sources.oscillators import TOP
 
 _OVERSAMPLING = 32
-"""Entries of a level for each period of its highest harmonic, at least: interpolation between them
-is then 90 dB above its error and more."""
+"""Least number of entries of a level per period of its highest harmonic: the interpolation error is
+then at least 90 dB below the signal."""
 
 
 class WavetableLevels(NamedTuple):
-    """Tables at every level, finely sampled, and the number of harmonics that each level has."""
+    """Tables at every level, finely sampled, and the number of harmonics of each level."""
 
     values: Float[Tensor, "*players tables levels entries"]
     harmonics: list[int]
 
 
 def wavetable_levels(tables: Float[Tensor, "*players tables length"]) -> WavetableLevels:
-    """The harmonics of each table, fewer and fewer of them, for :func:`wavetable`.
+    """Band-limited levels of each table, with decreasing numbers of harmonics, for
+    :func:`wavetable`.
 
-    A table is one period from phase zero on. Its Fourier series is cut off after
-    ``(length - 1) // 2`` harmonics, and after 2^(1/3) times fewer from level to level, down to
-    none at all; its mean is left out. Differentiable: gradients reach the tables.
+    A table is one period starting at phase zero. Its Fourier series is truncated after ``(length -
+    1) // 2`` harmonics, and after 2^(1/3) times fewer from level to level, down to none; its mean
+    is removed. Differentiable in the tables.
 
     Raises:
         ValueError: tables of fewer than three entries, which have no harmonic.
@@ -48,7 +49,7 @@ def wavetable_levels(tables: Float[Tensor, "*players tables length"]) -> Wavetab
     harmonics = [(length - 1) // 2]
     while harmonics[-1] > 0:
         harmonics.append(min(harmonics[-1] - 1, int(harmonics[-1] * 2 ** (-1 / 3))))
-    # The last but one and the last are silent: one to choose and one to fade to.
+    # The last two levels are silent: one to select and one to fade to.
     harmonics.append(0)
     entries = 2 ** math.ceil(math.log2(_OVERSAMPLING * harmonics[0]))
     spectrum = torch.fft.rfft(tables)[..., 1 : harmonics[0] + 1]
@@ -68,18 +69,18 @@ def wavetable(
 ) -> Float[Tensor, "batch samples"]:
     """Tables read at a phase (cycles) and mixed, ``y = Σ_i m_i table_i(φ)``.
 
-    Between entries of a table a cubic through the four nearest is read. The weights ``m`` are given
-    at frame boundaries and run linearly between them; one table alone has ones. With
-    ``r = top / f0``, the number of harmonics that fit below 0.925 Nyquist, one level has at most r
-    of them and the next fewer; while F0 glides one goes over into the other, and nothing above
-    ``top`` is ever heard. Harmonics below half of ``top`` are always whole. The edge is softer than
-    that of ``harmonic_bank``, whose cost grows with the number of harmonics.
+    Table entries are interpolated by a cubic through the four nearest. The weights ``m`` are given
+    at frame boundaries and interpolated linearly; use ones for a single table. With ``r = top /
+    f0``, the number of harmonics that fit below 0.925 Nyquist, one level has at most r of them and
+    the next fewer; while F0 glides the two are cross-faded, and nothing above ``top`` is generated.
+    Harmonics below half of ``top`` always have full amplitude. The band edge is softer than that of
+    ``harmonic_bank``, whose cost grows with the number of harmonics.
 
     Args:
-        levels: of :func:`wavetable_levels`, shared or one set for each of the batch.
+        levels: from :func:`wavetable_levels`, shared or one set per batch item.
 
     Raises:
-        ValueError: samples that cannot be shared out to the mixture's frames.
+        ValueError: samples that are no multiple of the mixture's frames.
 
     >>> table = torch.cos(2 * torch.pi * torch.arange(64) / 64)[None]
     >>> phase = torch.tensor([[0.0, 0.25, -0.5, -0.25]])
@@ -110,7 +111,7 @@ def wavetable(
 
 
 def _choose(harmonics: list[int], fitting: Tensor) -> tuple[Tensor, Tensor]:
-    """The highest level whose harmonics all fit, and how much of it there is beside the next."""
+    """The highest level whose harmonics all fit, and its weight relative to the next."""
     above = [math.ceil(harmonics[0] * 2 ** (1 / 3)), *harmonics[:-2]]
     here = torch.tensor(harmonics[:-1], dtype=fitting.dtype, device=fitting.device)
     width = torch.tensor(above, dtype=fitting.dtype, device=fitting.device) - here

@@ -30,7 +30,7 @@ const mushra = {
       part.classList.toggle("heard", session.hasHeard(name));
       part.querySelector("button").setAttribute("aria-pressed", String(active));
       const slider = part.querySelector("input");
-      // Only what is listened to can be graded, so that no grade goes to another sound.
+      // Only the playing sound can be graded, so that no grade goes to another sound.
       if (slider) slider.disabled = !active;
     }
   },
@@ -74,7 +74,7 @@ const mushra = {
   },
 };
 
-// The numbers of the sounds that are wanted; of neighbours the first and the last: "2", "4–9".
+// The numbers of the missing sounds, with ranges abbreviated: "2", "4–9".
 function listed(order, wanted) {
   const runs = [];
   order.forEach((name, i) => {
@@ -86,7 +86,7 @@ function listed(order, wanted) {
   return runs.map(({ from, to }) => (from === to ? String(from) : `${from}–${to}`));
 }
 
-// One sound: its button, and its slider where it is to be graded.
+// One sound: its button, and its slider if it is graded.
 function column(session, name, label, score) {
   const part = document.createElement("div");
   part.className = "stimulus";
@@ -115,11 +115,11 @@ function column(session, name, label, score) {
   const grade = document.createElement("output");
   part.append(track, grade);
   showGrade(part, score);
-  // A slider that is touched is graded, also where it is left at 0.
+  // Touching a slider grades the sound, even at 0.
   for (const kind of ["input", "change", "pointerup"]) {
     slider.addEventListener(kind, () => setGrade(session, part, Number(slider.value)));
   }
-  // The slider of another sound is off; a click on it goes over to that sound.
+  // The sliders of other sounds are disabled; a click switches to that sound.
   track.addEventListener("click", () => slider.disabled && hear());
   return part;
 }

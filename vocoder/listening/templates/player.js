@@ -1,8 +1,8 @@
-// Plays one of several equally long sounds, and goes over to another at the same position.
+// Plays one of several equally long sounds, and switches to another at the same position.
 //
-// As ITU-R BS.1534-3 (section 5.3) has it: the old sound fades out in 5 ms and the new one fades
-// in within 5 ms after it, both along a raised cosine, never one into the other; what is looped
-// fades the same way at both ends and is at least 500 ms long.
+// By ITU-R BS.1534-3 (section 5.3): the old sound fades out in 5 ms and the new one fades
+// in within 5 ms after it, both along a raised cosine, without cross-fading; loops
+// fade the same way at both ends and are at least 500 ms long.
 
 const FADE_S = 0.005;
 const SHORTEST_LOOP_S = 0.5;
@@ -20,7 +20,7 @@ class Player {
     this.put(new Map());
   }
 
-  // Take other sounds: samples (Float32Array) by name. Nothing plays, all of it is the loop.
+  // Set the sounds: samples (Float32Array) by name. Playback stops; the loop is the whole sound.
   put(sounds) {
     this.pause();
     this.sounds = sounds;
@@ -39,18 +39,18 @@ class Player {
     return this.voice != null;
   }
 
-  // Seconds from the beginning of the sounds, of what is heard now or will be when it goes on.
+  // Position in seconds of the current or resumed playback.
   get position() {
     return this.voice ? this.positionAt(this.context.currentTime) : this.resting;
   }
 
-  // For how many seconds a sound has been heard.
+  // Seconds for which a sound has been played.
   heardSeconds(name) {
     const now = this.voice && this.voice.name === name ? this.elapsed(this.context.currentTime) : 0;
     return this.heard.get(name) + now;
   }
 
-  // Go over to a sound; it is heard if something was, or if `play` says so.
+  // Switch to a sound; it plays if another one was playing, or if `play` is set.
   select(name, play = this.playing) {
     if (name !== this.selected || !this.playing) {
       const from = this.silence();
@@ -83,7 +83,7 @@ class Player {
     this.changed();
   }
 
-  // Loop from `start` to `end` (seconds), widened to half a second where it is shorter.
+  // Loop from `start` to `end` (seconds), widened to at least half a second.
   setRegion(start, end) {
     const playing = this.playing;
     const from = this.silence();
@@ -117,7 +117,7 @@ class Player {
     return this.start + (this.looping ? passed % length : Math.min(passed, length));
   }
 
-  // Fade out what plays; where and when it can go on: { at, position }.
+  // Fade out the playing sound; returns time and position for resuming: { at, position }.
   silence() {
     const soon = this.context.currentTime + LEAD_S;
     const voice = this.voice;
@@ -132,7 +132,7 @@ class Player {
     return { at: fade + FADE_S, position: this.resting };
   }
 
-  // Begin to play the selected sound at a time of the context, from a position.
+  // Start the selected sound at a context time, from a position.
   sound({ at, position }) {
     const from = this.inside(position);
     const source = new AudioBufferSourceNode(this.context, {
@@ -153,7 +153,7 @@ class Player {
     this.plays.set(this.selected, this.plays.get(this.selected) + 1);
   }
 
-  // A sound that is not looped has come to its end: the next time it begins anew.
+  // A sound without loop has ended: the next playback starts from the beginning.
   finish() {
     const voice = this.voice;
     this.heard.set(voice.name, this.heard.get(voice.name) + this.end - voice.from);

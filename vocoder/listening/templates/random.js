@@ -1,4 +1,4 @@
-// Random numbers in [0, 1) that a 32-bit seed determines: the generator sfc32, run in.
+// Random numbers in [0, 1) from a 32-bit seed: the generator sfc32 after warm-up.
 function randomFrom(seed) {
   let a = seed | 0;
   let b = 0x9e3779b9;
@@ -16,7 +16,7 @@ function randomFrom(seed) {
   return next;
 }
 
-// The same things in an order in which every one is equally likely (Fisher and Yates).
+// The items in uniformly random order (Fisher and Yates).
 function shuffled(things, random) {
   const order = [...things];
   for (let last = order.length - 1; last > 0; last--) {

@@ -1,18 +1,18 @@
-// What all listening tests share: participant, order, draft, sounds, screens and the answer file.
+// Shared by all listening tests: participant, order, draft, sounds, screens and the answer file.
 //
-// A kind of test gives
+// A kind of test provides
 //   plan(description, random): the trials in the order of this participant, without the training;
 //   practice(description, random): those of the training;
 //   sounds(trial): the file of each sound of a trial, by its name there, the first one first;
 //   picture(trial): the name of the one whose waveform is shown;
 //   show(session), update(session), key(session, event): its part of the screen;
-//   missing(session): what is still to do, as text; answer(session): what is recorded.
+//   missing(session): remaining tasks, as text; answer(session): the recorded answer.
 
 const VERSION = 1;
 const byId = (id) => document.getElementById(id);
 const received = new Map();
 
-// Called by the scripts that hold the sounds: 16-bit samples in base64.
+// Called by the sounds' scripts: 16-bit samples in base64.
 function receiveSound(name, text) {
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   received.set(name, Float32Array.from(new Int16Array(bytes.buffer), (value) => value / 32768));
@@ -152,7 +152,7 @@ class Session {
     this.prepare(order);
   }
 
-  // Fetch the next trial's sounds meanwhile, and forget the others.
+  // Preload the next trial's sounds, and drop the others.
   prepare(order) {
     const next = order[this.state.step + 1];
     const trials = next ? [this.trial, next] : [this.trial];
@@ -207,7 +207,7 @@ class Session {
 
   // -- sound ------------------------------------------------------------------------------------
 
-  // Browsers let a page sound only once it has been touched, so this is called by clicks alone.
+  // Browsers allow audio only after a user gesture, so this is called by clicks only.
   listen() {
     if (!this.player) {
       const context = new AudioContext({ sampleRate: this.description.sampleRate });
@@ -253,7 +253,7 @@ class Session {
     click("next", () => this.next());
     click("download", () => this.download());
     click("another", () => this.reset());
-    // What was clicked with the mouse does not keep Space and Enter for itself.
+    // Mouse clicks do not keep the focus, so that Space and Enter stay available.
     byId("trial").addEventListener("click", (event) => {
       const control = event.target.closest("button, summary");
       if (control && event.detail > 0) control.blur();
@@ -276,7 +276,7 @@ class Session {
     this.open();
   }
 
-  // Time spent on a trial goes on counting after a reload.
+  // The time spent on a trial continues after a reload.
   keepTime() {
     if (this.showing !== "trial") return;
     const { scratch } = this.state;
@@ -284,7 +284,7 @@ class Session {
     this.save();
   }
 
-  // Play what is selected, or the first sound where nothing is yet.
+  // Play the selected sound, or the first one without a selection.
   play() {
     const [first] = Object.keys(this.kind.sounds(this.trial));
     if (this.player.selected === null) this.player.select(first, true);
@@ -329,7 +329,7 @@ class Session {
     byId("next").setAttribute("aria-disabled", String(Boolean(missing)));
   }
 
-  // Whether a sound has been heard for long enough to be judged, now or before a reload.
+  // Whether a sound was played long enough for grading, now or before a reload.
   hasHeard(name) {
     const { scratch } = this.state;
     scratch.heard ??= [];

@@ -1,4 +1,4 @@
-// A picture of one sound, on which a player's position is seen and its loop is dragged.
+// A waveform that shows a player's position and sets its loop by dragging.
 class Waveform {
   constructor(canvas, player) {
     this.canvas = canvas;
@@ -48,7 +48,7 @@ class Waveform {
     else this.player.seek(to);
   }
 
-  // Called for every frame: the wave is painted anew only when it looks different.
+  // Called for every frame: the waveform is redrawn only after changes.
   draw() {
     const scale = window.devicePixelRatio || 1;
     const width = Math.round(this.canvas.clientWidth * scale);
@@ -91,7 +91,7 @@ class Waveform {
   }
 }
 
-// The largest magnitude in each of so many columns, relative to the largest of all.
+// The largest magnitude per column, relative to the overall largest.
 function loudest(samples, columns) {
   const peaks = new Float32Array(columns);
   let most = 1e-9;

@@ -1,1 +1,1 @@
-"""What several models share: convolutions, recurrences, padding, sampling, pitch prediction."""
+"""Blocks shared by models: convolutions, recurrences, padding, sampling, pitch prediction."""

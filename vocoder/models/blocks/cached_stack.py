@@ -1,11 +1,11 @@
 """A stack of gated convolutions, one time step after the other, with its past inputs cached.
 
-A time step costs four operations a block. What a block hears of its past does not wait for the
-present: with a dilation of d, the older taps of d samples are one matrix product, computed every
-d-th step. What goes to the skip sum is collected over all blocks and multiplied once. The sum of
-the residual biases before a block is a constant and is moved into the block's own bias; the filter
-half of the weights is doubled, because ``tanh(a) σ(b) = 2 σ(2a) σ(b) - σ(b)`` takes one sigmoid
-over both halves and one multiply-add. All buffers are allocated once, and all views of them too.
+A time step costs four operations per block. The contribution of past inputs is computed ahead: with
+a dilation of d, the older taps of d samples are one matrix product, computed every d-th step. The
+inputs of the skip sum are collected over all blocks and multiplied once. The constant sum of the
+residual biases before a block is added to the block's own bias; the filter half of the weights is
+doubled, because ``tanh(a) σ(b) = 2 σ(2a) σ(b) - σ(b)`` takes one sigmoid over both halves and one
+multiply-add. All buffers are allocated once, and all views of them too.
 
 Source: T. Le Paine et al., "Fast WaveNet generation algorithm", arXiv 1611.09482 (the queues).
 """
@@ -21,7 +21,7 @@ from vocoder.models.blocks.gated_convolutions import GatedStack
 
 LARGEST_CHUNK = 64
 LARGEST_GATES = 8_000_000
-"""Bounds of a chunk, in samples and in numbers held for all its gates."""
+"""Limits of a chunk, in samples and in stored gate values."""
 
 
 class _Past(NamedTuple):
@@ -33,7 +33,7 @@ class _Past(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """What one block reads and writes at one time step."""
+    """Inputs and outputs of one block at one time step."""
 
     past: list[_Past]
     present: Tensor
@@ -42,10 +42,10 @@ class _Step(NamedTuple):
 
 
 class CachedStack:
-    """The same arithmetic as ``stack``, but for rounding, for ``batch`` signals side by side.
+    """Equivalent to ``stack``, up to rounding, for ``batch`` signals in parallel.
 
     Write the input of a time step into ``inputs[t]``, (batch, residual_channels), and call
-    :meth:`step`; t counts within the chunk whose conditioning :meth:`begin_chunk` was given.
+    :meth:`step`; t counts within the chunk passed to :meth:`begin_chunk`.
     """
 
     def __init__(self, stack: GatedStack, batch: int) -> None:
@@ -90,7 +90,7 @@ class CachedStack:
             self._offsets.append(offset)
             biases.append(_bias(layer.taps) * doubled + taps.sum(2) @ offset)
             condition.append((layer.condition.weight[:, :, 0] * doubled[:, None]).T)
-            # The multiply-add leaves -tanh σ.
+            # The multiply-add gives -tanh σ.
             skips.append(-layer.skip.weight[:, :, 0] * stack.skip_scale)
             skip_bias = skip_bias + _bias(layer.skip) * stack.skip_scale
             if layer.residual is not None:
@@ -121,7 +121,7 @@ class CachedStack:
         return _Step(past, queue[history + t], gates[t], following)
 
     def begin_chunk(self, condition: Float[Tensor, "batch channels samples"]) -> None:
-        """Move the queues on past the last chunk, and project the conditioning of the next one, at
+        """Advance the queues by the last chunk, and project the conditioning of the next one, at
         most ``chunk`` samples, for all blocks."""
         samples = condition.shape[2]
         if self._filled:

@@ -14,16 +14,16 @@ from vocoder.features.mel import MelSpec
 from vocoder.models.blocks.layers import MelInput
 
 UPSAMPLING_SLOPE = 0.4
-"""Of the leaky ReLU between transposed convolutions (ClariNet, arXiv 1807.07281)."""
+"""Slope of the leaky ReLU between transposed convolutions (ClariNet, arXiv 1807.07281)."""
 
 
 def normalised_convolution(
     inputs: int, outputs: int, kernel: int = 1, dilation: int = 1, bias: bool = True
 ) -> nn.Conv1d:
-    """Convolution whose weights have a length and a direction of their own.
+    """Weight-normalised convolution.
 
-    It begins with unit gain for white input, and without bias, as in r9y9's code: with PyTorch's
-    own beginning little of the waveform is left at the end of a stack, and learning starts late.
+    It is initialised with unit gain for white input and zero bias, as in r9y9's code: with
+    PyTorch's default, little of the waveform reaches the end of a stack, and learning starts late.
     """
     conv = nn.Conv1d(inputs, outputs, kernel, dilation=dilation, bias=bias)
     nn.init.normal_(conv.weight, std=(inputs * kernel) ** -0.5)
@@ -56,14 +56,14 @@ class GatedLayer(nn.Module):
         self.history = (kernel - 1) * dilation
         self.taps = normalised_convolution(residual_channels, gate_channels, kernel, dilation)
         self.condition = normalised_convolution(condition_channels, gate_channels, bias=False)
-        # Nothing hears what the last block would hand on.
+        # The residual output of the last block is unused.
         self.residual = (
             None if last else normalised_convolution(gate_channels // 2, residual_channels)
         )
         self.skip = normalised_convolution(gate_channels // 2, skip_channels)
 
     def forward(self, x: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
-        """Input of the next block and share of the skip sum, (batch, channels, samples) each."""
+        """Input of the next block and skip output, (batch, channels, samples) each."""
         gates = self.taps(pad(x, (self.history, 0))) + self.condition(condition)
         filtered, gate = gates.chunk(2, dim=1)
         hidden = torch.tanh(filtered) * torch.sigmoid(gate)
@@ -72,10 +72,10 @@ class GatedLayer(nn.Module):
 
 
 class GatedStack(nn.Module):
-    """Residual blocks of growing dilation, and two layers on the sum of what they skip ahead.
+    """Residual blocks of growing dilation, and two layers on the sum of their skip outputs.
 
-    The sum is divided by the root of the number of blocks, so that the head sees numbers of the
-    same size however many there are.
+    The sum is divided by the root of the number of blocks, so that its scale does not depend on
+    that number.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class GatedStack(nn.Module):
 
     @property
     def receptive_field(self) -> int:
-        """Samples of the input, its own included, that a sample of the output depends on."""
+        """Input samples, including the current one, on which an output sample depends."""
         return 1 + (self.kernel - 1) * sum(self.dilations)
 
     def forward(
@@ -122,7 +122,7 @@ class GatedStack(nn.Module):
         x: Float[Tensor, "batch residual_channels samples"],
         condition: Float[Tensor, "batch condition_channels samples"],
     ) -> Float[Tensor, "batch outputs samples"]:
-        """Output at each sample from the input there and before."""
+        """Output at each sample from the current and past inputs."""
         total: Tensor | None = None
         for layer in self.blocks:
             x, skip = layer(x, condition)
@@ -132,7 +132,7 @@ class GatedStack(nn.Module):
 
 
 def doubling_dilations(layers: int, stacks: int) -> tuple[int, ...]:
-    """``1, 2, 4, …`` over the layers of a stack, once for each stack; ``stacks`` divides
+    """``1, 2, 4, …`` over the layers of a stack, repeated per stack; ``stacks`` divides
     ``layers``."""
     return tuple(2**layer for layer in range(layers // stacks)) * stacks
 
@@ -153,8 +153,8 @@ class MelUpsampling(nn.Module):
         self.mel_input = MelInput(spec)
         self.frames = nn.Conv1d(spec.n_mels, spec.n_mels, 2 * side_frames + 1, bias=False)
         self.stages = nn.ModuleList(_interpolation(factor) for factor in factors)
-        # A stage reaches half of its input's steps to either side: all of them together less
-        # than a frame, which is given to them and cropped.
+        # A stage reaches half of its input's steps to either side, all together less than a frame:
+        # one frame of context is cropped.
         self.margin = 1
         self.context = (side_frames + self.margin, side_frames + self.margin)
 
@@ -170,7 +170,7 @@ class MelUpsampling(nn.Module):
 
 
 def _interpolation(factor: int) -> nn.Module:
-    """Transposed convolution to ``factor`` times the steps, with a triangle as its weights."""
+    """Transposed convolution to ``factor`` times the steps, with triangular weights."""
     odd = factor % 2
     width, crop = 2 * factor + odd, (factor + odd) // 2
     stage = nn.ConvTranspose2d(1, 1, (3, width), stride=(1, factor), padding=(1, crop))
@@ -185,7 +185,7 @@ def _interpolation(factor: int) -> nn.Module:
 
 
 def check_factors(factors: Sequence[int], spec: MelSpec) -> None:
-    """Raise ValueError unless the upsampling factors make samples of this spec's frames."""
+    """Raise ValueError unless the product of the upsampling factors is the spec's hop."""
     if math.prod(factors) != spec.hop_length:
         raise ValueError(
             f"model.upsampling {list(factors)} makes {math.prod(factors)} samples of a frame, the "

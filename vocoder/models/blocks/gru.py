@@ -3,8 +3,8 @@
     r, z = σ(a_rz + s_rz),   n = tanh(a_n + r s_n),   h = (1 - z) n + z h(t-1)
 
 with ``a`` the contribution of the input and ``s = W h(t-1) + b`` that of the state: the equations,
-the order of the gates and the start values of ``torch.nn.GRU``. Its parameters are a layer each
-here, since what the mel adds to the gates is computed apart from what the last sample adds.
+the gate order and the initialisation of ``torch.nn.GRU``. Its parameters are separate layers here,
+since the contributions of the mel and of the last sample to the gates are computed separately.
 """
 
 import torch
@@ -27,10 +27,10 @@ class GatedRecurrentLayer(nn.Module):
         x: Float[Tensor, "batch steps inputs"],
         weight: Float[Tensor, "gates inputs"] | None = None,
     ) -> Float[Tensor, "batch steps channels"]:
-        """``weight`` stands in place of that of ``from_input``, as for a masked one."""
+        """``weight`` replaces that of ``from_input``, for example by a masked one."""
         weight = self.from_input.weight if weight is None else weight
         state = self.from_state
-        # A rounding to eight bits of mantissa in every step would add up over thousands of them.
+        # bfloat16 rounding errors would accumulate over thousands of steps.
         with torch.autocast(x.device.type, enabled=False):
             states, _ = torch.gru(
                 x.to(weight.dtype),

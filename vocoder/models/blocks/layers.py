@@ -1,8 +1,8 @@
 """Network layers at frame rate, channels last, without padding.
 
 No layer pads: each consumes its context, ``(batch, frames, channels)`` in and
-``(batch, frames - left - right, channels)`` out. Context is given once, at the model's input, so an
-utterance in a padded batch, in a stream or alone passes through the very same arithmetic.
+``(batch, frames - left - right, channels)`` out. Context is added once, at the model's input, so
+that the arithmetic is the same for an utterance in a padded batch, in a stream or alone.
 """
 
 from jaxtyping import Float
@@ -13,21 +13,21 @@ from vocoder.features.envelope import white_noise_level
 from vocoder.features.mel import MelSpec
 
 QUIETEST_NEPERS = -12.0
-"""What networks see of a mel is clamped here, 104 dB below full-scale white noise, less than a
-16-bit step: frames of digital silence and of padding look alike whatever the mel's own floor is."""
+"""Lower limit of the networks' mel input, 104 dB below full-scale white noise, less than a 16-bit
+step: digital silence and padding are equal for any floor of the mel."""
 
 
 def normalise_log_gain(gain: Tensor) -> Tensor:
-    """``max(g, -12) / 3 + 2`` of a gain in nepers over white noise, any shape: speech lies within
+    """``max(g, -12) / 3 + 2`` of a gain in nepers over white noise, any shape: speech is within
     about ±2, silence at -2."""
     return gain.clamp(min=QUIETEST_NEPERS) / 3 + 2
 
 
 class MelInput(nn.Module):
-    """A mel of any convention brought to a range around zero, as networks like their input.
+    """Normalises a mel of any convention to a range around zero.
 
     :func:`normalise_log_gain` of ``ln A - ln A_white``, A the amplitude in a band and A_white that
-    of full-scale white noise there; (batch, n_mels, frames) to the same shape.
+    of full-scale white noise; (batch, n_mels, frames) to the same shape.
     """
 
     def __init__(self, spec: MelSpec) -> None:
@@ -41,7 +41,7 @@ class MelInput(nn.Module):
 
 
 class ValidConv1d(nn.Module):
-    """Convolution over frames that looks ``left`` frames back and ``right`` ahead."""
+    """Convolution over frames with ``left`` past and ``right`` future frames."""
 
     def __init__(self, inputs: int, outputs: int, left: int, right: int, groups: int = 1) -> None:
         super().__init__()
@@ -54,8 +54,8 @@ class ValidConv1d(nn.Module):
 class ConvNeXtBlock(nn.Module):
     """Depthwise convolution, layer norm, two pointwise layers and a scaled residual.
 
-    Source: Z. Liu et al., "A ConvNet for the 2020s", CVPR 2022, in one dimension as in Vocos
-    (arXiv 2306.00814); asymmetric context is ours.
+    Source: Z. Liu et al., "A ConvNet for the 2020s", CVPR 2022, in one dimension as in Vocos (arXiv
+    2306.00814); the asymmetric context is new.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Silence around a mel, for models that look beyond its ends."""
+"""Silence around a mel, for models with context beyond its ends."""
 
 import torch
 from jaxtyping import Float
@@ -12,8 +12,7 @@ def pad_silence(
 ) -> Float[Tensor, "batch n_mels padded_frames"]:
     """A mel with ``context`` frames of the log floor before and after it.
 
-    A shorter utterance, filled up with the floor to the length of its neighbours in a batch, so
-    sees at its end what it would see alone.
+    The end of a shorter utterance, padded with the floor in a batch, is thus treated as if alone.
     """
     left, right = context
     floor = torch.as_tensor(spec.log_floor, dtype=mel.dtype, device=mel.device)

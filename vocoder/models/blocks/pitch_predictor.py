@@ -35,7 +35,7 @@ class PitchPredictor(nn.Module):
 
     F0 is the mean log-F0 of the classes around the most likely one, weighted by their
     probabilities, after CREPE (arXiv 1802.06182); a predictor of this size trained jointly with
-    the vocoder is known to suffice (CosyVoice).
+    the vocoder is sufficient according to CosyVoice.
     """
 
     neighbours = 4
@@ -57,7 +57,7 @@ class PitchPredictor(nn.Module):
 
     @property
     def context(self) -> tuple[int, int]:
-        """Frames looked back and ahead."""
+        """Past and future frames."""
         return self.config.layers * self.config.left, self.config.layers * self.config.right
 
     def forward(self, x: Float[Tensor, "batch frames n_mels"]) -> PitchEstimate:
@@ -72,9 +72,9 @@ class PitchPredictor(nn.Module):
     def decode(self, f0_logits: Float[Tensor, "batch frames bins"]) -> Tensor:
         """F0 in Hz from class logits: weighted mean of log-F0 around the maximum.
 
-        Averaged are the few steps away from the maximum, not log-F0 itself, whose last bit is
-        3e-7 of F0: the phase counts such errors up, and F0 predicted in pieces or in a batch would
-        be heard at another phase after a few seconds.
+        The offsets from the maximum are averaged, not log-F0 itself, whose last bit is 3e-7 of F0:
+        the phase accumulates such errors, so that F0 predicted in pieces or in a batch would give
+        another phase after a few seconds.
         """
         index = torch.arange(self.config.bins, device=f0_logits.device)
         peak = f0_logits.argmax(dim=-1, keepdim=True)

@@ -1,11 +1,11 @@
-"""What vocoders share that run a recurrent network sample by sample: the network that spreads mel
-frames over their samples, the walk over frames, and generation in overlapping pieces.
+"""Shared parts of vocoders with a recurrent network at sample rate: the conditioning network, the
+loop over frames, and generation in overlapping pieces.
 
-The conditioning network is the one that WaveRNN has in text-to-speech (fatchord's implementation of
-arXiv 1802.08435 made it common): the mel, stretched by repetition in a few stages, each smoothed
-by one learned kernel that all bands share; and features of a residual network over five frames,
-held for a frame. LayerNorm stands where that has BatchNorm, whose running statistics would be state
-beside the weights and would depend on the other items of a batch.
+The conditioning network is that of WaveRNN in text-to-speech (from fatchord's implementation of
+arXiv 1802.08435): the mel, upsampled by repetition in a few stages, each smoothed by one learned
+kernel shared by all bands; and features of a residual network over five frames, held for a frame.
+LayerNorm replaces BatchNorm, whose running statistics would be additional state and would depend on
+the other items of a batch.
 """
 
 import math
@@ -27,14 +27,14 @@ from vocoder.models.blocks.layers import MelInput
 from vocoder.models.blocks.padding import pad_silence
 
 CONTEXT_FRAMES = 2
-"""Frames that the residual network sees before and after its own."""
+"""Past and future frames of the residual network."""
 
 
 class ConditioningConfig(Config):
     """Size of the conditioning network.
 
-    ``upsampling``: factors of the stages, whose product is the mel's hop. ``channels``, ``blocks``
-    and ``features``: of the residual network, and how many features of a frame it gives.
+    ``upsampling``: factors of the stages, whose product is the mel's hop. ``channels``, ``blocks``:
+    size of the residual network; ``features``: its outputs per frame.
     """
 
     upsampling: tuple[int, ...] = Field((4, 8, 8), min_length=1)
@@ -50,11 +50,11 @@ class ConditioningConfig(Config):
 
 
 class FoldConfig(Config):
-    """Generation of one utterance in pieces side by side, as rows of a batch.
+    """Generation of one utterance in parallel pieces, as rows of a batch.
 
     Each piece has ``overlap`` samples in common with its neighbours at either end and ``target``
-    between; both are multiples of the hop. The network starts in every piece from nothing, and
-    finds its way while it is still faded out.
+    between; both are multiples of the hop. In every piece the network starts from the zero state,
+    and settles during the cross-fade.
     """
 
     target: int = Field(11008, ge=1)
@@ -62,7 +62,7 @@ class FoldConfig(Config):
 
 
 class ConditioningNetwork(nn.Module):
-    """Mel frames with context in; mel of every sample and features of every frame out."""
+    """Maps mel frames with context to the mel per sample and features per frame."""
 
     def __init__(self, config: ConditioningConfig, n_mels: int) -> None:
         super().__init__()
@@ -87,10 +87,10 @@ class ConditioningNetwork(nn.Module):
         return upsampled.flatten(1, 2), self.output(hidden)
 
     def _responses(self) -> Float[Tensor, "window hop"]:
-        """What each frame of a window adds to the samples of the middle one.
+        """Contribution of each frame of a window to the samples of the middle one.
 
-        The stages are linear and the same for every band and frame, so they need to run on one
-        impulse for each place only; together they reach less than two frames.
+        The stages are linear and equal for all bands and frames, so they are evaluated on one
+        impulse per position; together they reach less than two frames.
         """
         window = 2 * CONTEXT_FRAMES + 1
         x = torch.eye(window, dtype=self.kernels[0].dtype, device=self.kernels[0].device)[:, None]
@@ -100,7 +100,7 @@ class ConditioningNetwork(nn.Module):
 
 
 class _Block(nn.Module):
-    """Two layers on each frame, and a residual."""
+    """Two layers per frame, with a residual."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -114,14 +114,14 @@ class _Block(nn.Module):
 
 
 class RecurrentVocoder(Vocoder):
-    """Generates sample by sample, with as little in that loop as can be: what the mel contributes
-    is computed a frame at a time for all its samples, random numbers are drawn beforehand."""
+    """Generates sample by sample with a minimal loop: the mel's contribution is computed per frame
+    for all its samples, and random numbers are drawn beforehand."""
 
     context = (CONTEXT_FRAMES, CONTEXT_FRAMES)
     batched = True
     lookahead_frames = CONTEXT_FRAMES
     uniforms: int
-    """Random numbers for a sample."""
+    """Random numbers per sample."""
 
     def __init__(
         self, conditioning: ConditioningConfig, fold: FoldConfig | None, spec: MelSpec
@@ -145,7 +145,7 @@ class RecurrentVocoder(Vocoder):
         generator: Generators = None,
         fold: FoldConfig | None = None,
     ) -> Float[Tensor, "batch samples"]:
-        """Waveform for a mel; ``fold`` in place of the config's."""
+        """Waveform for a mel; ``fold`` overrides the config's."""
         self.spec.check(mel)
         fold = self.fold if fold is None else fold
         self._check_fold(fold)
@@ -180,7 +180,7 @@ class RecurrentVocoder(Vocoder):
                 samples, state = self._frame(weights, upsampled, features[:, 0], uniforms, state)
                 waveform.append(samples)
             result = torch.cat(waveform, dim=1)
-        # As a tensor like any other, which may go into further computation.
+        # As an ordinary tensor, which can be used in further computation.
         return result.clone()
 
     def seams(self, frames: int, fold: FoldConfig | None = None) -> Float[Tensor, " seams"]:
@@ -194,15 +194,15 @@ class RecurrentVocoder(Vocoder):
 
     @abstractmethod
     def predict(self, waveform: Tensor, mel: Tensor) -> Tensor:
-        """What the model expects of each sample, knowing those before it and the mel."""
+        """Predicted distribution of each sample, given the previous samples and the mel."""
 
     @abstractmethod
     def _loop_weights(self) -> Any:
-        """Weights in the order and form that the loop over samples wants them."""
+        """Weights in the order and layout of the loop over samples."""
 
     @abstractmethod
     def _start(self, like: Tensor) -> Any:
-        """State before the first sample of a batch of ``like``'s size."""
+        """Initial state for a batch of ``like``'s size."""
 
     @abstractmethod
     def _frame(
@@ -221,5 +221,5 @@ class RecurrentVocoder(Vocoder):
 
 
 def delay(values: Float[Tensor, "batch samples *rest"]) -> Float[Tensor, "batch samples *rest"]:
-    """Each sample's predecessor; zero before the first."""
+    """Previous sample of each sample; zero for the first."""
     return torch.cat([torch.zeros_like(values[:, :1]), values[:, :-1]], dim=1)

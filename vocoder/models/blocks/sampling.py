@@ -1,7 +1,7 @@
-"""Samples of predicted distributions from numbers drawn beforehand.
+"""Sampling of predicted distributions from random numbers drawn beforehand.
 
-Parameters stand on the last axis. The same numbers give the same samples however a model computes
-its predictions, one sample at a time or all at once.
+Parameters are on the last axis. Equal numbers give equal samples, whether a model predicts one
+sample at a time or all at once.
 """
 
 import torch
@@ -9,16 +9,16 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 _SMALLEST = 1e-5
-"""What uniform numbers are kept away from 0 and 1 by before a logistic is made of them: ±11.5
-scales, as PixelCNN++ and its followers do."""
+"""Least distance of uniform numbers from 0 and 1 before the logit: ±11.5 scales, as in
+PixelCNN++."""
 
 
 def sample_categorical(
     logits: Float[Tensor, "*shape classes"], uniform: Float[Tensor, "*shape"]
 ) -> Int[Tensor, "*shape"]:
-    """The class in whose share of the cumulative distribution a uniform number in [0, 1) lies."""
+    """The class selected by a uniform number in [0, 1) from the cumulative distribution."""
     cumulative = torch.softmax(logits, dim=-1).cumsum(dim=-1)
-    # The last value is one but for rounding, which must neither favour nor invent a class.
+    # The last value is one up to rounding, which must not select an invalid class.
     threshold = uniform[..., None] * cumulative[..., -1:]
     symbols = (cumulative <= threshold).sum(dim=-1)
     return symbols.clamp(max=logits.shape[-1] - 1)

@@ -1,12 +1,12 @@
-"""HiFi-GAN's upsampling network, which iSTFTNet shares: from mel frames to a finer time.
+"""HiFi-GAN's upsampling network, also used by iSTFTNet.
 
     convolution ─▶ (leaky ReLU ─▶ transposed convolution ─▶ mean of residual stacks) × stages
 
 After J. Kong, J. Kim and J. Bae, HiFi-GAN, arXiv 2010.05646, section 2 ("multi-receptive field
 fusion") and appendix A; the paper sums the stacks, the authors' code takes their mean, as here.
 Every convolution is padded with zeros to its input's length, and weight-normalised. Initial weights
-are PyTorch's own: in the authors' code the weight norm writes over the normal distribution that it
-names, so that this is what their models started from too.
+are PyTorch's default, as in the authors' models: in their code, the weight norm overwrites the
+intended normal distribution.
 """
 
 import math
@@ -21,11 +21,11 @@ from torch.nn.utils.parametrizations import weight_norm
 from vocoder.config import Config
 
 SLOPE = 0.1
-"""Of every leaky ReLU but the one before the last convolution."""
+"""Slope of every leaky ReLU except the one before the last convolution."""
 LAST_SLOPE = 0.01
-"""Of that one: PyTorch's default, which the authors' code leaves as it is."""
+"""Slope of that one: PyTorch's default, as in the authors' code."""
 END_KERNEL = 7
-"""Width of the first and the last convolution."""
+"""Kernel width of the first and the last convolution."""
 
 
 class UpsamplingConfig(Config):
@@ -33,8 +33,8 @@ class UpsamplingConfig(Config):
 
     ``channels``: after the first convolution, halved in every stage. ``rates`` and ``kernels``:
     factor and width of each transposed convolution. ``residual``: 1 for pairs of convolutions,
-    dilated and not, 2 for single ones. ``residual_kernels`` and ``dilations``: width of each
-    parallel stack, and the dilations along it.
+    dilated and undilated; 2 for single ones. ``residual_kernels`` and ``dilations``: kernel width
+    and dilations of each parallel stack.
     """
 
     name: str
@@ -75,7 +75,7 @@ class UpsamplingConfig(Config):
 
     @property
     def factor(self) -> int:
-        """Steps of the output for each frame."""
+        """Output steps per frame."""
         return math.prod(self.rates)
 
     @property
@@ -85,7 +85,7 @@ class UpsamplingConfig(Config):
 
 
 class UpsamplingNetwork(nn.Module):
-    """``frames`` in, ``frames * config.factor`` steps of ``config.outputs`` channels out."""
+    """Maps ``frames`` to ``frames * config.factor`` steps of ``config.outputs`` channels."""
 
     def __init__(self, config: UpsamplingConfig, inputs: int) -> None:
         super().__init__()
@@ -114,7 +114,7 @@ class UpsamplingNetwork(nn.Module):
         return leaky_relu(x, LAST_SLOPE)
 
     def reach(self, first: int, last: int) -> tuple[int, int]:
-        """First and last frame that the steps of output from ``first`` to ``last`` depend on."""
+        """First and last frame on which the output steps from ``first`` to ``last`` depend."""
         config = self.config
         paired = 1 if config.residual == 1 else 0
         side = max(
@@ -123,20 +123,20 @@ class UpsamplingNetwork(nn.Module):
         )
         for rate, kernel in reversed(list(zip(config.rates, config.kernels, strict=True))):
             first, last, lead = first - side, last + side, _lead(kernel, rate)
-            # Output o of a transposed convolution is made of the inputs i with
-            # 0 <= o + lead - rate * i < kernel.
+            # Output o of a transposed convolution depends on the inputs i with 0 <= o + lead - rate
+            # * i < kernel.
             first = -((kernel - 1 - lead - first) // rate)
             last = (last + lead) // rate
         return first - END_KERNEL // 2, last + END_KERNEL // 2
 
 
 def _lead(kernel: int, rate: int) -> int:
-    """Samples that a transposed convolution gives before those of its first input."""
+    """Leading samples of a transposed convolution, before those of its first input."""
     return (kernel - rate + 1) // 2
 
 
 class _Fusion(nn.Module):
-    """Mean of residual stacks of several widths, side by side."""
+    """Mean of parallel residual stacks of several widths."""
 
     def __init__(self, config: UpsamplingConfig, channels: int) -> None:
         super().__init__()
@@ -153,8 +153,8 @@ class _Fusion(nn.Module):
 
 
 class _ResidualStack(nn.Module):
-    """Dilated convolutions one after the other, each with its residual; ``paired``: each followed
-    by one without dilation within the residual (the paper's block 1; block 2 has none)."""
+    """Sequential dilated convolutions with residuals; ``paired``: each followed by an undilated one
+    within the residual (the paper's block 1; block 2 has none)."""
 
     def __init__(
         self, channels: int, kernel: int, dilations: tuple[int, ...], paired: bool
@@ -177,6 +177,6 @@ class _ResidualStack(nn.Module):
 
 
 def padded_convolution(inputs: int, outputs: int, kernel: int, dilation: int = 1) -> nn.Module:
-    """A weight-normalised convolution of odd width that keeps the length."""
+    """A weight-normalised convolution of odd width that preserves the length."""
     padding = dilation * (kernel // 2)
     return weight_norm(nn.Conv1d(inputs, outputs, kernel, dilation=dilation, padding=padding))

@@ -1,4 +1,4 @@
-// The scores as files: texts that are in the page become a download or go to the clipboard.
+// Export of scores: texts in the page as downloads or to the clipboard.
 
 function setUpExports() {
   const texts = JSON.parse(document.getElementById("tables").textContent);
@@ -22,7 +22,7 @@ function download(name, text) {
   setTimeout(() => URL.revokeObjectURL(url), 10000);
 }
 
-// Some browsers have no clipboard for pages from disk; a selected text can be copied in all.
+// Some browsers have no clipboard for pages from disk; selecting and copying works in all.
 async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);

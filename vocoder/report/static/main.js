@@ -1,4 +1,4 @@
-// The page: one utterance is open at a time, one player serves it.
+// The page: one utterance is open at a time, with one player.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
@@ -21,7 +21,7 @@ function mediaOf(index) {
   return utterance.media;
 }
 
-// An embedded sound becomes an object URL: browsers seek in these, not in all data URIs.
+// Embedded audio becomes an object URL: browsers cannot seek in all data URIs.
 function playable(source) {
   if (source === null || !source.startsWith("data:")) return source;
   const [head, content] = source.split(",", 2);
@@ -75,7 +75,7 @@ function close() {
   table.mark(null);
 }
 
-// The score of a system was chosen in the table.
+// A system's score was clicked in the table.
 function hear(index, system) {
   if (index === open && system === player.active) { player.toggle(); return; }
   if (index === open) choose(system);
@@ -90,8 +90,8 @@ function choose(system) {
   keepFocus();
 }
 
-// A button in the table that has the focus hands it on to the one that is now heard: else the
-// space bar would act on what was heard before.
+// A focused button in the table passes the focus to the playing system's button: otherwise the
+// space bar would act on the previous system.
 function keepFocus() {
   if (document.activeElement?.matches(".hear, .name")) {
     table.rows[open].buttons[player.active]?.focus({ preventScroll: true });
@@ -183,7 +183,7 @@ function setMetric(key) {
 
 function redraw() {
   if (open !== null) {
-    // The sounds are in the dock: a new panel leaves them alone.
+    // The audio elements are in the dock: a new panel does not affect them.
     table.panel.row.remove();
     putPanel();
     listChoices(data.utterances[open]);
@@ -278,7 +278,7 @@ function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || byId("help").open) return;
   const at = event.target;
   if (at.matches("input[type=search], select, textarea")) return;
-  // A focused control keeps the keys that it knows itself.
+  // A focused control keeps its own keys.
   if (event.key === " " && at.matches("button, summary, a, input")) return;
   if (event.key.startsWith("Arrow") && at.matches("input, [role=radio]")) return;
   let action = KEYS[event.key];

@@ -1,4 +1,4 @@
-// What opens below an utterance: a lane for each system with its spectrogram, its difference from
+// The panel below an utterance: a lane per system with its spectrogram, its difference from
 // the recording, and its F0 over both.
 
 const [AUDIO, SPECTROGRAM, DIFFERENCE, F0] = [0, 1, 2, 3];

@@ -1,5 +1,5 @@
-// One transport for several recordings of the same utterance. All of them play together and only
-// one is heard, so that a switch needs no seeking and leaves no gap.
+// One transport for several recordings of the same utterance. All play simultaneously and only
+// one is audible, so that switching needs no seeking and leaves no gap.
 
 const ALIGN_EVERY_MS = 60;
 const IN_STEP_S = 0.004; // nearer than this needs no correction
@@ -9,8 +9,8 @@ const CATCH_UP_PER_S = 2.5; // speed for each second of lag
 const STEP_S = 0.03; // a switch waits until both are so near to each other,
 const PATIENCE_MS = 1000; // but no longer than this
 const READY_WITHIN_MS = 4000;
-// What is not heard plays at -100 dB. Chromium gives a muted sound, or one of volume 0, another
-// clock, and the change back to the real one costs 30 ms and more.
+// Inaudible sounds play at -100 dB. Chromium gives a muted sound, or one of volume 0, another
+// clock, and changing back takes at least 30 ms.
 const QUIET = 1e-5;
 
 class Player {
@@ -56,7 +56,7 @@ class Player {
     sound.preload = "none";
     sound.src = source;
     setHeard(sound, false);
-    // Stretching without a change of pitch costs much, and while it is needed nobody listens.
+    // Pitch-preserving stretching is expensive, and only needed for inaudible sounds.
     sound.preservesPitch = false;
     sound.onended = () => { if (index === this.heard && this.playing) this.end(); };
     sound.onerror = () => this.failed(index);
@@ -85,7 +85,7 @@ class Player {
     }
     await Promise.all(there.map(settled));
     if (generation !== this.generation) return;
-    // Only the one that is heard must have begun; the others come into step when they can.
+    // Only the audible sound must have started; the others synchronise later.
     const begun = there.map((sound) => sound.play().then(() => true, () => false));
     const heard = await begun[there.indexOf(this.leader)];
     if (generation !== this.generation) return;
@@ -118,7 +118,7 @@ class Player {
     if (resume) this.play();
   }
 
-  // Hear another system from the same place on.
+  // Switch to another system at the same position.
   choose(index) {
     if (this.sounds[index] == null || index === this.active) return;
     this.active = index;
@@ -134,8 +134,8 @@ class Player {
     if (this.leader) this.leader.playbackRate = 1;
   }
 
-  // Those that nobody hears follow the one that is heard. What was chosen is heard as soon as it
-  // is in step: a jump would leave a gap, and a switch out of step be heard as a jump.
+  // Inaudible sounds follow the audible one. The chosen sound becomes audible as soon as it
+  // is synchronous: seeking would leave a gap, and an asynchronous switch would be audible.
   align() {
     const now = this.leader.currentTime;
     this.sounds.forEach((sound, index) => {
@@ -166,13 +166,13 @@ class Player {
   }
 }
 
-// Where scripts may not set the volume (on iOS), muting must do.
+// If scripts cannot set the volume (on iOS), sounds are muted.
 function setHeard(sound, heard) {
   sound.volume = heard ? 1 : QUIET;
   sound.muted = !heard && sound.volume === 1;
 }
 
-// Resolves when an element can play, cannot at all, or takes too long to wait for.
+// Resolves when an element can play, fails, or times out.
 function ready(sound) {
   if (sound.readyState >= 3 || sound.error) return null;
   return first(sound, ["canplay", "error"], () => { sound.preload = "auto"; sound.load(); });

@@ -1,8 +1,8 @@
 // The table of utterances: one row each, a button for each system. Filtering and sorting only
-// take rows out and put them in again; a row is made once.
+// remove and reinsert rows; each row is created once.
 
-// The highest score that is not beyond the recording's; null where one beyond it is closer to it,
-// as in the summary. recording: null where it has no score.
+// The best score that is not above the recording's; null if one above it is closer to it,
+// as in the summary. recording: null without a score.
 function best(scores, recording) {
   if (recording === null || scores.length === 0) return Math.max(...scores);
   const distance = (score) => Math.abs(score - recording);
@@ -83,7 +83,7 @@ class Table {
     return { row, name, buttons };
   }
 
-  // A second choice of the same column turns the order round.
+  // Choosing the same column again reverses the order.
   sortBy(by) {
     this.order = { by, worst: this.order.by === by ? !this.order.worst : true };
     this.render();
@@ -93,7 +93,7 @@ class Table {
     return this.data.utterances[index].scores[player]?.[this.metric] ?? null;
   }
 
-  // Ascending for words and lengths, worst first for scores; what has no score comes last.
+  // Ascending for words and lengths, worst first for scores; missing scores last.
   compare(a, b) {
     const { by, worst } = this.order;
     const [one, two] = [this.data.utterances[a], this.data.utterances[b]];
@@ -134,7 +134,7 @@ class Table {
     this.rendered?.();
   }
 
-  // Makes sure that the row of an utterance that matches is in the table.
+  // Ensures that the row of a matching utterance is in the table.
   reveal(index) {
     if (this.visible.indexOf(index) < this.limit) return;
     this.limit = Infinity;

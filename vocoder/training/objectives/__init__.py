@@ -1,1 +1,1 @@
-"""From a batch to named losses, one file a family; the same code serves training and validation."""
+"""From a batch to named losses, one file per family; shared by training and validation."""

@@ -1,4 +1,4 @@
-"""The adversarial stage: which discriminators, and what they and the generator are trained for."""
+"""The adversarial stage: the discriminators, their losses and those of the generator."""
 
 from collections.abc import Callable
 from typing import Literal, Self
@@ -25,16 +25,17 @@ from vocoder.losses.adversarial import (
 
 
 class AdversarialConfig(Config):
-    """The adversarial stage; it begins at ``start_step``, and a discriminator that is null is off.
+    """The adversarial stage; it begins at ``start_step``, and discriminators set to null are
+    disabled.
 
-    Waveforms are cropped to ``crop_frames`` frames for the discriminators, which cost more than
-    everything else (a segment of fewer is judged whole).
+    Waveforms are cropped to ``crop_frames`` frames for the discriminators, which dominate the cost
+    (shorter segments are used whole).
 
-    ``reduction`` says how the losses of the discriminators' networks, one a period, resolution or
-    scale, make one. "mean": their mean, and feature matching is the mean over all layers, each
-    distance relative to the size of the recording's features. "sum": their sum, each times the
-    weight of its discriminator, and feature matching is the sum over layers of absolute distances,
-    the scores among them, as HiFi-GAN and its successors have it.
+    ``reduction`` combines the losses of the discriminators' networks, one per period, resolution or
+    scale. "mean": their mean; feature matching is the mean over all layers, each distance relative
+    to the magnitude of the recording's features. "sum": their sum, weighted per discriminator;
+    feature matching is the sum over layers of absolute distances, including the scores, as in
+    HiFi-GAN and its successors.
     """
 
     start_step: int = Field(ge=0)
@@ -76,7 +77,7 @@ class AdversarialConfig(Config):
 
 
 class Discriminators(nn.Module):
-    """The discriminators that a recipe switches on, as one: scores and feature maps of all."""
+    """All enabled discriminators of a recipe: scores and feature maps of all networks."""
 
     def __init__(self, config: AdversarialConfig) -> None:
         super().__init__()
@@ -108,7 +109,7 @@ def _halves(maps: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
 def discriminator_objective(
     discriminators: nn.Module, reference: Tensor, estimate: Tensor, config: AdversarialConfig
 ) -> Float[Tensor, ""]:
-    """Loss of the discriminators on recorded and generated segments, judged in one batch."""
+    """Loss of the discriminators on recorded and generated segments, in one batch."""
     scores, _ = discriminators(torch.cat([reference, estimate.detach()]))
     return discriminator_loss(*_halves(scores), config.kind, config.network_weights)
 
@@ -123,7 +124,7 @@ def adversarial_objective(
     """Weighted adversarial and feature-matching losses of the generator.
 
     Args:
-        average: mean of a tensor over all processes that share the batch.
+        average: function to the mean of a tensor over all processes of the batch.
     """
     with torch.no_grad():
         real_scores, real = discriminators(reference)
@@ -148,12 +149,12 @@ def _with_scores(features: list[list[Tensor]], scores: list[Tensor]) -> list[lis
 def _relative_matching(
     real: list[list[Tensor]], generated: list[list[Tensor]], average: Callable[[Tensor], Tensor]
 ) -> Float[Tensor, ""]:
-    """Mean over all maps of their relative distances, as if this process saw the whole batch."""
+    """Mean over all maps of their relative distances, normalised over the whole batch."""
     maps = [
         (r, g) for rs, gs in zip(real, generated, strict=True) for r, g in zip(rs, gs, strict=True)
     ]
-    # The distance of two maps is relative to the size of the real one in the whole batch, of which
-    # this process knows its part.
+    # The distance of two maps is relative to the magnitude of the real one in the whole batch,
+    # which is averaged over processes.
     sizes = torch.stack([r.abs().mean().clamp(min=1e-5) for r, _ in maps])
     matches = torch.stack([feature_matching_loss([[r]], [[g]]) for r, g in maps])
     return (matches * (sizes / average(sizes))).mean()

@@ -1,4 +1,4 @@
-"""What every objective has in common."""
+"""Common parts of all objectives."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
@@ -13,34 +13,34 @@ from vocoder.losses.spectral import SpectralLossConfig
 from vocoder.models.base import Vocoder
 
 Streams = Callable[[int], torch.Generator]
-"""Gives the random numbers of a step by the number of a stream, 1 to 7."""
+"""Random number generator of a step by stream number, 1 to 7."""
 
 
 class ObjectiveConfig(Config):
-    """The section ``loss`` of a recipe, and what a recipe must know of any objective."""
+    """The section ``loss`` of a recipe, with properties common to all objectives."""
 
     edge_frames: ClassVar[int] = 0
-    """Frames at either end of a segment that no waveform loss is computed on."""
+    """Frames at either end of a segment excluded from waveform losses."""
 
     @property
     def longest_window(self) -> int:
-        """Samples that the longest window of the losses needs; 0 where there is no such need."""
+        """Samples of the longest window of the losses; 0 without windows."""
         return 0
 
     @property
     def validation_loss(self) -> SpectralLossConfig:
-        """Spectral losses that a validation reports."""
+        """Spectral losses reported in validation."""
         return SpectralLossConfig()
 
 
 class StepOutput(NamedTuple):
-    """What an objective made of a batch.
+    """Output of an objective for a batch.
 
-    ``losses``: already weighted, by name; their sum is minimised. ``reference`` and ``estimate``,
-    (batch, samples): what the discriminators are to compare, None where the objective has nothing
-    to be judged. ``counts``: for losses that are means over a number that differs between the
-    processes of one batch (of voiced frames, say) that number, so that their mean over processes
-    is that of the undivided batch.
+    ``losses``: weighted losses by name; their sum is minimised. ``reference`` and ``estimate``,
+    (batch, samples): inputs of the discriminators, None if the objective has no waveforms.
+    ``counts``: for losses that are means over a number that differs between processes (such as
+    voiced frames), that number, so that their mean over processes equals that of the undivided
+    batch.
     """
 
     losses: dict[str, Tensor]
@@ -50,17 +50,17 @@ class StepOutput(NamedTuple):
 
 
 class Objective(nn.Module):
-    """A model and what it is trained for: ``objective(batch, *draws)`` gives the losses.
+    """A model with its losses: ``objective(batch, *draws)``.
 
-    An objective has neither random numbers nor an optimizer of its own: the trainer draws, by
-    :meth:`draw`, for all items of a step at once, and hands each process its share.
+    An objective has neither a random generator nor an optimizer: the trainer draws, by
+    :meth:`draw`, for all items of a step at once, and passes each process its share.
     """
 
     gives_waveforms: ClassVar[bool] = False
-    """Whether its output holds waveforms that discriminators can judge."""
+    """Whether its output has waveforms for discriminators."""
     model: Vocoder
     forward: Callable[..., StepOutput]
-    """Losses of a batch, or of a process's share of it, with its share of the draws."""
+    """Losses of a batch, or of a process's share of it and of the draws."""
 
     @abstractmethod
     def draw(self, items: int, samples: int, streams: Streams) -> tuple[Tensor, ...]:
@@ -69,5 +69,5 @@ class Objective(nn.Module):
         Args:
             items: segments in the whole batch, over all processes; first axis of every result.
             samples: samples of a segment.
-            streams: where the numbers come from.
+            streams: random number generators.
         """

@@ -1,4 +1,4 @@
-"""What Parallel WaveNet's student is trained for: its teacher's approval, and the right power."""
+"""Objective of Parallel WaveNet's student: divergence from the teacher, and power loss."""
 
 from typing import Literal
 
@@ -19,16 +19,16 @@ NOISE, TRIALS = 1, 2
 """Streams of random numbers within a step."""
 
 TEACHER_OUTPUTS = {"gaussian": "gaussian", "logistic": "mol"}
-"""What the teacher must predict, by the student's noise."""
+"""Required output type of the teacher, by the student's noise."""
 
 
 class DistillationConfig(ObjectiveConfig):
     """The teacher and the weights of the losses.
 
-    ``teacher``: run or checkpoint of a trained WaveNet. ``regularisation``: λ of the scales' term
-    in the Gaussian divergence, whose scales are bounded by ``log_scale_floor``. ``trials``: samples
-    of x[t] for each context in the logistic one's cross-entropy. ``power_weight``: of the loss of
-    short-time magnitudes over windows of ``n_ffts`` samples.
+    ``teacher``: run or checkpoint of a trained WaveNet. ``regularisation``: λ of the scale term in
+    the Gaussian divergence, whose scales are bounded by ``log_scale_floor``. ``trials``: samples of
+    x[t] per context in the cross-entropy of the logistic divergence. ``power_weight``: weight of
+    the loss on short-time magnitudes with windows of ``n_ffts`` samples.
     """
 
     objective: Literal["distillation"] = "distillation"
@@ -41,7 +41,7 @@ class DistillationConfig(ObjectiveConfig):
 
 
 class DistillationObjective(Objective):
-    """Divergence of the student from the teacher on the student's own samples, in nats a sample,
+    """Divergence of the student from the teacher on the student's own samples, in nats per sample,
     and the magnitude loss against the recording.
 
     "gaussian": the closed form of ClariNet (arXiv 1807.07281). "logistic": cross-entropy less
@@ -49,8 +49,8 @@ class DistillationObjective(Objective):
     ``E ln s + 2``, the cross-entropy with the density of the teacher's mixture is averaged over
     ``trials`` samples of each x[t].
 
-    The gradient goes through the teacher's input, and not into its weights. The teacher is a part
-    of the objective, not of the student.
+    Gradients flow through the teacher's input, but not into its weights. The teacher is a part of
+    the objective, not of the student.
     """
 
     gives_waveforms = True
@@ -131,7 +131,8 @@ class DistillationObjective(Objective):
     ) -> Float[Tensor, "batch samples"]:
         x = student.mean[:, None] + student.log_scale.exp()[:, None] * trials
         parameters = judged[:, None].expand(-1, trials.shape[1], -1, -1)
-        # Not the probability of a 16-bit level: at the outermost, all beyond it counts as likely.
+        # A density, since the probability of the outermost 16-bit levels includes everything
+        # beyond.
         floor = self.teacher.config.log_scale_floor
         cross_entropy = logistic_mixture_density_nll(parameters, x, floor).mean(1)
         return cross_entropy - (student.log_scale + 2)

@@ -1,4 +1,4 @@
-"""What WaveFlow and WaveGlow are trained for: the exact likelihood of the waveform."""
+"""Objective of WaveFlow and WaveGlow: the exact likelihood of the waveform."""
 
 from typing import Literal
 
@@ -21,9 +21,9 @@ STEP_16_BIT = 2.0**-15
 
 class FlowLossConfig(ObjectiveConfig):
     """``sigma``: standard deviation of the noise that the flow maps to; 1 for WaveFlow, √0.5 for
-    WaveGlow. ``dither`` adds a uniform number of one 16-bit step to each sample: without it digital
-    silence, which is in every corpus and around every utterance, has no bounded likelihood, and a
-    flow can win there without end. The papers do not mention one."""
+    WaveGlow. ``dither`` adds uniform noise of one 16-bit step to each sample: without it the
+    likelihood of digital silence, which is in every corpus and in the padding, is unbounded. The
+    papers do not mention it."""
 
     objective: Literal["flow"] = "flow"
     sigma: float = Field(1.0, gt=0)
@@ -31,7 +31,7 @@ class FlowLossConfig(ObjectiveConfig):
 
 
 class FlowObjective(Objective):
-    """Negative log-likelihood in nats a sample."""
+    """Negative log-likelihood in nats per sample."""
 
     model: WaveFlow | WaveGlow
 

@@ -1,4 +1,4 @@
-"""What an autoregressive WaveNet is trained for: the likelihood of each sample given its past."""
+"""Objective of the autoregressive WaveNet: the likelihood of each sample given its past."""
 
 from typing import Literal
 
@@ -11,21 +11,21 @@ from vocoder.models.wavenet import WaveNet
 from vocoder.training.objectives.base import Objective, ObjectiveConfig, StepOutput, Streams
 
 LEVELS = 65536
-"""Of the amplitudes that the mixture of logistics gives probabilities to: 16 bits."""
+"""Number of amplitude levels of the mixture of logistics: 16 bits."""
 
 
 class LikelihoodConfig(ObjectiveConfig):
-    """The negative log-likelihood has nothing to choose; the model's output decides its form."""
+    """Negative log-likelihood without options; the model's output determines its form."""
 
     objective: Literal["likelihood"] = "likelihood"
 
 
 class LikelihoodObjective(Objective):
-    """Mean of ``-ln p(x[t] | x[<t], mel)``, in nats a sample.
+    """Mean of ``-ln p(x[t] | x[<t], mel)``, in nats per sample.
 
-    "mulaw" scores the classes of the waveform. "mol" scores its nearest 16-bit levels, which the
-    model also gets as its past. "gaussian" scores the amplitudes as they are, by a density whose
-    scale the model's floor keeps from collapsing in digital silence.
+    "mulaw" scores the classes of the waveform. "mol" scores its nearest 16-bit levels, which are
+    also the model's past. "gaussian" scores the exact amplitudes by a density whose scale has a
+    floor, to avoid collapse in digital silence.
     """
 
     model: WaveNet

@@ -1,4 +1,4 @@
-"""Losses of F0 and voicing that a model predicts from the mel itself."""
+"""Losses of F0 and voicing predicted from the mel."""
 
 from pydantic import Field
 from torch import Tensor
@@ -10,13 +10,13 @@ from vocoder.models.blocks.pitch_predictor import PitchPredictorConfig
 from vocoder.training.objectives.base import ObjectiveConfig
 
 UNVOICED_WEIGHT = 0.1
-"""What an unvoiced frame, whose F0 is interpolated, counts in the F0 loss."""
+"""Weight of an unvoiced frame, whose F0 is interpolated, in the F0 loss."""
 
 
 class PitchLossConfig(ObjectiveConfig):
-    """Weights of the F0 and the voicing loss. ``predicted_pitch`` is the share of segments
-    synthesised from the model's own F0 and voicing instead of Praat's, so that the rest of it meets
-    in training what it gets in use."""
+    """Weights of the F0 and the voicing loss. ``predicted_pitch`` is the fraction of segments
+    synthesised from the model's own F0 and voicing instead of Praat's, to match training to
+    inference."""
 
     f0_weight: float = Field(0.1, ge=0)
     voicing_weight: float = Field(0.1, ge=0)

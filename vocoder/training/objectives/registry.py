@@ -1,4 +1,4 @@
-"""The one table of objectives: what each model is trained for.
+"""The table of objectives, by model.
 
 A recipe's ``model.name`` picks the row; ``loss.objective`` must be that row's. A model outside the
 package names one of these objectives by its class attribute ``objective``.
@@ -36,7 +36,7 @@ class ObjectiveEntry(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What ``loss.objective`` calls it."""
+        """Its name in ``loss.objective``."""
         return str(self.config.model_fields["objective"].default)
 
 

@@ -1,4 +1,4 @@
-"""What NSF and DDSP are trained for: the spectral distances of their papers, F0 and voicing."""
+"""Objectives of NSF and DDSP: the spectral distances of their papers, F0 and voicing."""
 
 from typing import Literal
 
@@ -38,7 +38,7 @@ class DDSPLossConfig(PitchLossConfig):
 
 
 class _ExcitedObjective(Objective):
-    """Losses of a model that is given F0 and voicing and predicts them from the mel itself."""
+    """Losses of a model that takes F0 and voicing, and predicts them from the mel."""
 
     gives_waveforms = True
     model: NSF | DDSP
@@ -57,7 +57,7 @@ class _ExcitedObjective(Objective):
     def forward(
         self, batch: Batch, from_prediction: Bool[Tensor, " batch"], *noise: Float[Tensor, "..."]
     ) -> StepOutput:
-        """Losses of one batch; no gradient of the waveform reaches the pitch predictor."""
+        """Losses of one batch; the pitch predictor gets no gradient of the waveform losses."""
         model, config = self.model, self.config
         samples, longest = batch.waveform.shape[1], self.spectral.longest_window
         if samples < longest:

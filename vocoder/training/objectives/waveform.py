@@ -1,4 +1,4 @@
-"""What a vocoder is trained for that goes from mel to waveform in one pass: to sound the same."""
+"""Objective of vocoders that map mel to waveform in one pass: spectral distances."""
 
 from typing import Literal
 
@@ -12,7 +12,7 @@ from vocoder.training.objectives.base import Objective, ObjectiveConfig, StepOut
 
 
 class WaveformConfig(ObjectiveConfig):
-    """Losses on the waveform; ``spectral``: those at several resolutions, none where it is null."""
+    """Losses on the waveform; ``spectral``: multi-resolution losses, null for none."""
 
     objective: Literal["waveform"] = "waveform"
     mel: MelLossConfig = MelLossConfig()
@@ -22,7 +22,7 @@ class WaveformConfig(ObjectiveConfig):
 class WaveformObjective(Objective):
     """Losses ``mel`` and, on request, ``multi_stft`` and ``multi_mel`` of whole segments.
 
-    For models that draw nothing and pad themselves (HiFi-GAN, iSTFTNet, Vocos).
+    For models without random numbers and with their own padding (HiFi-GAN, iSTFTNet, Vocos).
     """
 
     gives_waveforms = True

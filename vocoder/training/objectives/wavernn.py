@@ -1,4 +1,4 @@
-"""What the WaveRNNs are trained for: the likelihood of each sample after those before it."""
+"""Objective of the WaveRNNs: the likelihood of each sample given the previous ones."""
 
 from typing import Literal
 
@@ -13,14 +13,14 @@ from vocoder.training.objectives.base import Objective, ObjectiveConfig, StepOut
 
 
 class WaveRNNLossConfig(ObjectiveConfig):
-    """Nothing to choose: the model's output says which likelihood it is."""
+    """No options: the model's output determines the likelihood."""
 
     objective: Literal["wavernn"] = "wavernn"
 
 
 class WaveRNNObjective(Objective):
-    """Negative log-likelihood in nats a sample, of μ-law levels, of 16-bit amplitudes under a
-    mixture of logistics, or of both bytes of 16-bit samples, as the model has it."""
+    """Negative log-likelihood in nats per sample: of μ-law levels, of 16-bit amplitudes under a
+    mixture of logistics, or of both bytes of 16-bit samples, depending on the model."""
 
     model: WaveRNN | DualWaveRNN
 
