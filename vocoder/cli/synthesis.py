@@ -88,8 +88,8 @@ def synth(
 ) -> None:
     """Mels → speech: .npy files, as TTS systems write them, to one WAV per file.
 
-    Universal models serve any preset. Other models convert a mel of another preset if the conversion
-    is exact, and reject it otherwise.
+    Universal models serve any preset. Other models convert a mel of another preset if that is
+    exact, and reject it otherwise.
     """
     import torch
 
