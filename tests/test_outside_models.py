@@ -271,7 +271,7 @@ def test_a_module_is_imported_by_its_name_only(checkpoint: Path):
 
 def test_a_description_of_the_package_s_own_is_as_before():
     text = (ROOT / "vocoder/weights/source_filter_16k/model.yaml").read_text(encoding="utf-8")
-    model = load()
+    model = load("source_filter_16k")
     assert "name: source_filter\n" in text
     description = ModelDescription(mel=model.spec, model=model.config)
     assert description == ModelDescription(mel="speecht5_16k", model=model.config.model_dump())

@@ -343,6 +343,22 @@ def test_a_shipped_recipe_says_what_it_is_for():
     assert silent == []
 
 
+def test_segments_hold_the_windows_at_every_mel_that_is_drawn():
+    with pytest.raises(RecipeError, match=r"of mel \w+, fewer than .* at least (\d+)") as caught:
+        load_recipe(ROOT / "recipes/source_filter/universal.yaml", ["data.segment_frames=20"])
+    (least,) = re.findall(r"at least (\d+)", str(caught.value))
+    overrides = ["data.mels.presets=[speecht5_16k]", f"data.segment_frames={least}"]
+    load_recipe(ROOT / "recipes/source_filter/universal.yaml", overrides)
+
+
+def test_mels_are_drawn_for_universal_models_only(tmp_path: Path):
+    overrides = [f"data.manifests=[{MANIFEST}]", "data.held_out=[]", "model.universal=false"]
+    recipe = load_recipe(ROOT / "recipes/source_filter/universal.yaml", overrides)
+    with pytest.raises(RecipeError, match=r"data\.mels: source_filter serves its own mel only"):
+        train(recipe, tmp_path / "run", quiet())
+    assert not (tmp_path / "run").exists()
+
+
 def reduced(name: str) -> Recipe:
     """A shipped recipe with small networks, batches and the tiny corpus."""
     overrides = [
@@ -358,6 +374,8 @@ def reduced(name: str) -> Recipe:
         "training.threads=1",
         "training.log_every=1",
     ]
+    if load_recipe(ROOT / "recipes" / name).data.mels is not None:
+        overrides += ["data.segment_frames=40", "data.held_out=[]"]
     if load_recipe(ROOT / "recipes" / name).adversarial is not None:
         overrides += [
             "adversarial.start_step=1",

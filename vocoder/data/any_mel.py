@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vocoder.data.audio import read_audio
 from vocoder.data.manifest import Utterance
-from vocoder.data.mel_draws import MelDraws
+from vocoder.data.mel_draws import MelDraws, frames_at
 from vocoder.data.segments import (
     Batch,
     DataConfig,
@@ -106,8 +106,7 @@ class AnyMelSource(SegmentSource):
     def batch(self, step: int, rank: int = 0, processes: int = 1) -> Batch:
         """The segments of one step that belong to one of several processes."""
         spec = self.spec_of(step)
-        duration_s = self.frames * self.spec.hop_length / self.spec.sample_rate
-        frames = round(duration_s * spec.sample_rate / spec.hop_length)
+        frames = frames_at(spec, self.spec, self.frames)
         cut = [self._segment_of(spec, frames, step, item) for item in self.items(rank, processes)]
         waveform, f0_hz, voicing, limit_hz = (torch.stack(part) for part in zip(*cut, strict=True))
         left, right = self.context

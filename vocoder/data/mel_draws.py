@@ -52,6 +52,11 @@ class MelDraws(Config):
         return named_mel(self.presets[int(index * len(self.presets))])
 
 
+def frames_at(spec: MelSpec, own: MelSpec, frames: int) -> int:
+    """Frames of a mel that last as long as ``frames`` of the recipe's own, rounded."""
+    return round(frames * own.hop_length / own.sample_rate * spec.sample_rate / spec.hop_length)
+
+
 def random_spec(random: np.random.Generator) -> MelSpec:
     """A mel as somebody might define it.
 

@@ -13,8 +13,10 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from vocoder.config import Config
+from vocoder.data.mel_draws import frames_at
 from vocoder.data.segments import DataConfig
 from vocoder.errors import RecipeError, suggestion
+from vocoder.features.mel import named_mel
 from vocoder.features.pitch import PitchConfig
 from vocoder.models.base import Vocoder
 from vocoder.models.outside import OutsideModelError, is_outside
@@ -104,16 +106,21 @@ class Recipe(Config):
     @model_validator(mode="after")
     def _segments_hold_the_windows(self) -> Self:
         """What would otherwise fail in the first step, or in the first adversarial one."""
-        hop = self.mel.hop_length
-        edges = 2 * self.loss.edge_frames
-        scored = (self.data.segment_frames - edges) * hop
         longest = self.loss.longest_window
-        if scored < longest:
-            raise ValueError(
-                f"data.segment_frames {self.data.segment_frames} leaves {scored} samples to "
-                f"score, fewer than the longest window of loss.spectral.n_ffts ({longest}): at "
-                f"least {-(-longest // hop) + edges} frames are needed"
-            )
+        drawn = () if self.data.mels is None else self.data.mels.presets
+        for name, spec in (("", self.mel), *((name, named_mel(name)) for name in drawn)):
+            hop, edges = spec.hop_length, 2 * self.loss.edge_frames(spec)
+            frames = frames_at(spec, self.mel, self.data.segment_frames)
+            scored = (frames - edges) * hop
+            if scored < longest:
+                least = frames_at(self.mel, spec, -(-longest // hop) + edges)
+                raise ValueError(
+                    f"data.segment_frames {self.data.segment_frames} leaves {scored} samples to "
+                    f"score{name and f' of mel {name}'}, fewer than the longest window of "
+                    f"loss.spectral.n_ffts ({longest}): at least {least} frames are needed"
+                )
+        hop = self.mel.hop_length
+        scored = (self.data.segment_frames - 2 * self.loss.edge_frames(self.mel)) * hop
         if self.adversarial is not None and self.adversarial.spectrogram is not None:
             judged = min(self.adversarial.crop_frames * hop, scored)
             longest = max(self.adversarial.spectrogram.n_ffts)

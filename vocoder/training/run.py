@@ -48,6 +48,11 @@ def train(recipe: Recipe, run_folder: Path, console: Console | None = None) -> d
     torch.set_num_threads(recipe.training.threads)  # accelerate may have chosen otherwise
     torch.manual_seed(recipe.training.seed)
     model = recipe.build_model()
+    if recipe.data.mels is not None and not model.serves_any_mel:
+        raise RecipeError(
+            f"data.mels: {recipe.model.name} serves its own mel only; write data.mels: null, or "
+            "model.universal: true with source_filter"
+        )
     if recipe.initialise_from is not None and latest_checkpoint(run_folder / "checkpoints") is None:
         load_weights(model, find_checkpoint(recipe.initialise_from) / MODEL)
     teacher = None if recipe.teacher is None else _teacher(recipe, recipe.teacher)

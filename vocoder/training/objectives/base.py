@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vocoder.config import Config
+from vocoder.features.mel import MelSpec
 from vocoder.losses.spectral import SpectralLossConfig
 from vocoder.models.base import Vocoder
 
@@ -19,8 +20,9 @@ Streams = Callable[[int], torch.Generator]
 class ObjectiveConfig(Config):
     """The section ``loss`` of a recipe, with properties common to all objectives."""
 
-    edge_frames: ClassVar[int] = 0
-    """Frames at either end of a segment excluded from waveform losses."""
+    def edge_frames(self, spec: MelSpec) -> int:
+        """Frames at either end of a segment of this mel excluded from waveform losses."""
+        return 0
 
     @property
     def longest_window(self) -> int:

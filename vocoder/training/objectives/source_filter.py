@@ -1,7 +1,7 @@
 """What the source-filter vocoder is trained for: spectra, F0 and voicing."""
 
 import math
-from typing import ClassVar, Literal, Self, cast
+from typing import Literal, Self, cast
 
 import torch
 from jaxtyping import Bool, Float
@@ -26,10 +26,11 @@ filters and of the mel reach out of the segment there, where the signal is unkno
 class SourceFilterLossConfig(PitchLossConfig):
     """Losses of the source-filter vocoder: spectra at several resolutions, F0 and voicing."""
 
-    edge_frames: ClassVar[int] = EDGE_FRAMES
-
     objective: Literal["source_filter"] = "source_filter"
     spectral: SpectralLossConfig = SpectralLossConfig()
+
+    def edge_frames(self, spec: MelSpec) -> int:
+        return max(EDGE_FRAMES, math.ceil(spec.win_length / spec.hop_length))
 
     @property
     def longest_window(self) -> int:
@@ -87,8 +88,7 @@ class SourceFilterObjective(Objective):
             noise,
             mel_gain=gain[:, left : gain.shape[1] - right],
         )
-        spec = model.spec
-        edge = max(EDGE_FRAMES, math.ceil(spec.win_length / spec.hop_length)) * spec.hop_length
+        edge = config.edge_frames(model.spec) * model.spec.hop_length
         reference, estimate = batch.waveform[:, edge:-edge], estimate[:, edge:-edge]
         losses, counts = pitch_losses(pitch, batch, model.config.pitch, config)
         losses = spectral(reference, estimate, batch.band_limit_hz) | losses
