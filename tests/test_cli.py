@@ -405,7 +405,7 @@ def test_evaluate_refuses_what_it_cannot_do(
 
 def test_info_lists_what_there_is():
     listing = json.loads(vocoder("info", "--json").stdout)
-    assert listing["models"] == ["source_filter_16k", "griffin_lim", "world", "lpc"]
+    assert listing["models"] == ["universal", "source_filter_16k", "griffin_lim", "world", "lpc"]
     assert len(listing["mel_presets"]["vocos_24k"]) == 12
     said = vocoder("info").stdout
     assert "source_filter_16k" in said
@@ -445,6 +445,20 @@ def test_bench_measures(trained_run: Path):
     assert first["parameters"] > 1000
 
 
+def test_universal_weights_are_resynthesised_from_the_mel_that_is_named(tmp_path: Path):
+    output = ("--output", tmp_path / "out")
+    assert vocoder("resynth", SPEECH, "--mel", "hifigan_22k", *output).exit_code == 0
+    assert soundfile.info(tmp_path / "out" / SPEECH.name).samplerate == 22050
+    said = refusal("resynth", SPEECH, "--mel", "hifigan_22", *output)
+    assert "--mel hifigan_22" in said
+    assert "hifigan_22k" in said
+    dedicated = ("--model", "source_filter_16k", "--mel", "vocos_24k")
+    assert "sample_rate: 16000 here" in refusal("resynth", SPEECH, *dedicated, *output)
+    assert "takes a waveform" in refusal(
+        "resynth", SPEECH, "--model", "world", *dedicated[2:], *output
+    )
+
+
 def test_demo_scores_and_draws(trained_run: Path, tmp_path: Path):
     shutil.copy(SPEECH, tmp_path / "one.wav")
     row = {"path": "one.wav", "speaker": "s", "split": "test", "duration_s": 3, "licence": "x"}
@@ -462,6 +476,22 @@ def test_demo_scores_and_draws(trained_run: Path, tmp_path: Path):
     ]
     assert str(output / "spectrograms.png") in result.stdout
     assert "griffin_lim" in result.stdout
+
+
+def test_demo_of_universal_weights_speaks_from_three_mels(tmp_path: Path):
+    shutil.copy(SPEECH, tmp_path / "one.wav")
+    row = {"path": "one.wav", "speaker": "s", "split": "test", "duration_s": 3, "licence": "x"}
+    (tmp_path / "m.jsonl").write_text(json.dumps(row))
+    output = tmp_path / "demo"
+    assert vocoder("demo", "--output", output, "--manifest", tmp_path / "m.jsonl").exit_code == 0
+    rates = {path.parent.name: soundfile.info(path).samplerate for path in output.glob("*/one.wav")}
+    assert rates.pop("recording") == soundfile.info(SPEECH).samplerate
+    assert rates == {
+        "vocos_24k": 24000,
+        "hifigan_22k": 22050,
+        "speecht5_16k": 16000,
+        "griffin_lim": 24000,
+    }
 
 
 # -- prepare, train, publish ---------------------------------------------------------------------
@@ -549,7 +579,7 @@ def test_an_unknown_model_is_one_line(command: str, tmp_path: Path):
         "publish": ("nobody", *output),
     }[command]
     message = refusal(command, *arguments)
-    assert "nobody: neither a model's name (default, source_filter_16k, griffin_lim, " in message
+    assert "nobody: neither a model's name (default, universal, source_filter_16k, " in message
     assert not (tmp_path / "out").exists()
 
 

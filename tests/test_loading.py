@@ -148,17 +148,20 @@ def test_device_and_dtype_are_chosen_at_the_door(dtype: torch.dtype):
 def test_the_shipped_weights_load_without_a_network():
     model = vocoder.load()
     assert isinstance(model, SourceFilter)
-    assert model.sample_rate == 16000
-    assert model.spec == PRESETS["speecht5_16k"]
-    assert 0.5e6 < model.parameters_count < 2.5e6
+    assert model.spec == PRESETS["vocos_24k"]
+    assert model.for_mel("speecht5_16k").sample_rate == 16000
+    assert load("source_filter_16k").spec == PRESETS["speecht5_16k"]
     for name, folder in SHIPPED.items():
+        assert 0.5e6 < load(name).parameters_count < 4e6
         assert load(name).parameters_count == load(folder).parameters_count
 
 
 @pytest.mark.parametrize("name", ["nowhere", "griffin-lim", "/nowhere/at/all", "."])
 def test_an_unknown_model_is_answered_with_those_there_are(name: str):
     message = refusal(name)
-    assert message.startswith(f"{name}: neither a model's name (default, source_filter_16k")
+    assert message.startswith(
+        f"{name}: neither a model's name (default, universal, source_filter_16k"
+    )
     assert "griffin_lim" in message
 
 

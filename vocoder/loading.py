@@ -36,11 +36,11 @@ from vocoder.models.waveform import WaveVocoder
 from vocoder.models.world import WorldVocoder
 
 WEIGHTS = Path(__file__).parent / "weights"
-SHIPPED = {"source_filter_16k": WEIGHTS / "source_filter_16k"}
+SHIPPED = {name: WEIGHTS / name for name in ("universal", "source_filter_16k")}
 """Weights inside the package, by name; the first is the default."""
 GRIFFIN_LIM, WORLD, LPC = UNTRAINED = ("griffin_lim", "world", "lpc")
-"""Vocoders without training. Griffin-Lim (32 iterations) takes the default model's mel; WORLD and
-LPC analyse the waveform itself."""
+"""Vocoders without training. Griffin-Lim (32 iterations) takes SpeechT5's mel, or another by
+``for_mel``; WORLD and LPC analyse the waveform itself."""
 MODEL, DESCRIPTION, METADATA = "model.safetensors", "model.yaml", "metadata.json"
 
 
@@ -73,6 +73,8 @@ def load(
             not fit its own description, or a module or class that is not there.
 
     >>> load().sample_rate
+    24000
+    >>> load().for_mel("speecht5_16k").sample_rate
     16000
     """
     if model == WORLD:

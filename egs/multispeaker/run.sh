@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Three speakers, four languages, 16 kHz: corpora and model of the shipped weights. Scored on the seen
+# Three speakers, four languages, 16 kHz: corpora and model of the weights source_filter_16k. Scored on the seen
 # speaker of festvox_ru and on two unseen speakers (it, ru).
 # Can be rerun at any time: finished steps are kept, and interrupted training resumes.
 # Arguments are passed to the training: egs/multispeaker/run.sh --set training.steps=1000

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.."
 PATH="$PWD/.venv/bin:$PATH"
 DATA="${DATA:-data}"
 RUN="${RUN:-runs/report}"
-MODEL="${MODEL:-default}"
+MODEL="${MODEL:-source_filter_16k}"
 
 if ! command -v ffmpeg >/dev/null; then
     echo "egs/report needs ffmpeg for Opus: apt-get install ffmpeg" >&2

@@ -55,7 +55,7 @@ def study(
     corpus: Path, others: Path, folder: Path, sizes: Sizes, jobs: int, cache: ScoreCache | None
 ) -> tuple[dict[str, str], tables.Scores]:
     """The whole study: the tables of RESULTS.md by mark, and the scores."""
-    model = load()
+    model = load("source_filter_16k")
     pools = noises.read_pools(corpus, others, part=0)
     longer = noises.read_recordings(corpus, "train", TRAINING_RECORDINGS, LONGEST_S)
     denoiser = train(model.spec, Training(list(longer.values()), pools, sizes.steps))

@@ -92,7 +92,7 @@ def read_speech(corpus: Path, split: str, count: int) -> Signals:
 
 def shipped() -> SourceFilter:
     """The source-filter model as it is shipped."""
-    return cast(SourceFilter, load())
+    return cast(SourceFilter, load("source_filter_16k"))
 
 
 def choose(dry: Signals, rooms: Iterable[Tensor], speech: Signals) -> Chosen:

@@ -19,7 +19,7 @@ from vocoder.data.audio import find_audio
 from vocoder.evaluation.cache import default_cache
 from vocoder.evaluation.folders import evaluate_folders
 from vocoder.features.mel import PRESETS, MelSpec
-from vocoder.loading import MODEL
+from vocoder.loading import MODEL, SHIPPED
 from vocoder.models.base import Vocoder
 from vocoder.models.waveform import WaveVocoder
 from vocoder.training.checkpoint import provenance
@@ -250,9 +250,14 @@ def read_own_scores(folder: Path = SCORES) -> list[OwnScores]:
 
 
 def latest(own: list[OwnScores]) -> list[OwnScores]:
-    """The newest scores of each name, shipped weights before trials."""
+    """The newest scores of each name: shipped weights in their order, then trials."""
     newest = {scores.name: scores for scores in own}
-    return sorted(newest.values(), key=lambda scores: scores.trial)
+
+    def rank(scores: OwnScores) -> tuple[bool, int]:
+        shipped = [i for i, name in enumerate(SHIPPED) if scores.name.startswith(name)]
+        return scores.trial, min(shipped, default=len(SHIPPED))
+
+    return sorted(newest.values(), key=rank)
 
 
 def preset_of(spec: MelSpec) -> str:

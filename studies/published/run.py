@@ -60,6 +60,10 @@ def main() -> None:
 def _measure(pages: dict[str, Page], options: argparse.Namespace) -> None:
     """Score pages without a file; ours always, under today's date, on all pages."""
     weights = own_weights(dict(options.trials))
+    if options.weights:
+        if unknown := set(options.weights) - {each.weights for each in weights}:
+            raise VocoderError(f"--weights {min(unknown)}: neither shipped nor a trial")
+        weights = [each for each in weights if each.weights in options.weights]
     presets = presets_of(weights)
     for name, page in pages.items():
         path = page_path(name)
@@ -81,6 +85,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--made", type=Path, required=True, help="folder for audio made here")
     parser.add_argument("--trial", type=_trial, action="append", default=[], dest="trials",
                         metavar="NAME=FOLDER", help="weights that do not ship")  # fmt: skip
+    parser.add_argument("--weights", action="append", default=[], metavar="NAME",
+                        help="of the shipped weights and the trials, only these")  # fmt: skip
     parser.add_argument("--stages", type=_stages, default=STAGES, help=" ".join(STAGES))
     parser.add_argument("--jobs", type=int, default=2, help="worker processes")
     parser.add_argument("--write-checksums", action="store_true", help="of what is measured")

@@ -60,8 +60,10 @@ class Study:
 
     @property
     def own(self) -> list[OwnScores]:
-        """The newest scores of each set of our weights, shipped ones first."""
-        return latest(list(self.history))
+        """The newest scores of each set of shipped weights; of the trials where none ship. Trials
+        stand in the progress table."""
+        newest = latest(list(self.history))
+        return [scores for scores in newest if not scores.trial] or newest
 
     @property
     def numbers(self) -> dict[tuple[str, str], int]:

@@ -37,31 +37,45 @@ def test_whatever_way_round_a_mel_lies_it_sounds_as_from_python(tmp_path: Path, 
     expected = model(torch.from_numpy(mel)[None], generator=torch.Generator().manual_seed(3))[0]
     for name in ("a", "deep/b", "c", "d"):
         samples, rate = soundfile.read(tmp_path / "out" / f"{name}.wav")
-        assert rate == 16000
+        assert rate == 24000
         assert np.abs(samples - expected.numpy()).max() < 1 / 32768
 
 
-def test_a_mel_of_another_logarithm_is_converted_and_of_another_filterbank_refused(
-    tmp_path: Path, mel: np.ndarray
-):
+@pytest.mark.parametrize("spec", ["speecht5_16k", "hifigan_22k", "espnet_24k"])
+def test_universal_weights_speak_from_the_mel_that_is_named(tmp_path: Path, spec: str):
+    model = vocoder.load().for_mel(spec)
+    mel = model.mel(read_audio(WAV, model.sample_rate).waveform)
+    np.save(tmp_path / "mel.npy", mel[0].numpy())
+    done = run(tmp_path / "mel.npy", "--output", tmp_path / "out", "--spec", spec)
+    assert done.exit_code == 0, done.output
+    samples, rate = soundfile.read(tmp_path / "out" / "mel.wav")
+    assert rate == model.sample_rate
+    expected = model(mel, generator=torch.Generator().manual_seed(0))[0]
+    assert np.abs(samples - expected.numpy()).max() < 1 / 32768
+
+
+def test_dedicated_weights_take_mels_that_convert_exactly_and_refuse_others(tmp_path: Path):
+    model = vocoder.load("source_filter_16k")
     path = tmp_path / "mel.npy"
-    np.save(path, mel)
-    assert run(path, "--output", tmp_path / "same", "--spec", "speecht5_16k").exit_code == 0
-    done = run(path, "--output", tmp_path / "other", "--spec", "hifigan_22k")
+    np.save(path, model.mel(read_audio(WAV, model.sample_rate).waveform)[0].numpy())
+    dedicated = (path, "--model", "source_filter_16k")
+    done = run(*dedicated, "--output", tmp_path / "same", "--spec", "speecht5_16k")
+    assert done.exit_code == 0
+    done = run(*dedicated, "--output", tmp_path / "other", "--spec", "hifigan_22k")
     assert done.exit_code == 1
     assert "mel.npy" in done.output
     assert "sample_rate" in done.output
     assert not (tmp_path / "other").exists()
-    done = run(path, "--output", tmp_path / "x", "--spec", "speecht5")
+    done = run(*dedicated, "--output", tmp_path / "x", "--spec", "speecht5")
     assert "did you mean speecht5_16k" in done.output
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (np.zeros((81, 100)), "shape (81, 100); a mel of this spec is (80, frames)"),
+        (np.zeros((81, 99)), "shape (81, 99); a mel of this spec is (100, frames)"),
         (np.array(["a"]), "no array of real numbers"),
-        (np.full((80, 20), np.nan), "bad.npy"),
+        (np.full((100, 20), np.nan), "bad.npy"),
         (b"not numpy", "not a readable .npy file"),
     ],
 )

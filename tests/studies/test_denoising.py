@@ -89,7 +89,7 @@ def test_the_recording_scores_best_and_noise_lowers_the_scores(speech, tmp_path,
     pools = torch.randn(1, 64000, generator=torch.Generator().manual_seed(0))
     mixtures = noises.make_mixtures({"a": speech}, pools, (0, 15), seed=1)
     quieter = {systems.NOISY: lambda noisy: noisy, systems.GATE: lambda noisy: 0.1 * noisy}
-    pairs = study.write_outputs(tmp_path, load(), quieter, mixtures)
+    pairs = study.write_outputs(tmp_path, load("source_filter_16k"), quieter, mixtures)
     scores = study.score(pairs, jobs=1, cache=None)
     assert scores[tables.RECORDING]["a"] == {"pesq": pytest.approx(4.644, abs=1e-3), "stoi": 1.0}
     assert 2 < scores[tables.RESYNTHESISED]["a"]["pesq"] < 4.5
