@@ -419,6 +419,8 @@ def test_info_describes_a_model(trained_run: Path):
     assert described["checkpoint"]["step"] == 30
     assert described["latency_seconds"] > 0
     assert json.loads(vocoder("info", trained_run).stdout) == described
+    assert described["serves_any_mel"] is False
+    assert json.loads(vocoder("info", "universal", "--json").stdout)["serves_any_mel"] is True
     assert json.loads(vocoder("info", "griffin_lim", "--json").stdout)["parameters"] == 0
 
 

@@ -39,7 +39,7 @@ IN_README = ("pesq", "distillmos")
 SHOWN_IN_README = (
     "WaveNet", "Parallel WaveNet, ClariNet", "WaveRNN", "WaveFlow-64", "WaveFlow-256",
     "WaveGlow-256", "NSF", "LPCNet", "FARGAN", "Parallel WaveGAN", "HiFi-GAN V1", "Vocos",
-    "BigVGAN-v2", "Griffin-Lim, speecht5_16k (made here)",
+    "BigVGAN-v2", "Griffin-Lim, vocos_24k (made here)",
 )  # fmt: skip
 MISSING = "–"
 
