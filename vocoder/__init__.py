@@ -3,7 +3,7 @@
 >>> import vocoder
 >>> v = vocoder.load()
 >>> v.sample_rate
-16000
+24000
 """
 
 from typing import TYPE_CHECKING, Any

@@ -351,7 +351,7 @@ def test_segments_hold_the_windows_at_every_mel_that_is_drawn():
     load_recipe(ROOT / "recipes/source_filter/universal.yaml", overrides)
 
 
-def test_mels_are_drawn_for_universal_models_only(tmp_path: Path):
+def test_mels_are_drawn_for_universal_models_only(tmp_path: Path, fresh_accelerator: None):
     overrides = [f"data.manifests=[{MANIFEST}]", "data.held_out=[]", "model.universal=false"]
     recipe = load_recipe(ROOT / "recipes/source_filter/universal.yaml", overrides)
     with pytest.raises(RecipeError, match=r"data\.mels: source_filter serves its own mel only"):
