@@ -18,6 +18,12 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """One thread in every test: a training before it leaves torch with the recipe's number."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The root of the repository."""

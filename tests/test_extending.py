@@ -14,7 +14,8 @@ import torch
 from vocoder.data.audio import write_audio
 from vocoder.data.manifest import read_manifest
 
-pytestmark = pytest.mark.slow
+# One process, so that the clone and what was followed in it are made once.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("extending")]
 
 ROOT = Path(__file__).parents[1]
 GUIDE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
