@@ -2,7 +2,7 @@
 # One set of weights for every voice, mel and sample rate: prepare and train; score.sh scores.
 # `data/many_voices` is described in egs/universal/README.md.
 # Run it again at any time: what is done is kept, and an interrupted training goes on.
-# Arguments are passed to the training: egs/universal/run.sh --set training.budget_minutes=60
+# Arguments are passed to the training: egs/universal/run.sh --set training.budget_minutes=600
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 PATH="$PWD/.venv/bin:$PATH"

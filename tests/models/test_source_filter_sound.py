@@ -114,7 +114,7 @@ def test_the_mel_correction_is_bounded(spec):
     def level(missing_nepers: float, corrected: bool) -> float:
         quieter = exact._replace(noise_gain=exact.noise_gain + 1 - missing_nepers)
         mel_gain = wanted if corrected else None
-        waveform = model.synthesise(quieter, *pitch, mel_gain=mel_gain)
+        waveform = model.synthesis(quieter, *pitch, mel_gain=mel_gain)
         return decibels(waveform[:, 4 * hop : -4 * hop].std() / noise.std())
 
     assert level(0.5, corrected=True) == pytest.approx(0.0, abs=0.4)

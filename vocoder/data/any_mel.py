@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import soxr
 import torch
-from joblib import Parallel, delayed
+from joblib import delayed
 from torch import Tensor
 
 from vocoder.data.audio import read_audio
@@ -25,6 +25,7 @@ from vocoder.data.segments import (
     interpolate_track,
     parse_speed,
     recording_paths,
+    run_all,
     samples_between,
     speaker_weights,
     window_margin,
@@ -53,17 +54,9 @@ def load_native_recordings(
 
     Arguments and errors as of `segments.load_recordings`.
     """
-    wanted = list(recording_paths(manifests, split, held_out).items())
+    wanted = recording_paths(manifests, split, held_out).items()
     load = delayed(_load_native)
-    loaded = Parallel(n_jobs=jobs, return_as="generator")(
-        load(path, utterance, pitch, cache_dir) for path, utterance in wanted
-    )
-    recordings = []
-    for recording in loaded:
-        recordings.append(recording)
-        if progress:
-            progress(len(recordings), len(wanted))
-    return recordings
+    return run_all([load(*each, pitch, cache_dir) for each in wanted], jobs, progress)
 
 
 def _load_native(

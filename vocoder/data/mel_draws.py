@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from vocoder.config import Config
-from vocoder.features.mel import MelSpec, named_mel
+from vocoder.errors import suggestion
+from vocoder.features.mel import PRESETS, MelSpec, named_mel
 
 
 class MelDraws(Config):
@@ -29,8 +31,15 @@ class MelDraws(Config):
     @classmethod
     def _exist(cls, presets: tuple[str, ...]) -> tuple[str, ...]:
         for name in presets:
-            named_mel(name)
+            if name not in PRESETS:
+                raise ValueError(f"no mel preset {name!r}{suggestion(name, list(PRESETS))}")
         return presets
+
+    @model_validator(mode="after")
+    def _are_shares(self) -> Self:
+        if self.own + self.random > 1:
+            raise ValueError(f"own {self.own:g} and random {self.random:g} are more than all")
+        return self
 
     def pool_of(self, seed: int) -> list[MelSpec]:
         """The random mels of a seed."""

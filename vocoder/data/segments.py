@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -166,14 +166,20 @@ def load_recordings(
     if limit is not None and limit < len(wanted):
         wanted = [wanted[index * len(wanted) // limit] for index in range(limit)]
     load = delayed(_load_recording)
-    loaded = Parallel(n_jobs=jobs, return_as="generator")(
-        load(path, utterance, spec, pitch, cache_dir) for path, utterance in wanted
-    )
-    recordings = []
-    for recording in loaded:
+    calls = [load(path, utterance, spec, pitch, cache_dir) for path, utterance in wanted]
+    return run_all(calls, jobs, progress)
+
+
+def run_all(
+    calls: Sequence[Any], jobs: int, progress: Callable[[int, int], None] | None
+) -> list[Recording]:
+    """Results of joblib's delayed calls in their order; ``progress`` is told how many of how many
+    are done."""
+    recordings: list[Recording] = []
+    for recording in Parallel(n_jobs=jobs, return_as="generator")(calls):
         recordings.append(recording)
         if progress:
-            progress(len(recordings), len(wanted))
+            progress(len(recordings), len(calls))
     return recordings
 
 

@@ -77,8 +77,9 @@ class Vocoder(nn.Module):
         return self._sibling(wanted)
 
     def _sibling(self, spec: MelSpec) -> "Vocoder":
-        """This vocoder for another mel; of vocoders that serve any."""
-        raise NotImplementedError
+        """This vocoder for another mel, with the same weights; a class whose ``serves_any_mel`` is
+        true overrides it."""
+        raise NotImplementedError(f"{type(self).__name__}: serves_any_mel without _sibling()")
 
     @abstractmethod
     def forward(

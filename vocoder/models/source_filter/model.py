@@ -127,22 +127,6 @@ class SourceFilter(Vocoder):
             gain[:, left - 1 : gain.shape[1] - right + 1], output, depths
         )
 
-    def synthesise(
-        self,
-        controls: Controls,
-        f0_hz: Float[Tensor, "batch frames"],
-        voicing: Float[Tensor, "batch frames"],
-        noise: Float[Tensor, "batch samples"],
-        phase_boundaries: Float[Tensor, "batch frames_plus_one"] | None = None,
-        mel_gain: Float[Tensor, "batch frames n_mels"] | None = None,
-        mel_projection: int | None = None,
-    ) -> Float[Tensor, "batch samples"]:
-        """Waveform from controls, F0, voicing and noise; arguments as of `Synthesis.forward`."""
-        waveform: Tensor = self.synthesis(
-            controls, f0_hz, voicing, noise, phase_boundaries, mel_gain, mel_projection
-        )
-        return waveform
-
     def forward(
         self,
         mel: Float[Tensor, "batch n_mels frames"],
@@ -252,7 +236,7 @@ class SourceFilter(Vocoder):
                 drawn = drawn[:, (max(stop - margin, 0) - first) * hop :]
             else:
                 excitation = fit_length(noise[:, first * hop : last * hop], n_samples)
-            piece = self.synthesise(
+            piece: Tensor = self.synthesis(
                 self.controls(gain[:, first : last + left + right]),
                 f0_hz[:, first:last],
                 voicing[:, first:last],

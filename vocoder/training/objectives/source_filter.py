@@ -81,7 +81,7 @@ class SourceFilterObjective(Objective):
         pitch = model.estimate_pitch(gain)
         choose = from_prediction[:, None]
         left, right = model.context
-        estimate = model.synthesise(
+        estimate = model.synthesis(
             model.controls(gain),
             torch.where(choose, pitch.f0_hz.detach(), batch.f0_hz),
             torch.where(choose, pitch.voicing.detach(), batch.voicing),

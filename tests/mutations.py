@@ -1,6 +1,6 @@
 """Do the tests notice bugs? Random lines are mutated, one at a time, and the tests run on each.
 
-    python -m bench.mutations [--count 10] [--seed 0] [--fast]
+    python -m tests.mutations [--count 10] [--seed 0] [--fast]
 
 A mutation swaps an operator (+ and -, * and /, < and <=, == and !=, `and` and `or`), adds one to an
 integer or half to a real number, in `vocoder/dsp`, `vocoder/models/source_filter` or
