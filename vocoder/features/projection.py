@@ -70,7 +70,7 @@ def project_pieces(
     passes: int,
     updates: int,
     carry: Carry,
-) -> Float[Tensor, "batch samples"]:
+) -> Float[Tensor, "batch ready_samples"]:
     """:func:`project_mel` in pieces: as much of its output as the pieces so far decide.
 
     Each pass keeps its own windows and overlap in ``carry``. Pieces of waveform and mel need not be
@@ -145,7 +145,9 @@ def _filters(
 
 
 @lru_cache(maxsize=128)
-def _window(spec: MelSpec, device: torch.device, dtype: torch.dtype) -> Float[Tensor, " win_length"]:
+def _window(
+    spec: MelSpec, device: torch.device, dtype: torch.dtype
+) -> Float[Tensor, " win_length"]:
     with torch.inference_mode(False):
         return torch.hann_window(spec.win_length, dtype=torch.float64).to(device, dtype)
 

@@ -48,6 +48,7 @@ class SourceFilter(Vocoder):
     """
 
     scales_f0 = True
+    streams = True
 
     def __init__(
         self,

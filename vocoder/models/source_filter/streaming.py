@@ -166,7 +166,9 @@ class Stream:
     def _generators(self) -> list[torch.Generator]:
         if self.generator is None:
             return []
-        return [self.generator] if isinstance(self.generator, torch.Generator) else [*self.generator]
+        return (
+            [self.generator] if isinstance(self.generator, torch.Generator) else [*self.generator]
+        )
 
     # ---- checks --------------------------------------------------------------------------------
 
@@ -230,21 +232,24 @@ class Stream:
     ) -> Tensor:
         vocoder, carry = self.vocoder, self._carry
         samples = mel.shape[1] * vocoder.spec.hop_length
-        begins, left = carry.begins("gain"), vocoder.context[0]
+        begins, (left, right) = carry.begins("gain"), vocoder.context
         mel = mel.transpose(1, 2)
         gain = vocoder.log_gain(pad_silence(mel, vocoder.spec, (left, 0)) if begins else mel)
         inputs = vocoder.synthesis.network_input(gain)
 
-        def since(context: tuple[int, int]) -> Tensor:
-            return inputs[:, left - context[0] :] if begins else inputs
+        def inputs_of(name: str, context: tuple[int, int]) -> Tensor:
+            """Held back as far as the other network looks further ahead."""
+            piece = inputs[:, left - context[0] :] if begins else inputs
+            held_back = right - context[1] if begins else 0
+            return carry.take(f"{name} inputs", piece, piece.shape[1] - held_back)
 
         network = vocoder.filter_network
-        filters, depths = network(since(network.context), carry)
+        filters, depths = network(inputs_of("filter", network.context), carry)
         frames = depths.shape[1]
         around = carry.take("gain", gain[:, left - 1 :] if begins else gain, frames, context=2)
         if f0_hz is None or voicing is None:
             predictor = vocoder.pitch_predictor
-            predicted = predictor(since(predictor.context), carry)
+            predicted = predictor(inputs_of("pitch", predictor.context), carry)
             voicing = predicted.voicing if voicing is None else voicing
             f0_hz = predicted.f0_hz if f0_hz is None else f0_hz
         if self.f0_scale != 1:

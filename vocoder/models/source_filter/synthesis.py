@@ -88,20 +88,21 @@ class Synthesis(nn.Module):
     def reach_frames(self, mel_projection: int | None = None) -> int:
         """Mel frames over which signal processing reaches to one side.
 
-        The windows of analysis and synthesis and one interpolated frame; for the mel correction its
-        own window, the filter that is corrected, and one more interpolated frame; for the
-        projection (by default as many passes as the config says) a window of the mel less one hop
-        per pass, and one frame up to where the first of these windows begins.
+        A piece of N frames completes N·hop − d samples. Sources want one more frame for F0 to run
+        to, and windows of n_fft their overlap: d₀ = hop + n_fft − step. The mel's windows begin at
+        multiples of the hop less their ``lead``: the last one complete ends c = ⌈(d + window −
+        lead) / hop⌉ − 1 frames before N. The mel correction wants one frame after it and half a
+        filter, d ← (c + 1)·hop + n_fft / 2; a pass of the projection (by default as many as the
+        config says) completes the samples before the next window, d ← c·hop + lead.
         """
-        hop, size = self.spec.hop_length, self.spec.win_length
+        hop, size, lead = self.spec.hop_length, self.spec.win_length, self.spec.window_lead
         passes = self.config.mel_projection if mel_projection is None else mel_projection
-        window = math.ceil(self.n_fft / hop)
-        reach = window + 1
+        delay = hop + self.n_fft - self.step_length
         if self.config.mel_correction:
-            reach += math.ceil(size / 2 / hop) + window
-        if passes:
-            reach += 1 + passes * (math.ceil(size / hop) - 1)
-        return reach
+            delay = math.ceil((delay + size - lead) / hop) * hop + self.n_fft // 2
+        for _ in range(passes):
+            delay = (math.ceil((delay + size - lead) / hop) - 1) * hop + lead
+        return math.ceil(delay / hop)
 
     # ---- the networks' input and output --------------------------------------------------------
 
