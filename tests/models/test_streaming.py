@@ -72,7 +72,7 @@ def outside_pitch(frames: int) -> dict[str, Tensor]:
 def test_a_stream_is_the_whole_at_every_mel(name):
     model = shipped(name)
     mel = recorded_mel(model, 1.0)
-    whole = model(mel, generator=seeded())
+    whole = model(mel, generator=seeded(), low_band_projection=0)
     found = spoken(model.stream(generator=seeded()), {"mel": mel}, "random")
     torch.testing.assert_close(found, whole, atol=1e-4, rtol=0)
     assert whole.abs().max() > 0.1
@@ -86,9 +86,21 @@ def test_a_stream_is_the_whole_in_pieces_of_any_length(name, chunking, options):
     model = shipped(name)
     mel = recorded_mel(model, 0.7)
     pitch = outside_pitch(mel.shape[2]) if options == "given" else {}
-    whole = model(mel, **pitch, generator=seeded(), **OPTIONS[options])
+    whole = model(mel, **pitch, generator=seeded(), low_band_projection=0, **OPTIONS[options])
     stream = model.stream(generator=seeded(), **OPTIONS[options])
     found = spoken(stream, {"mel": mel, **pitch}, chunking)
+    torch.testing.assert_close(found, whole, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["vocos_24k", "espnet_24k"])
+@torch.inference_mode()
+def test_with_the_low_band_projected_a_stream_is_the_whole(name):
+    model = shipped(name)
+    mel = recorded_mel(model, 2.0)
+    whole = model(mel, generator=seeded(), low_band_projection=1)
+    stream = model.stream(generator=seeded(), low_band_projection=1)
+    assert stream.lookahead_frames < mel.shape[2] - 30
+    found = spoken(stream, {"mel": mel}, "random")
     torch.testing.assert_close(found, whole, atol=1e-4, rtol=0)
 
 
@@ -97,7 +109,7 @@ def test_a_stream_is_the_whole_in_pieces_of_any_length(name, chunking, options):
 def test_utterances_shorter_than_the_lookahead_come_with_the_flush(frames):
     model = shipped("vocos_24k")
     mel = recorded_mel(model, 0.7)[:, :, 20 : 20 + frames]
-    whole = model(mel, generator=seeded())
+    whole = model(mel, generator=seeded(), low_band_projection=0)
     assert whole.shape == (1, frames * 256)
     found = spoken(model.stream(generator=seeded()), {"mel": mel}, 1)
     torch.testing.assert_close(found, whole, atol=1e-4, rtol=0)
@@ -108,14 +120,15 @@ def test_samples_come_as_early_as_the_lookahead_says():
     model = shipped("vocos_24k")
     stream, hop = model.stream(), model.spec.hop_length
     ready = [stream.push(frame).shape[1] for frame in recorded_mel(model, 0.7).split(1, dim=2)]
-    lookahead = model.lookahead_frames
-    assert stream.lookahead_frames == lookahead
+    lookahead = stream.lookahead_frames
     assert ready[:lookahead] == [0] * lookahead
     assert hop <= ready[lookahead] < 2 * hop
     assert set(ready[lookahead + 1 :]) == {hop}
     # Without the mel to meet no window of its own is waited for.
     assert model.stream(f0_scale=1.1).lookahead_frames <= lookahead - 4 * 3
-    assert model.latency_seconds == lookahead * hop / 24000
+    # In the low band the whole looks much further ahead.
+    assert model.lookahead_frames > lookahead + 64 * 3
+    assert model.latency_seconds == model.lookahead_frames * hop / 24000
 
 
 @torch.inference_mode()
@@ -156,7 +169,7 @@ def test_a_saved_state_goes_on_in_another_stream(given):
         spoken(stream, after, 7)  # a state is a copy
         other.restore(state)
         found = torch.cat([start, spoken(other, after, 1)], dim=1)
-        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+        torch.testing.assert_close(found, expected, atol=5e-5, rtol=0)
 
 
 @torch.inference_mode()
