@@ -27,7 +27,7 @@ Speak = Callable[[Tensor], Tensor]
 
 def main() -> None:
     """Print one row per swap."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--speech", type=Path, required=True)
     parser.add_argument("--weights", default="universal")
     parser.add_argument("--mel", default="vocos_24k")
@@ -40,7 +40,7 @@ def main() -> None:
     model = vocoder.load(options.weights).for_mel(options.mel)
     assert isinstance(model, SourceFilter)
     swaps = oracle_swaps(model)
-    print(f"| {'swap'} | " + " | ".join(METRIC_NAMES) + " |")
+    print("| swap | " + " | ".join(METRIC_NAMES) + " |")
     for name in options.rows or swaps:
         row = means(utterances, model.sample_rate, swaps[name])
         print(f"| {name} | " + " | ".join(f"{row[m]:.4f}" for m in METRIC_NAMES) + " |", flush=True)
@@ -64,6 +64,7 @@ def oracle_swaps(model: SourceFilter) -> dict[str, Speak]:
                 f0_hz=pitch.f0_hz[None] if f0 else None,
                 voicing=pitch.voicing[None] if voicing else None,
                 mel_projection=passes,
+                low_band_projection=0,
                 generator=torch.Generator().manual_seed(0),
             )
             return copied
@@ -87,6 +88,11 @@ def oracle_swaps(model: SourceFilter) -> dict[str, Speak]:
         "magnitudes, 8 times": after(copy(), lambda x, y: with_magnitudes(x, y, spec, 8)),
         "magnitudes, 32 times": after(copy(), lambda x, y: with_magnitudes(x, y, spec, 32)),
         "phases": after(copy(), lambda x, y: with_magnitudes(y, x, spec, 1)),
+        "phases below 1 kHz": after(copy(), lambda x, y: with_phases_in(x, y, spec, 0, 1000)),
+        "phases from 1 to 3 kHz": after(
+            copy(), lambda x, y: with_phases_in(x, y, spec, 1000, 3000)
+        ),
+        "phases above 3 kHz": after(copy(), lambda x, y: with_phases_in(x, y, spec, 3000, 1e9)),
         "phases, then 8 passes": after(
             copy(),
             lambda x, y: project_mel(
@@ -97,6 +103,28 @@ def oracle_swaps(model: SourceFilter) -> dict[str, Speak]:
             ),
         ),
     }
+
+
+def with_phases_in(
+    recording: Tensor, copy: Tensor, spec: MelSpec, low_hz: float, high_hz: float
+) -> Tensor:
+    """The copy with the recording's phases from one frequency to another."""
+    window = torch.hann_window(spec.n_fft)
+    length = max(recording.shape[1], copy.shape[1])
+    given, own = (
+        torch.stft(
+            torch.nn.functional.pad(wave, (0, length - wave.shape[1])),
+            spec.n_fft,
+            spec.hop_length,
+            window=window,
+            return_complex=True,
+        )
+        for wave in (recording, copy)
+    )
+    hertz = torch.linspace(0, spec.sample_rate / 2, own.shape[1])[:, None]
+    inside = (hertz >= low_hz) & (hertz < high_hz)
+    mixed = torch.polar(own.abs(), torch.where(inside, given.angle(), own.angle()))
+    return torch.istft(mixed, spec.n_fft, spec.hop_length, window=window, length=length)
 
 
 def with_magnitudes(magnitudes: Tensor, phases: Tensor, spec: MelSpec, times: int) -> Tensor:
