@@ -11,6 +11,7 @@ from torch.nn.functional import gelu
 from vocoder.config import Config
 from vocoder.features.pitch import PitchEstimate
 from vocoder.models.blocks.layers import ValidConv1d
+from vocoder.models.blocks.precision import SignalBuffers, at_least_float32
 
 
 class PitchPredictorConfig(Config):
@@ -30,7 +31,7 @@ class PitchPredictorConfig(Config):
         return 1 + round(1200 * math.log2(self.f0_max_hz / self.f0_min_hz) / self.bin_cents)
 
 
-class PitchPredictor(nn.Module):
+class PitchPredictor(SignalBuffers):
     """Five convolutions from normalised mel frames to F0 classes and a voicing logit.
 
     F0 is the mean log-F0 of the classes around the most likely one, weighted by their
@@ -61,9 +62,10 @@ class PitchPredictor(nn.Module):
         return self.config.layers * self.config.left, self.config.layers * self.config.right
 
     def forward(self, x: Float[Tensor, "batch frames n_mels"]) -> PitchEstimate:
+        x = x.to(self.output.weight.dtype)
         for layer, norm in zip(self.hidden, self.norms, strict=True):
             x = gelu(norm(layer(x)))
-        output = self.output(x).float()
+        output = at_least_float32(self.output(x))
         f0_logits, voicing_logit = output[..., :-1], output[..., -1]
         return PitchEstimate(
             self.decode(f0_logits), torch.sigmoid(voicing_logit), f0_logits, voicing_logit

@@ -30,7 +30,7 @@ from vocoder.dsp.sources.oscillators import boundary_phase
 from vocoder.errors import AudioError, PitchError
 from vocoder.features.mel import MelSpec
 from vocoder.features.pitch import PitchEstimate, validate_f0
-from vocoder.models.base import Generators, Vocoder
+from vocoder.models.base import Generators, Vocoder, check_generators
 from vocoder.models.blocks.padding import pad_silence
 from vocoder.models.blocks.pitch_predictor import PitchPredictor
 from vocoder.models.source_filter.config import SourceFilterConfig
@@ -53,6 +53,7 @@ class SourceFilter(Vocoder):
     """
 
     scales_f0 = True
+    half_precision = True
 
     def __init__(
         self,
@@ -113,7 +114,7 @@ class SourceFilter(Vocoder):
 
     def predict_pitch(self, mel: Float[Tensor, "batch n_mels frames"]) -> PitchEstimate:
         """F0 and voicing of a mel, as :meth:`forward` takes them where none are given."""
-        return self.estimate_pitch(self.log_gain(self.pad_context(mel)))
+        return self.estimate_pitch(self.log_gain(self.pad_context(self.accept(mel))))
 
     def estimate_pitch(self, gain: Float[Tensor, "batch padded_frames n_mels"]) -> PitchEstimate:
         """F0 and voicing from log gains that carry the model's context."""
@@ -170,7 +171,7 @@ class SourceFilter(Vocoder):
 
         Args:
             mel: of this model's ``spec``.
-            f0_hz: F0 from outside, above 0 and below Nyquist everywhere; predicted when absent.
+            f0_hz: F0 from outside, 1 Hz to below Nyquist everywhere; predicted when absent.
                 Where there is no voice say so by ``voicing``, not by an F0 of zero.
             voicing: 0 (noise only) to 1, from outside; predicted when absent.
             f0_scale: factor on F0.
@@ -190,7 +191,7 @@ class SourceFilter(Vocoder):
             ValueError: ``chunk_frames`` below one, passes below zero, or a mel to be met by a
                 model whose config has neither way.
         """
-        self.spec.check(mel)
+        mel = self.accept(mel)
         n_frames, hop = mel.shape[2], self.spec.hop_length
         if noise is not None and noise.shape != (mel.shape[0], n_frames * hop):
             raise AudioError(
@@ -283,5 +284,6 @@ def _extend_rows(noise: Tensor, samples: int, generator: Generators) -> Tensor:
     """:func:`extend_noise`, each row from a generator of its own if there are several."""
     if generator is None or isinstance(generator, torch.Generator):
         return extend_noise(noise, samples, generator)
+    check_generators(generator, noise.shape[0])
     rows = zip(noise.split(1), generator, strict=True)
     return torch.cat([extend_noise(row, samples, each) for row, each in rows])

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vocoder.models.blocks.layers import ConvNeXtBlock, ValidConv1d
+from vocoder.models.blocks.precision import at_least_float32
 
 INPUT_CONTEXT = 2
 
@@ -48,10 +49,9 @@ class FilterNetwork(nn.Module):
             self.output.bias[-2:] = 0
 
     def forward(self, x: Float[Tensor, "batch frames inputs"]) -> tuple[Tensor, Tensor]:
-        x = self.input(x)
+        x = self.input(x.to(self.output.weight.dtype))
         for block in self.blocks:
             x = block(x)
-        # Under autocast the filters still want float32.
-        output = self.output(self.norm(x)).float()
+        output = at_least_float32(self.output(self.norm(x)))
         shape = (x.shape[0], x.shape[1] * self.steps, 4, self.bands)
         return output[..., :-2].reshape(shape), output[..., -2:]
