@@ -339,9 +339,12 @@ class MelSpec(Config):
         if mel.ndim != 3:
             raise MelError(f"a mel is (batch, n_mels, frames), this has the shape {_shape(mel)}")
         if mel.shape[1] != self.n_mels:
+            advice = "compute it with the model's own spec"
+            if mel.shape[2] == self.n_mels:
+                advice = "it looks like (batch, frames, n_mels), transpose it"
             raise MelError(
                 f"the mel has {mel.shape[1]} bins, the spec has {self.n_mels} (shape {_shape(mel)},"
-                " expected (batch, n_mels, frames)): compute it with the model's own spec"
+                f" expected (batch, n_mels, frames)): {advice}"
             )
         if mel.shape[0] == 0 or mel.shape[2] == 0:
             raise MelError(f"the mel is empty (shape {_shape(mel)}): it needs at least one frame")

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from vocoder.errors import MelError, VocoderError
 from vocoder.features.mel import MelSpec, named_mel
+from vocoder.features.mel_plausibility import check_plausible
 from vocoder.features.pitch import PitchEstimate
 
 Generators = torch.Generator | Sequence[torch.Generator] | None
@@ -60,14 +61,21 @@ class Vocoder(nn.Module):
     def accept(self, mel: Tensor) -> Float[Tensor, "batch n_mels frames"]:
         """A mel from outside, checked, in the precision and on the device of this vocoder.
 
+        But in training and while it is traced, it is also checked to be plausible as speech.
+
         The precision is that of the weights; where these are float16 or bfloat16, float32, in which
         signals are processed.
 
         Raises:
-            MelError: `MelSpec.check` fails.
+            MelError: `MelSpec.check` or `check_plausible` fails.
             VocoderError: weights in a precision that this vocoder does not work in.
+
+        Warns:
+            MelWarning: the mel cannot be speech in this spec, see `check_plausible`.
         """
         self.spec.check(mel)
+        if not (self.training or torch.jit.is_tracing() or torch.compiler.is_compiling()):
+            check_plausible(mel, self.spec)
         weight = next(self.parameters(), None)
         if weight is None:
             return mel.to(torch.promote_types(mel.dtype, torch.float32))
