@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from tests.models.speech import relative_error, seeded
+from tests.small_transformers import small_fast_speech_2, small_speech_t5
 from vocoder.adapters import TransformersVocoder
 from vocoder.data.audio import read_audio
 from vocoder.features.mel import PRESETS
@@ -37,26 +38,7 @@ def universal() -> Vocoder:
 
 @pytest.fixture(scope="module")
 def speech_t5():
-    """With a mel of SpeechT5's level at its output, and an end after a few frames."""
-    config = transformers.SpeechT5Config(
-        hidden_size=24,
-        encoder_layers=1,
-        encoder_attention_heads=2,
-        encoder_ffn_dim=32,
-        decoder_layers=1,
-        decoder_attention_heads=2,
-        decoder_ffn_dim=32,
-        speech_decoder_prenet_units=16,
-        speech_decoder_postnet_units=16,
-        speaker_embedding_dim=8,
-        vocab_size=40,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = transformers.SpeechT5ForTextToSpeech(config).eval()
-    with torch.no_grad():
-        model.speech_decoder_postnet.feat_out.bias.sub_(2.5)
-    return model
+    return small_speech_t5()
 
 
 def texts(lengths: list[int]) -> tuple[Tensor, Tensor]:
@@ -136,33 +118,11 @@ def test_a_batch_of_speech_t5_is_silent_where_transformers_pads(universal: Vocod
 @pytest.mark.parametrize("normalised", [False, True])
 def test_fast_speech_2_conformer_speaks(universal: Vocoder, normalised: bool):
     """In the place of its HiFi-GAN, from a mel before or after the statistics of a corpus."""
-    model_config = transformers.FastSpeech2ConformerConfig(
-        hidden_size=24,
-        vocab_size=40,
-        num_mel_bins=80,
-        encoder_layers=1,
-        encoder_num_attention_heads=2,
-        encoder_linear_units=32,
-        decoder_layers=1,
-        decoder_num_attention_heads=2,
-        decoder_linear_units=32,
-        speech_decoder_postnet_units=16,
-        pitch_predictor_channels=16,
-        energy_predictor_channels=16,
-        duration_predictor_channels=16,
-    )
-    config = transformers.FastSpeech2ConformerWithHifiGanConfig(
-        model_config=model_config.to_dict(),
-        vocoder_config=transformers.FastSpeech2ConformerHifiGanConfig(
-            upsample_initial_channel=16, normalize_before=not normalised
-        ).to_dict(),
-    )
-    model = transformers.FastSpeech2ConformerWithHifiGan(config).eval()
+    model = small_fast_speech_2(normalize_before=not normalised)
     spec = PRESETS["espnet_22k"]
     if normalised:
         spec = spec.with_statistics([-2.0 - 0.01 * m for m in range(80)], [0.5] * 80)
     model.vocoder = TransformersVocoder(universal, spec)
-    model.model.duration_predictor.linear.bias.fill_(1.5)  # about four frames per token
     tokens, mask = texts([12])
     torch.manual_seed(1)
     output = model(tokens, mask, return_dict=True)
