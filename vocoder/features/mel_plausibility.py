@@ -18,11 +18,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vocoder.errors import MelError
-from vocoder.features.envelope import band_centres_hz, white_noise_level
+from vocoder.features.envelope import white_noise_level
 from vocoder.features.mel import LN10, MelSpec
 
 BANDS_HZ = (300.0, 3400.0)
 """Bands that are looked at, those of a telephone."""
+FEWEST_BANDS = 8
 LOUD_SHARE = 0.3
 """Share of the frames that are called loud."""
 FEWEST_FRAMES, MOST_FRAMES = 64, 1024
@@ -37,15 +38,17 @@ LOUDEST_MEAN_DB = -8.0
 harmonics. Clipped hard at full scale it reaches -12."""
 REFUSED_DB = 60.0
 """Loudness at which a mel is refused."""
-WIDEST_SPREAD_DB = 18.5
-"""Recordings reach 16; twice their levels, as of powers in place of amplitudes, begin at 19."""
+WIDEST_SPREAD_DB = 20.5
+"""Recordings rarely reach 19; twice their levels, as of powers in place of amplitudes, begin at 19
+and have 27 in the middle."""
 NARROWEST_SPREAD_DB, NARROWEST_DB, SMOOTHEST_DB = 9.5, 13.5, 1.3
 """Least spread, and least sum of spread and movement, of levels that are smoother from frame to
 frame than noise is. Clean speech begins at 9 and 17; noise narrows both, but its roughness is 1.4
 or more. A steady vowel has little movement. Decimal logarithms in place of natural ones have 6 and
 10."""
 LEAST_ASYMMETRY = 0.9
-"""Recordings and noise begin at 1.0; transposed mels have about 0.7."""
+"""Recordings and noise begin at 1.0; transposed mels have about 0.7. Only a mel of as many frames
+as bands can be transposed unnoticed."""
 BELOW_FLOOR_DB, BELOW_FLOOR_SHARE = 10.0, 0.02
 """Predicted mels may go below the floor a little, and seldom."""
 QUIET_DB, FLOOR_MARGIN_DB = -75.0, 15.0
@@ -86,6 +89,8 @@ class LevelStatistics(NamedTuple):
 def check_plausible(mel: Float[Tensor, "batch n_mels frames"], spec: MelSpec) -> None:
     """Warn of a mel that cannot be speech in its spec; refuse one far above full scale.
 
+    Specs with fewer than `FEWEST_BANDS` bands in the range that is looked at are not judged.
+
     Args:
         mel: finite, of this shape: see `MelSpec.check`.
 
@@ -95,10 +100,13 @@ def check_plausible(mel: Float[Tensor, "batch n_mels frames"], spec: MelSpec) ->
     Warns:
         MelWarning: what cannot be, and the convention that the mel is more likely in.
     """
+    if int(_references(spec)[2].sum()) < FEWEST_BANDS:
+        return
     # At most that many frames: the cost must not grow with the length.
     mel = mel[:, :, : max(MOST_FRAMES // mel.shape[0], 1)].float()
     statistics = level_statistics(spec.log_amplitude(mel), spec)
-    problem = implausibility(statistics, mel.shape[0] * mel.shape[2])
+    square = mel.shape[2] == spec.n_mels
+    problem = implausibility(statistics, mel.shape[0] * mel.shape[2], square)
     if problem is None:
         return
     message = f"this mel cannot be speech in its spec: {problem}{likely_convention(mel, spec)}"
@@ -138,11 +146,12 @@ def level_statistics(
     )
 
 
-def implausibility(statistics: LevelStatistics, frames: int) -> str | None:
+def implausibility(statistics: LevelStatistics, frames: int, square: bool = False) -> str | None:
     """What about a mel of so many frames cannot be of speech; None where nothing is.
 
     A level is judged at any length and of any signal; the rest from `FEWEST_FRAMES` on, and where
-    the loud frames are neither silent nor cut off by the floor.
+    the loud frames are neither silent nor cut off by the floor. ``square``: the mel has as many
+    frames as bands, and may be transposed.
     """
     s = statistics
     if s.loudness_db > FULL_SCALE_DB:
@@ -153,13 +162,13 @@ def implausibility(statistics: LevelStatistics, frames: int) -> str | None:
         return None
     if s.mean_db > LOUDEST_MEAN_DB:
         return f"its mean level is {s.mean_db:.0f} dB over white noise of unit power"
-    if s.asymmetry < LEAST_ASYMMETRY:
+    if square and s.asymmetry < LEAST_ASYMMETRY:
         return "it changes less from band to band than from frame to frame"
     if s.spread_db > WIDEST_SPREAD_DB:
-        return f"its levels are spread by {s.spread_db:.0f} dB (speech: 9 to 16)"
+        return f"its levels are spread by {s.spread_db:.0f} dB (speech: 9 to 19)"
     narrow = s.spread_db < NARROWEST_SPREAD_DB and s.spread_db + s.movement_db < NARROWEST_DB
     if narrow and s.roughness_db < SMOOTHEST_DB:
-        return f"its levels are spread by only {s.spread_db:.0f} dB (speech: 9 to 16)"
+        return f"its levels are spread by only {s.spread_db:.0f} dB (speech: 9 to 19)"
     return None
 
 
@@ -181,12 +190,13 @@ def likely_convention(mel: Float[Tensor, "batch n_mels frames"], spec: MelSpec) 
         )
     sixteen_bits = SIXTEEN_BITS_DB * LN10 / 20
     lowered = level_statistics(spec.log_amplitude(mel) - sixteen_bits, spec)
-    if implausibility(lowered, frames) is None and lowered.loudness_db > QUIET_DB:
+    # What was at the floor before is below it now.
+    if _like_speech(lowered._replace(below_floor=0.0), frames):
         return "; it looks like the mel of 16-bit integers: divide the waveform by 32768"
     candidates = []
     for convention, nepers in _CONVENTIONS.items():
         found = level_statistics(mel * nepers, spec)
-        if implausibility(found, frames) is None:
+        if _like_speech(found, frames):
             candidates.append((_distance_from_speech(found), convention, nepers))
     if not candidates:
         return f"; {_ADVICE}"
@@ -207,6 +217,12 @@ _CONVENTIONS = {
     "decibels": LN10 / 20,
 }
 """Nepers of amplitude per unit."""
+
+
+def _like_speech(statistics: LevelStatistics, frames: int) -> bool:
+    """Whether a mel is judged, and nothing speaks against it."""
+    loud = statistics.loudness_db > QUIET_DB and statistics.floor_margin_db > FLOOR_MARGIN_DB
+    return loud and implausibility(statistics, frames) is None
 
 
 def _distance_from_speech(statistics: LevelStatistics) -> float:
@@ -232,5 +248,8 @@ def _references(spec: MelSpec) -> tuple[Tensor, Tensor, Tensor]:
         white = white_noise_level(spec)[:, None]
         floor = torch.as_tensor(spec.log_floor, dtype=torch.float32).expand(spec.n_mels)
         floor = spec.log_amplitude(floor[None, :, None])[0]
-        centres = torch.from_numpy(band_centres_hz(spec))
+        filters = spec.filterbank()
+        hertz = torch.linspace(0, spec.sample_rate / 2, filters.shape[1], dtype=torch.float64)
+        # Filters without a bin have no centre, and count as outside.
+        centres = filters @ hertz / filters.sum(dim=1).clamp(min=1e-30)
         return white, floor, (centres > BANDS_HZ[0]) & (centres < BANDS_HZ[1])
