@@ -63,7 +63,8 @@ def load(
         model: "default", another name from :data:`SHIPPED` or :data:`UNTRAINED`, or a folder: a
             checkpoint, or a training run, whose newest checkpoint is taken.
         device: where its weights go; WORLD and LPC work on the CPU.
-        dtype: of its weights and of what it computes with.
+        dtype: of its weights and of what it computes with; with float16 and bfloat16 signals are
+            still processed in float32. Only the source-filter vocoder works in 16 bits.
 
     Where ``model.yaml`` names its model as ``module:Class``, that module is imported, and its code
     runs.

@@ -92,3 +92,17 @@ def test_a_bad_file_is_named_and_the_others_are_made(
     assert said in " ".join(done.output.split())
     assert (tmp_path / "out" / "good.wav").is_file()
     assert not (tmp_path / "out" / "bad.wav").exists()
+
+
+def test_a_mel_in_another_convention_is_named_and_spoken(tmp_path: Path, mel: np.ndarray):
+    np.save(tmp_path / "mel.npy", mel / np.log(10, dtype=np.float32))
+    torch.save(torch.from_numpy(mel), tmp_path / "mel.pt")
+    done = run(tmp_path / "mel.npy", "--output", tmp_path / "out")
+    assert done.exit_code == 0
+    shown = " ".join(done.output.split())
+    assert f"warning: {tmp_path / 'mel.npy'}: this mel cannot be speech in its spec" in shown
+    assert "decimal logarithm of amplitudes: multiply it by 2.3" in shown
+    assert (tmp_path / "out" / "mel.wav").is_file()
+    done = run(tmp_path / "mel.pt", "--output", tmp_path / "tensor")
+    assert done.exit_code == 0
+    assert "warning" not in done.output

@@ -248,7 +248,7 @@ def bad_frame(values: torch.Tensor, value: float) -> torch.Tensor:
         (lambda c: {"f0_scale": 0.0}, PitchError, "F0 is 0 Hz"),
         (lambda c: {"f0_scale": -1.0}, PitchError, "F0 is -"),
         (lambda c: {"f0_scale": math.nan}, PitchError, "F0 is nan"),
-        (lambda c: {"f0_scale": 100.0}, PitchError, "between 0 and 8000 Hz"),
+        (lambda c: {"f0_scale": 100.0}, PitchError, "between 1 and 8000 Hz"),
         (lambda c: {"noise": c["noise"][:, 1:]}, AudioError, r"noise has shape \(1, 2559\)"),
         (lambda c: {"noise": c["noise"].repeat(1, 2)}, AudioError, "noise has shape"),
         (lambda c: {"chunk_frames": 0}, ValueError, "chunk_frames is 0"),

@@ -47,6 +47,13 @@ def prepare(
     licence: Annotated[
         str, typer.Option(help="For `folder`: entered into the manifest.")
     ] = "not stated",
+    mels: Annotated[
+        Path | None,
+        typer.Option(
+            help="For `folder`: folder of the mels that an acoustic model predicted, under the "
+            "recordings' names with .npy or .pt."
+        ),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Fetch, verify, decode and lay out a corpus; write its manifest.jsonl.
@@ -62,6 +69,7 @@ def prepare(
         progress=not as_json,
         speakers=speakers,
         licence=licence,
+        mels=mels,
         note=lambda text: say(error_console, text),
     )
     splits: dict[str, dict[str, float]] = {}

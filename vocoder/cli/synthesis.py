@@ -1,6 +1,7 @@
 """``vocoder synth``, ``resynth`` and ``demo``: mels and recorded speech through a vocoder."""
 
 import json
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -97,6 +98,7 @@ def synth(
     from vocoder.data.mels import find_mels, read_mel
     from vocoder.errors import MelError
     from vocoder.features.mel import PRESETS
+    from vocoder.features.mel_plausibility import MelWarning
     from vocoder.loading import load
 
     torch.set_num_threads(threads)
@@ -115,7 +117,12 @@ def synth(
         for source, name in progress.track(targets.items(), description="synthesis"):
             try:
                 mel = given.convert(read_mel(source, given), vocoder.spec)
-                waveform = vocoder(mel, generator=torch.Generator().manual_seed(seed), **options)
+                generator = torch.Generator().manual_seed(seed)
+                with warnings.catch_warnings(record=True) as caught:
+                    warnings.simplefilter("always", MelWarning)
+                    waveform = vocoder(mel, generator=generator, **options)
+                for warning in caught:
+                    say(progress.console, f"warning: {source}: {warning.message}")
                 write_audio(output / name, waveform[0], vocoder.sample_rate)
             except VocoderError as error:
                 named = "" if str(source) in str(error) else f"{source}: "

@@ -51,6 +51,7 @@ def prepare(
     jobs: int = -1,
     speakers: str = BY_FOLDER,
     licence: str = "not stated",
+    mels: Path | None = None,
     note: Callable[[str], None] = print,
 ) -> list[Utterance]:
     """Write a corpus into `output` and return the utterances of its manifest.
@@ -65,7 +66,7 @@ def prepare(
     sample_rate: Hz; the corpus's own default if None.
     progress: show a progress bar.
     jobs: decoding and writing threads (-1: one per core).
-    speakers, licence: for "folder", see `vocoder.data.folder.folder_corpus`.
+    speakers, licence, mels: for "folder", see `vocoder.data.folder.folder_corpus`.
     note: callback for warnings, such as files below the output rate.
 
     Raises CorpusError where the corpus is unknown, cannot be fetched or verified, is not laid out
@@ -75,7 +76,7 @@ def prepare(
     if corpus == FOLDER:
         if source is None:
             raise CorpusError("folder: name the folder of your recordings by --source")
-        how = _own_folder(Path(source), sample_rate, speakers, licence, note)
+        how = _own_folder(Path(source), sample_rate, speakers, licence, mels, note)
     elif corpus in CORPORA:
         how = CORPORA[corpus]
     else:
@@ -95,7 +96,12 @@ def prepare(
 
 
 def _own_folder(
-    source: Path, sample_rate: int | None, speakers: str, licence: str, note: Callable[[str], None]
+    source: Path,
+    sample_rate: int | None,
+    speakers: str,
+    licence: str,
+    mels: Path | None,
+    note: Callable[[str], None],
 ) -> Corpus:
     """A folder as a corpus, at its most frequent sample rate; warns about lower rates."""
     if not source.is_dir():
@@ -110,6 +116,7 @@ def _own_folder(
         )
 
     def list_recordings(folder: Path, output: Path) -> list[Recording]:
-        return folder_corpus(folder, speakers, licence)  # no notice to copy into the output
+        # There is no notice to copy into the output.
+        return folder_corpus(folder, speakers, licence, mels)
 
     return Corpus(rate, list_recordings)

@@ -14,6 +14,7 @@ from vocoder.data.layout import Recording
 from vocoder.errors import CorpusError
 
 BY_FOLDER = "by-folder"
+MEL_SUFFIXES = (".npy", ".pt")
 HELD_OUT = 0.05
 """Share of the speakers, or of the utterances, that each of valid and test gets."""
 MANY_SPEAKERS = 20
@@ -21,7 +22,10 @@ MANY_SPEAKERS = 20
 
 
 def folder_corpus(
-    source: Path, speakers: str = BY_FOLDER, licence: str = "not stated"
+    source: Path,
+    speakers: str = BY_FOLDER,
+    licence: str = "not stated",
+    mels: Path | None = None,
 ) -> list[Recording]:
     """Recordings of a folder, searched recursively.
 
@@ -31,9 +35,10 @@ def folder_corpus(
             in the source itself), a CSV with the columns utterance and speaker, or a regular
             expression whose first group is the speaker in a file's path below the source.
         licence: entered into the manifest for every recording.
+        mels: folder of predicted mels, each under its recording's path with .npy or .pt.
 
     Raises:
-        CorpusError: no audio, an unknown speaker, or a table that lacks a file.
+        CorpusError: no audio, an unknown speaker, or a table or a folder that lacks a file.
     """
     if not source.is_dir():
         raise CorpusError(f"{source}: no such folder; name your recordings by --source")
@@ -47,9 +52,25 @@ def folder_corpus(
     known = {name: speaker_of(name) for name in paths}
     splits = split_utterances(known)
     return [
-        Recording(name, known[name], splits[name], licence, partial(read_audio, path))
+        Recording(
+            name,
+            known[name],
+            splits[name],
+            licence,
+            partial(read_audio, path),
+            None if mels is None else _mel_of(name, mels),
+        )
         for name, path in paths.items()
     ]
+
+
+def _mel_of(name: str, mels: Path) -> Path:
+    """The absolute path of a recording's mel."""
+    for suffix in MEL_SUFFIXES:
+        path = mels / f"{name}{suffix}"
+        if path.is_file():
+            return path.resolve()
+    raise CorpusError(f"{mels}: no {name}.npy or .pt; predict a mel for each recording")
 
 
 def split_utterances(speakers: Mapping[str, str]) -> dict[str, str]:

@@ -24,6 +24,7 @@ class Recording:
 
     name: its path under the split's folder, without a suffix.
     read: function from a sample rate (Hz) to the audio.
+    mel: file of the mel that was predicted for it.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Recording:
     split: str
     licence: str
     read: Callable[[int], Audio]
+    mel: Path | None = None
 
     @property
     def path(self) -> Path:
@@ -104,6 +106,7 @@ def _write(recording: Recording, output: Path, sample_rate: int) -> Utterance | 
         split=recording.split,
         duration_s=info.frames / info.samplerate,
         licence=recording.licence,
+        mel=recording.mel,
     )
 
 

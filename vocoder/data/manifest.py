@@ -18,6 +18,7 @@ class Utterance(Config):
     split: "train", "valid", "test", "unused", or a corpus-specific name ("test-other").
     duration_s: length in seconds.
     licence: short name of the licence; the full notices are beside the manifest.
+    mel: file of the mel that an acoustic model predicts for it, .npy or .pt, relative as `path`.
     """
 
     path: Path
@@ -25,6 +26,7 @@ class Utterance(Config):
     split: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
     duration_s: float = Field(gt=0)
     licence: str = Field(min_length=1)
+    mel: Path | None = None
 
 
 def read_manifest(path: str | Path) -> list[Utterance]:
@@ -55,7 +57,9 @@ def read_manifest(path: str | Path) -> list[Utterance]:
 
 def write_manifest(path: str | Path, utterances: Iterable[Utterance]) -> None:
     """Write utterances as JSON lines, in the order given, atomically."""
-    write_text(Path(path), "".join(f"{entry.model_dump_json()}\n" for entry in utterances))
+    write_text(
+        Path(path), "".join(f"{entry.model_dump_json(exclude_none=True)}\n" for entry in utterances)
+    )
 
 
 def _parse(line: str, where: str) -> Utterance:

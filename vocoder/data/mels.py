@@ -1,7 +1,8 @@
-"""Mels as files: .npy arrays as TTS systems write them."""
+"""Mels as files: .npy arrays and .pt tensors as TTS systems write them."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 
 import numpy as np
 import torch
@@ -33,16 +34,13 @@ def find_mels(inputs: Sequence[Path]) -> dict[Path, Path]:
 
 
 def read_mel(path: Path, spec: MelSpec) -> Float[Tensor, "1 n_mels frames"]:
-    """A mel of `spec` from a .npy file of shape (n_mels, frames), (frames, n_mels) or either with
-    a leading 1. An ambiguous shape is read as (n_mels, frames).
+    """A mel of `spec` from a .npy or .pt file of shape (n_mels, frames), (frames, n_mels) or either
+    with a leading 1. An ambiguous shape is read as (n_mels, frames).
 
     Raises:
         MelError: not an array of real numbers, another shape, or `spec.check` fails.
     """
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise MelError(f"{path}: not a readable .npy file ({error})") from error
+    array = _read_tensor(path) if path.suffix == ".pt" else _read_array(path)
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
         raise MelError(f"{path}: holds no array of real numbers")
     shape = array.shape
@@ -61,3 +59,20 @@ def read_mel(path: Path, spec: MelSpec) -> Float[Tensor, "1 n_mels frames"]:
     except MelError as error:
         raise MelError(f"{path}: {error}") from error
     return mel
+
+
+def _read_array(path: Path) -> object:
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise MelError(f"{path}: not a readable .npy file ({error})") from error
+
+
+def _read_tensor(path: Path) -> object:
+    try:
+        # Tensors alone: nothing else is unpickled.
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
+        reason = " ".join(str(error).split())
+        raise MelError(f"{path}: not a readable .pt file of a tensor ({reason})") from error
+    return stored.float().numpy() if isinstance(stored, Tensor) else stored

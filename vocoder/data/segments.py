@@ -9,13 +9,13 @@ import math
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from joblib import Parallel, delayed
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 from torchaudio.functional import resample
 
@@ -37,7 +37,8 @@ class DataConfig(Config):
     small numbers; pitch and formants move with it. ``speaker_balance``: 0 draws speakers in
     proportion to the speech they left, 1 equally often. ``held_out``: speakers of the split "train"
     that are validated on instead. ``mels``: mels drawn for a universal vocoder, null for the
-    recipe's own alone.
+    recipe's own alone. ``predicted_mels``: the mels are those of the files that the manifests name,
+    not of the recordings; their gain and speed cannot be changed.
     """
 
     manifests: tuple[str, ...] = Field(min_length=1)
@@ -48,6 +49,7 @@ class DataConfig(Config):
     speaker_balance: float = Field(0.5, ge=0, le=1)
     held_out: tuple[str, ...] = ()
     mels: MelDraws | None = None
+    predicted_mels: bool = False
 
     @field_validator("speeds")
     @classmethod
@@ -65,16 +67,26 @@ class DataConfig(Config):
             raise ValueError("the lower gain comes first")
         return gain_db
 
+    @model_validator(mode="after")
+    def _predicted_mels_stay_as_they_are(self) -> Self:
+        plain = {"gain_db": (0.0, 0.0), "speeds": ("1/1",), "mels": None}
+        for name, value in plain.items():
+            if self.predicted_mels and getattr(self, name) != value:
+                shown = {"gain_db": "[0, 0]", "speeds": '["1/1"]', "mels": "null"}[name]
+                raise ValueError(f"predicted_mels wants {name}: {shown}; mel files are fixed")
+        return self
+
 
 class Recording(NamedTuple):
-    """One utterance in memory: 16-bit samples at ``sample_rate`` (Hz) and the pitch of its mel
-    frames."""
+    """One utterance in memory: 16-bit samples at ``sample_rate`` (Hz), the pitch of its mel frames,
+    and the mel that was predicted for it, (n_mels, frames), where one is trained on."""
 
     utterance: Utterance
     path: Path
     samples: np.ndarray
     pitch: Pitch
     sample_rate: int
+    mel: Tensor | None = None
 
 
 class Batch(NamedTuple):
@@ -122,7 +134,9 @@ def recording_paths(
         for utterance in read_manifest(manifest):
             missing.discard(utterance.speaker)
             if _split_of(utterance, held_out) == split:
-                found[Path(manifest).parent / utterance.path] = utterance
+                folder = Path(manifest).parent
+                mel = None if utterance.mel is None else folder / utterance.mel
+                found[folder / utterance.path] = utterance.model_copy(update={"mel": mel})
     if missing:
         raise CorpusError(
             f"data.held_out: no speaker {', '.join(sorted(missing))} in {', '.join(manifests)}"
@@ -241,8 +255,10 @@ class SegmentSource:
         """Twelve hexadecimal digits over the recordings: which there are, and every sample."""
         digest = hashlib.sha256()
         for recording in self.recordings:
-            digest.update(recording.utterance.model_dump_json().encode())
+            digest.update(recording.utterance.model_dump_json(exclude={"mel"}).encode())
             digest.update(recording.samples.tobytes())
+            if recording.mel is not None:
+                digest.update(recording.mel.numpy().tobytes())
         return digest.hexdigest()[:12]
 
     @property
@@ -250,10 +266,14 @@ class SegmentSource:
         """Mel frames of a segment."""
         return self.config.segment_frames
 
+    def draw(self, random: np.random.Generator) -> Recording:
+        """One recording, with the chances of `speaker_weights`."""
+        position = random.random() * self.cumulative[-1]
+        return self.recordings[int(np.searchsorted(self.cumulative, position, side="right"))]
+
     def _segment(self, step: int, item: int) -> tuple[Tensor, Tensor, Tensor]:
         random = np.random.default_rng((self.seed, step, item))
-        position = random.random() * self.cumulative[-1]
-        recording = self.recordings[int(np.searchsorted(self.cumulative, position, side="right"))]
+        recording = self.draw(random)
         fast, slow = self.speeds[random.integers(len(self.speeds))]
         gain = 10 ** (random.uniform(*self.config.gain_db) / 20)
         hop, (left, right) = self.spec.hop_length, self.context

@@ -1,6 +1,7 @@
 """Features of speech: mel spectrograms of every convention in use, F0 and voicing."""
 
 from vocoder.features.mel import PRESETS, MelSpec
+from vocoder.features.mel_plausibility import MelWarning
 from vocoder.features.pitch import (
     Pitch,
     PitchConfig,
@@ -13,6 +14,7 @@ from vocoder.features.pitch import (
 __all__ = [
     "PRESETS",
     "MelSpec",
+    "MelWarning",
     "Pitch",
     "PitchConfig",
     "cached_pitch",

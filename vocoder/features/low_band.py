@@ -16,7 +16,9 @@ from torch import Tensor
 
 from vocoder.dsp.carry import Carry, DualWindow, Grid
 from vocoder.features.mel import MelSpec
-from vocoder.features.mel_gain import mel_filters, projection_gain
+from vocoder.features.mel_gain import LARGEST_GAIN, mel_filters, projection_gain
+
+_TINY = 1e-20
 
 FADE_HZ = (600.0, 740.0)
 """Where the low band's share of the spectrum falls from one to zero."""
@@ -27,6 +29,14 @@ LOWEST_NYQUIST_HZ = 650.0
 ACCELERATION = 0.9
 """Extrapolation from pass to pass. With 0.99 as published the distance to the mel swings, and more
 passes can be worse than fewer."""
+
+FEWEST_BANDS = 0.45
+"""Bands per bin in the low band from which the mel alone shall say how energy lies there; Vocos's
+has 0.75, HiFi-GAN's 0.53, SpeechT5's 0.38."""
+
+ANCHOR = 0.1
+"""Weight, in the logarithm of the gain, of the magnitudes that the low band began with, for mels of
+fewer bands: there many passes would move energy between the bins of a band without end."""
 
 
 def decimation(spec: MelSpec) -> int:
@@ -60,6 +70,9 @@ def project_low_band(
 
         z₀ = y;  yₖ = P(zₖ₋₁);  zₖ = yₖ + `ACCELERATION` · (yₖ − yₖ₋₁),  z₁ = y₁
 
+    For mels of few bands (`FEWEST_BANDS`) the gain of a pass is g^(1−a) · (A₁ / |Y|)^a, where A₁
+    are the magnitudes after the first gain and a is `ANCHOR`.
+
     Args:
         spectrum: of the mel's windows at their full rate, each at the start of its transform.
         energies: of the mel, M, as they come.
@@ -75,12 +88,21 @@ def project_low_band(
     wanted = energies[..., : band.filters.shape[0]] @ band.filters
     waveform = carry.least_squares("low band", low @ band.synthesis, band.window)
     before = waveform
+    target = low.new_empty(0)
     for number in range(passes):
         name = f"low band {number}"
         low = carry.windows(name, waveform, band.window.grid) @ band.analysis
         wanted = carry.take(f"{name} mel", wanted, low.shape[1])
         parts = low.unflatten(2, (2, bins))
-        gain = projection_gain(parts.square().sum(2), wanted, band.filters, spec)
+        power = parts.square().sum(2)
+        gain = projection_gain(power, wanted, band.filters, spec)
+        if band.anchored:
+            magnitude = (power + _TINY).sqrt()
+            if number == 0:
+                target = magnitude * gain
+            target = carry.take(f"{name} target", target, low.shape[1])
+            towards = (target / magnitude).clamp(1 / LARGEST_GAIN, LARGEST_GAIN)
+            gain = gain ** (1 - ANCHOR) * towards**ANCHOR
         frames = (parts * gain[:, :, None]).flatten(2) @ band.synthesis
         projected = carry.least_squares(f"{name} sum", frames, band.window)
         waveform = projected
@@ -101,7 +123,7 @@ class _Band(NamedTuple):
     ``analysis`` (size, 2 bins) gives real and imaginary parts of windowed frames, as large as at
     the full rate; ``synthesis`` (2 bins, size) inverts it and applies the dual window; ``filters``
     (bands, bins): the mel's first bands, as many as lie within; ``share`` (bins): of the low band
-    in the result.
+    in the result; ``anchored``: whether the filters are too few for the bins.
     """
 
     window: DualWindow
@@ -109,6 +131,7 @@ class _Band(NamedTuple):
     synthesis: Tensor
     filters: Tensor
     share: Tensor
+    anchored: bool
 
 
 @lru_cache(maxsize=128)
@@ -137,4 +160,6 @@ def _band(spec: MelSpec, device: torch.device, dtype: torch.dtype) -> _Band:
             ((high - hertz) / (high - low)).clamp(0, 1),
         )
         window = DualWindow(grid, *(part.to(device, dtype) for part in pair[1:]))
-        return _Band(window, *(tensor.to(device, dtype).contiguous() for tensor in tensors))
+        anchored = int(inside.sum()) < FEWEST_BANDS * bins
+        parts = (tensor.to(device, dtype).contiguous() for tensor in tensors)
+        return _Band(window, *parts, anchored=anchored)

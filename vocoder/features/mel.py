@@ -298,6 +298,12 @@ class MelSpec(Config):
         self.check(mel)
         if to == self:
             return mel
+        self.check_convertible(to)
+        log_energy = self._to_natural_log(mel)
+        return to._from_natural_log(log_energy.clamp(min=math.log(to.floor)))
+
+    def check_convertible(self, to: "MelSpec") -> None:
+        """Raise MelError, naming the fields, unless `convert` is exact."""
         fixed = [line for line in self.describe_difference(to) if _field(line) not in _CONVERTIBLE]
         lower, upper = self._natural_log_range()
         to_lower, to_upper = to._natural_log_range()
@@ -309,8 +315,6 @@ class MelSpec(Config):
                 f"this mel does not convert exactly ({'; '.join(fixed)}): compute it again from "
                 "the waveform with the other spec"
             )
-        log_energy = self._to_natural_log(mel)
-        return to._from_natural_log(log_energy.clamp(min=math.log(to.floor)))
 
     def _natural_log_range(self) -> tuple[Tensor, Tensor]:
         """Smallest and largest natural logarithm of an energy that the mel keeps, for each bin."""
@@ -343,20 +347,27 @@ class MelSpec(Config):
                 f"the mel was computed with another spec ({differences}): convert it with "
                 "from_spec.convert(mel, to) or compute it again from the waveform"
             )
-        if mel.ndim != 3:
-            raise MelError(f"a mel is (batch, n_mels, frames), this has the shape {_shape(mel)}")
-        if mel.shape[1] != self.n_mels:
-            raise MelError(
-                f"the mel has {mel.shape[1]} bins, the spec has {self.n_mels} (shape {_shape(mel)},"
-                " expected (batch, n_mels, frames)): compute it with the model's own spec"
-            )
-        if mel.shape[0] == 0 or mel.shape[2] == 0:
-            raise MelError(f"the mel is empty (shape {_shape(mel)}): it needs at least one frame")
+        self.check_shape(mel)
         if not mel.is_floating_point():
             raise MelError(f"the mel has the type {mel.dtype}: it must be floating point")
         if not bool(torch.isfinite(mel).all()):
             frame = int((~torch.isfinite(mel)).any(dim=1).nonzero()[0, 1])
             raise MelError(f"the mel has NaN or infinite values, the first in frame {frame}")
+
+    def check_shape(self, mel: Tensor) -> None:
+        """Raise MelError unless `mel` is (batch, n_mels, frames), of one item and frame or more."""
+        if mel.ndim != 3:
+            raise MelError(f"a mel is (batch, n_mels, frames), this has the shape {_shape(mel)}")
+        if mel.shape[1] != self.n_mels:
+            advice = "compute it with the model's own spec"
+            if mel.shape[2] == self.n_mels:
+                advice = "it looks like (batch, frames, n_mels), transpose it"
+            raise MelError(
+                f"the mel has {mel.shape[1]} bins, the spec has {self.n_mels} (shape {_shape(mel)},"
+                f" expected (batch, n_mels, frames)): {advice}"
+            )
+        if mel.shape[0] == 0 or mel.shape[2] == 0:
+            raise MelError(f"the mel is empty (shape {_shape(mel)}): it needs at least one frame")
 
 
 # ---- cached constants, pure functions of their arguments -----------------------------------------

@@ -24,6 +24,10 @@ from vocoder.errors import PitchError
 # Part of the key of the cache: raise it whenever the same waveform would give another track.
 _CACHE_VERSION = 1
 
+LOWEST_F0_HZ = 1.0
+"""Smallest F0 that is synthesised: a pulse train of unit power has pulses of √(sample_rate / F0),
+without bound as F0 goes to zero."""
+
 
 class PitchConfig(Config):
     """The range of F0 that Praat looks in, Hz; every other threshold is Praat's default.
@@ -220,7 +224,7 @@ def cached_pitch(
 
 
 def validate_f0(f0_hz: Tensor, sample_rate: int) -> None:
-    """Raise PitchError unless every F0 is a frequency between 0 Hz and Nyquist, both excluded.
+    """Raise PitchError unless every F0 is a frequency from `LOWEST_F0_HZ` to below Nyquist.
 
     Args:
         f0_hz: (frames,) or (batch, frames). F0 is wanted in unvoiced frames too: see
@@ -228,7 +232,7 @@ def validate_f0(f0_hz: Tensor, sample_rate: int) -> None:
     """
     if f0_hz.ndim not in (1, 2) or f0_hz.numel() == 0:
         raise PitchError(f"F0 is (frames,) or (batch, frames), not {tuple(f0_hz.shape)}")
-    bad = ~((f0_hz > 0.0) & (f0_hz < sample_rate / 2))  # NaN fails both comparisons
+    bad = ~((f0_hz >= LOWEST_F0_HZ) & (f0_hz < sample_rate / 2))  # NaN fails both comparisons
     if not bool(bad.any()):
         return
     index = tuple(bad.nonzero()[0].tolist())
@@ -237,7 +241,7 @@ def validate_f0(f0_hz: Tensor, sample_rate: int) -> None:
     advice = (
         "give unvoiced frames an F0 too (interpolate_f0) and voicing 0"
         if value == 0.0
-        else f"F0 must lie between 0 and {sample_rate / 2:g} Hz"
+        else f"F0 must lie between {LOWEST_F0_HZ:g} and {sample_rate / 2:g} Hz"
     )
     raise PitchError(f"F0 is {value:g} Hz in {where}: {advice}")
 

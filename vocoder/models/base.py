@@ -10,11 +10,14 @@ from torch import Tensor, nn
 
 from vocoder.errors import MelError, VocoderError
 from vocoder.features.mel import MelSpec, named_mel
+from vocoder.features.mel_plausibility import check_plausible
 from vocoder.features.pitch import PitchEstimate
 
 Generators = torch.Generator | Sequence[torch.Generator] | None
 """Where random numbers come from: one source for the whole batch, one for each of its items (an
 item's numbers then do not depend on its neighbours), or, for None, torch's global one."""
+
+LOW_PRECISION = (torch.float16, torch.bfloat16)
 
 
 class MelStream(Protocol):
@@ -46,6 +49,8 @@ class Vocoder(nn.Module):
     """Whether :meth:`for_mel` serves mels other than the vocoder's own."""
     streams: bool = False
     """Whether :meth:`stream` gives the waveform while the mel is still coming."""
+    half_precision: bool = False
+    """Whether its networks also work in float16 and bfloat16."""
     lookahead_frames: int | None = None
     """Mel frames after its own that a sample may depend on; None where that is the whole rest."""
 
@@ -67,6 +72,34 @@ class Vocoder(nn.Module):
     def mel(self, waveform: Tensor) -> Float[Tensor, "batch n_mels frames"]:
         """Mel of a waveform, (samples,) or (batch, samples), at this vocoder's sample rate."""
         return self.spec.mel(waveform[None] if waveform.ndim == 1 else waveform)
+
+    def accept(self, mel: Tensor) -> Float[Tensor, "batch n_mels frames"]:
+        """A mel from outside, checked, in the precision and on the device of this vocoder.
+
+        But in training and while it is traced, it is also checked to be plausible as speech.
+
+        The precision is that of the weights; where these are float16 or bfloat16, float32, in which
+        signals are processed.
+
+        Raises:
+            MelError: `MelSpec.check` or `check_plausible` fails.
+            VocoderError: weights in a precision that this vocoder does not work in.
+
+        Warns:
+            MelWarning: the mel cannot be speech in this spec, see `check_plausible`.
+        """
+        self.spec.check(mel)
+        if not (self.training or torch.jit.is_tracing() or torch.compiler.is_compiling()):
+            check_plausible(mel, self.spec)
+        weight = next(self.parameters(), None)
+        if weight is None:
+            return mel.to(torch.promote_types(mel.dtype, torch.float32))
+        if weight.dtype in LOW_PRECISION and not self.half_precision:
+            raise VocoderError(
+                f"{type(self).__name__} does not work with weights in {weight.dtype}: call "
+                ".float() on it, and use torch.autocast for speed"
+            )
+        return mel.to(weight.device, torch.promote_types(weight.dtype, torch.float32))
 
     def predict_pitch(self, mel: Float[Tensor, "batch n_mels frames"]) -> PitchEstimate | None:
         """F0 and voicing that the model reads off a mel to synthesise by; None where it does
@@ -115,6 +148,15 @@ class Vocoder(nn.Module):
         """Waveform for a mel."""
 
 
+def check_generators(generators: Sequence[torch.Generator], items: int) -> None:
+    """Raise ValueError unless there is one generator per item of the batch."""
+    if len(generators) != items:
+        raise ValueError(
+            f"{len(generators)} generators for a batch of {items}: give one per item, or a single "
+            "one for the whole batch"
+        )
+
+
 def draw_normal(shape: Sequence[int], generator: Generators, like: Tensor) -> Tensor:
     """Standard normal numbers of a shape whose first axis is the batch; dtype and device of
     ``like``. Drawn on the CPU, so that a seed means the same everywhere."""
@@ -129,7 +171,6 @@ def draw_uniform(shape: Sequence[int], generator: Generators, like: Tensor) -> T
 def _draw(function, shape: Sequence[int], generator: Generators, like: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
     if generator is None or isinstance(generator, torch.Generator):
         return function(*shape, generator=generator, dtype=like.dtype).to(like.device)
-    if len(generator) != shape[0]:
-        raise ValueError(f"{len(generator)} generators for a batch of {shape[0]}: give one an item")
+    check_generators(generator, shape[0])
     rows = [function(*shape[1:], generator=each, dtype=like.dtype) for each in generator]
     return torch.stack(rows).to(like.device)

@@ -155,4 +155,4 @@ class GriffinLim(Vocoder):
         *,
         generator: Generators = None,
     ) -> Float[Tensor, "batch samples"]:
-        return griffin_lim(mel, self.spec, self.iterations, generator=generator)
+        return griffin_lim(self.accept(mel), self.spec, self.iterations, generator=generator)

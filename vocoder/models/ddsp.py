@@ -213,7 +213,7 @@ class DDSP(Vocoder):
             MelError: a wrong number of bins or a value that is not finite.
             PitchError: ``f0_scale`` takes F0 out of range.
         """
-        self.spec.check(mel)
+        mel = self.accept(mel)
         # Padding with silence as far as later frames affect the output.
         samples = mel.shape[2] * self.spec.hop_length
         mel = pad_silence(mel, self.spec, (0, self._reach_frames))

@@ -62,7 +62,7 @@ class HiFiGAN(Vocoder):
     def forward(
         self, mel: Float[Tensor, "batch n_mels frames"], *, generator: Generators = None
     ) -> Float[Tensor, "batch samples"]:
-        self.spec.check(mel)
+        mel = self.accept(mel)
         x = self.network(self.mel_input(mel))
         # The rounding of a bfloat16 waveform is audible.
         with torch.autocast(x.device.type, enabled=False):

@@ -86,7 +86,7 @@ class ISTFTNet(Vocoder):
     def forward(
         self, mel: Float[Tensor, "batch n_mels frames"], *, generator: Generators = None
     ) -> Float[Tensor, "batch samples"]:
-        self.spec.check(mel)
+        mel = self.accept(mel)
         return inverse_stft(self.spectrum(mel), self.step_length, "same")
 
     def spectrum(

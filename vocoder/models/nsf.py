@@ -289,7 +289,7 @@ class NSF(Vocoder):
             MelError: a wrong number of bins or a value that is not finite.
             PitchError: ``f0_scale`` takes F0 out of range.
         """
-        self.spec.check(mel)
+        mel = self.accept(mel)
         pitch = self.predict_pitch(mel)
         f0_hz = pitch.f0_hz * f0_scale
         validate_f0(f0_hz, self.sample_rate)

@@ -165,7 +165,7 @@ class ParallelWaveNet(Vocoder):
     def forward(
         self, mel: Float[Tensor, "batch n_mels frames"], *, generator: Generators = None
     ) -> Float[Tensor, "batch samples"]:
-        self.spec.check(mel)
+        mel = self.accept(mel)
         noise = self.draw(mel.shape[0], mel.shape[2] * self.spec.hop_length, generator, mel)
         padded = pad_silence(mel, self.spec, self.context)
         return self.generate(self.config.temperature * noise, padded).waveform.clamp(-1, 1)

@@ -78,7 +78,7 @@ class Vocos(Vocoder):
     def forward(
         self, mel: Float[Tensor, "batch n_mels frames"], *, generator: Generators = None
     ) -> Float[Tensor, "batch samples"]:
-        self.spec.check(mel)
+        mel = self.accept(mel)
         return inverse_stft(self.spectrum(mel), self.spec.hop_length, self.spec.padding)
 
     def spectrum(

@@ -233,7 +233,7 @@ class WaveGlow(Vocoder):
         temperature: float | None = None,
     ) -> Float[Tensor, "batch samples"]:
         """Waveform for a mel; ``temperature`` overrides the config's."""
-        self.spec.check(mel)
+        mel = self.accept(mel)
         chosen = self.config.temperature if temperature is None else temperature
         shape = (mel.shape[0], mel.shape[2] * self.spec.hop_length)
         z = chosen * draw_normal(shape, generator, mel)

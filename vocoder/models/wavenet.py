@@ -158,7 +158,7 @@ class WaveNet(Vocoder):
     def forward(
         self, mel: Float[Tensor, "batch n_mels frames"], *, generator: Generators = None
     ) -> Float[Tensor, "batch samples"]:
-        self.spec.check(mel)
+        mel = self.accept(mel)
         samples = mel.shape[2] * self.spec.hop_length
         return self.generate(mel, self.draw(mel.shape[0], samples, generator, mel))
 

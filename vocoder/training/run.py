@@ -17,6 +17,7 @@ from torch.utils.tensorboard import SummaryWriter
 from vocoder.data.any_mel import AnyMelSource, load_native_recordings
 from vocoder.data.debian import cache_folder
 from vocoder.data.files import write_text
+from vocoder.data.predicted_mels import PredictedMelSource, with_predicted_mels
 from vocoder.data.segments import Recording, SegmentSource, load_recordings, recording_paths
 from vocoder.errors import RecipeError
 from vocoder.loading import MODEL, find_checkpoint, latest_checkpoint, load, load_weights
@@ -129,7 +130,8 @@ def segment_source(
     recipe: Recipe, model: Vocoder, recordings: Sequence[Recording]
 ) -> SegmentSource:
     """Segments of these recordings in the recipe's mel, with its model's context."""
-    return SegmentSource(recordings, recipe.data, recipe.mel, model.context, recipe.training.seed)
+    source = PredictedMelSource if recipe.data.predicted_mels else SegmentSource
+    return source(recordings, recipe.data, recipe.mel, model.context, recipe.training.seed)
 
 
 def training_source(
@@ -269,9 +271,10 @@ def _load(recipe: Recipe, split: str, progress: Progress) -> list[Recording]:
             data.manifests, split, recipe.pitch, cache, jobs, data.held_out, loaded
         )
     limit = recipe.training.validate_utterances if split == "valid" else None
-    return load_recordings(
+    recordings = load_recordings(
         data.manifests, split, recipe.mel, recipe.pitch, cache, jobs, limit, loaded, data.held_out
     )
+    return with_predicted_mels(recordings, recipe.mel) if data.predicted_mels else recordings
 
 
 def _progress(console: Console, shown: bool) -> Progress:

@@ -85,7 +85,7 @@ class Validator:
     def _score(self, recording: Recording, step: int, index: int) -> dict[str, float]:
         model, sample_rate = self.model, self.model.sample_rate
         reference = torch.from_numpy(recording.samples.astype(np.float32) / 32768)[None]
-        mel = model.mel(reference)
+        mel = model.mel(reference) if recording.mel is None else recording.mel[None]
         pitch = model.predict_pitch(mel)
         estimate = model(mel, generator=torch.Generator().manual_seed(index))
         estimate = fit_length(estimate, reference.shape[1])

@@ -12,6 +12,7 @@ from vocoder.config import Config
 from vocoder.dsp.carry import Carry
 from vocoder.features.pitch import PitchEstimate
 from vocoder.models.blocks.layers import ValidConv1d
+from vocoder.models.blocks.precision import SignalBuffers, at_least_float32
 
 
 class PitchPredictorConfig(Config):
@@ -31,7 +32,7 @@ class PitchPredictorConfig(Config):
         return 1 + round(1200 * math.log2(self.f0_max_hz / self.f0_min_hz) / self.bin_cents)
 
 
-class PitchPredictor(nn.Module):
+class PitchPredictor(SignalBuffers):
     """Five convolutions from normalised mel frames to F0 classes and a voicing logit.
 
     F0 is the mean log-F0 of the classes around the most likely one, weighted by their
@@ -65,12 +66,13 @@ class PitchPredictor(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch frames n_mels"], carry: Carry | None = None
     ) -> PitchEstimate:
+        x = x.to(self.output.weight.dtype)
         size = self.config.left + 1 + self.config.right
         for index, (layer, norm) in enumerate(zip(self.hidden, self.norms, strict=True)):
             if carry is not None:
                 x = carry.span(f"pitch {index}", x, size, 1)
             x = gelu(norm(layer(x)))
-        output = self.output(x).float()
+        output = at_least_float32(self.output(x))
         f0_logits, voicing_logit = output[..., :-1], output[..., -1]
         return PitchEstimate(
             self.decode(f0_logits), torch.sigmoid(voicing_logit), f0_logits, voicing_logit

@@ -146,7 +146,7 @@ class RecurrentVocoder(Vocoder):
         fold: FoldConfig | None = None,
     ) -> Float[Tensor, "batch samples"]:
         """Waveform for a mel; ``fold`` overrides the config's."""
-        self.spec.check(mel)
+        mel = self.accept(mel)
         fold = self.fold if fold is None else fold
         self._check_fold(fold)
         hop, (batch, _, frames) = self.spec.hop_length, mel.shape

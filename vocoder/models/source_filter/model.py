@@ -49,6 +49,7 @@ class SourceFilter(Vocoder):
 
     scales_f0 = True
     streams = True
+    half_precision = True
 
     def __init__(
         self,
@@ -110,7 +111,7 @@ class SourceFilter(Vocoder):
 
     def predict_pitch(self, mel: Float[Tensor, "batch n_mels frames"]) -> PitchEstimate:
         """F0 and voicing of a mel, as :meth:`forward` takes them where none are given."""
-        return self.estimate_pitch(self.log_gain(self.pad_context(mel)))
+        return self.estimate_pitch(self.log_gain(self.pad_context(self.accept(mel))))
 
     def estimate_pitch(self, gain: Float[Tensor, "batch padded_frames n_mels"]) -> PitchEstimate:
         """F0 and voicing from log gains that carry the model's context."""
@@ -141,7 +142,6 @@ class SourceFilter(Vocoder):
         :meth:`stream` with these options; see there for arguments and errors. Without
         ``low_band_projection`` it is that of the config.
         """
-        self.spec.check(mel)
         if low_band_projection is None:
             low_band_projection = self.config.low_band_projection
         stream = self.stream(

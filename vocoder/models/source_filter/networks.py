@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from vocoder.dsp.carry import Carry
 from vocoder.models.blocks.layers import ConvNeXtBlock, ValidConv1d
+from vocoder.models.blocks.precision import at_least_float32
 
 INPUT_CONTEXT = 2
 
@@ -52,6 +53,7 @@ class FilterNetwork(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch frames inputs"], carry: Carry | None = None
     ) -> tuple[Tensor, Tensor]:
+        x = x.to(self.output.weight.dtype)
         if carry is not None:
             x = carry.span("filter input", x, 2 * INPUT_CONTEXT + 1, 1)
         x = self.input(x)
@@ -59,7 +61,6 @@ class FilterNetwork(nn.Module):
             if carry is not None:
                 x = carry.span(f"filter {index}", x, self.window, 1)
             x = block(x)
-        # Under autocast the filters still want float32.
-        output = self.output(self.norm(x)).float()
+        output = at_least_float32(self.output(self.norm(x)))
         shape = (x.shape[0], x.shape[1] * self.steps, 4, self.bands)
         return output[..., :-2].reshape(shape), output[..., -2:]

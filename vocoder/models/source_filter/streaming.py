@@ -16,8 +16,9 @@ from vocoder.dsp.carry import Carry
 from vocoder.dsp.sources.noise import extend_noise
 from vocoder.errors import AudioError, MelError, PitchError
 from vocoder.features.pitch import validate_f0
-from vocoder.models.base import Generators
+from vocoder.models.base import Generators, check_generators
 from vocoder.models.blocks.padding import pad_silence
+from vocoder.models.blocks.precision import at_least_float32
 
 if TYPE_CHECKING:
     from vocoder.models.source_filter.model import SourceFilter
@@ -80,7 +81,7 @@ class Stream:
 
         Args:
             mel: the next frames, one or more, of the vocoder's ``spec``.
-            f0_hz: F0 from outside, above 0 and below Nyquist everywhere; predicted when absent.
+            f0_hz: F0 from outside, 1 Hz to below Nyquist everywhere; predicted when absent.
                 Where there is no voice say so by ``voicing``, not by an F0 of zero.
             voicing: 0 (noise only) to 1, from outside; predicted when absent.
             noise: unit-power white noise, ``frames * hop_length`` samples; drawn when absent.
@@ -184,7 +185,7 @@ class Stream:
         self, mel: Tensor, f0_hz: Tensor | None, voicing: Tensor | None, noise: Tensor | None
     ) -> dict[str, Tensor]:
         """The signals that are given, by name, in the mel's dtype and on its device."""
-        self.vocoder.spec.check(mel)
+        mel = self.vocoder.accept(mel)
         batch, _, frames = mel.shape
         samples = frames * self.vocoder.spec.hop_length
         if batch != self.batch:
@@ -301,6 +302,7 @@ class Stream:
         generator = self.generator
         if generator is None or isinstance(generator, torch.Generator):
             return extend_noise(noise, samples, generator)
+        check_generators(generator, noise.shape[0])
         rows = zip(noise.split(1), generator, strict=True)
         return torch.cat([extend_noise(row, samples, each) for row, each in rows])
 
@@ -313,4 +315,5 @@ class Stream:
 
     def _nothing(self) -> Tensor:
         """No samples, (batch, 0), in the vocoder's dtype and on its device."""
-        return self.vocoder.filter_network.output.weight.new_empty(self.batch, 0)
+        weight = self.vocoder.filter_network.output.weight
+        return at_least_float32(weight.new_empty(self.batch, 0))

@@ -18,6 +18,7 @@ from vocoder.features.low_band import low_band_passes
 from vocoder.features.mel import MelSpec
 from vocoder.features.projection import project_pieces
 from vocoder.models.blocks.layers import normalise_log_gain
+from vocoder.models.blocks.precision import SignalBuffers
 from vocoder.models.source_filter.bands import (
     CANONICAL,
     DESCRIPTION_SIZE,
@@ -49,7 +50,7 @@ class Controls(NamedTuple):
     modulation: Tensor
 
 
-class Synthesis(nn.Module):
+class Synthesis(SignalBuffers):
     """From mel to the networks' input, and from their output to the waveform, at one spec.
 
     Buffers follow from the spec and the config; none is saved.
