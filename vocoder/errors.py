@@ -32,6 +32,10 @@ class CorpusError(VocoderError):
     """A corpus that cannot be fetched, verified or laid out."""
 
 
+class OutputError(VocoderError):
+    """A file or folder that cannot be written."""
+
+
 class TrainingError(VocoderError):
     """A training run that must stop, for example because the loss is not finite."""
 

@@ -15,7 +15,15 @@ import soundfile
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tests.training.tiny import ROOT, SMALL, TINY_RECIPE, UNINTERRUPTED, quiet, settings
+from tests.training.tiny import (
+    ROOT,
+    SMALL,
+    TINY_RECIPE,
+    UNINTERRUPTED,
+    leftover,
+    quiet,
+    settings,
+)
 from vocoder.errors import AudioError, CheckpointError, CorpusError, RecipeError
 from vocoder.loading import METADATA, MODEL, read_tensors
 from vocoder.training.checkpoint import TRAINING
@@ -266,7 +274,7 @@ def test_a_killed_run_goes_on_bit_for_bit(trained_run: Path, tmp_path: Path):
     newest = max((run / "checkpoints").glob("step-*"))
     assert newest.name < "step-00000030"
     # As if the next checkpoint had been half written, and a line of the log.
-    partial = run / "checkpoints" / ".step-00000029.partial"
+    partial = run / "checkpoints" / leftover("part")
     partial.mkdir()
     whole = (newest / TRAINING).read_bytes()
     (partial / TRAINING).write_bytes(whole[: len(whole) // 3])

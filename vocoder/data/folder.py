@@ -7,11 +7,9 @@ from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
 
-import soundfile
-
-from vocoder.data.audio import find_audio, read_audio
+from vocoder.data.audio import find_audio, open_audio, read_audio
 from vocoder.data.layout import Recording
-from vocoder.errors import CorpusError
+from vocoder.errors import AudioError, CorpusError
 
 BY_FOLDER = "by-folder"
 HELD_OUT = 0.05
@@ -100,8 +98,9 @@ def own_rates(source: Path) -> dict[Path, int]:
     found = {}
     for path in find_audio([source]):
         try:
-            found[path] = soundfile.info(path).samplerate
-        except (soundfile.SoundFileError, RuntimeError):  # the audio reader reports it later
+            with open_audio(path) as file:
+                found[path] = file.sample_rate
+        except AudioError:  # the audio reader reports it later
             continue
     if not found:
         raise CorpusError(f"{source}: no audio file whose header can be read")

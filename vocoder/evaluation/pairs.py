@@ -12,7 +12,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from vocoder.data.audio import Audio, find_audio, read_audio
-from vocoder.errors import AudioError, PitchError, VocoderError
+from vocoder.errors import AudioError, OutputError, PitchError, VocoderError
 from vocoder.evaluation.alignment import (
     DEFAULT_MAX_DELAY_MS,
     DEFAULT_MAX_LENGTH_DIFFERENCE_S,
@@ -229,8 +229,7 @@ def _look_up(pair: Pair, scoring: Scoring) -> tuple[str | None, Entry | None, tu
         return None, None, ()
     try:
         key = scoring.cache.key(pair.reference, pair.estimate, scoring.settings)
-    except OSError:
-        # The audio reader reports this error.
+    except AudioError:  # the audio reader reports it
         return None, None, ()
     try:
         return key, scoring.cache.read(key), ()
@@ -242,8 +241,8 @@ def _remember(cache: ScoreCache, key: str, entry: Entry) -> tuple[str, ...]:
     """Write an entry; on failure return a note, since the scores are still valid."""
     try:
         cache.write(key, entry)
-    except OSError as error:
-        return (f"not put into the score cache ({error.strerror})",)
+    except OutputError as error:
+        return (f"not put into the score cache ({error})",)
     return ()
 
 

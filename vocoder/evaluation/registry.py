@@ -4,6 +4,8 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from vocoder.errors import VocoderError
 from vocoder.evaluation.metric import Metric as Metric
 from vocoder.metrics import (
@@ -162,16 +164,24 @@ class Column:
         return self.metric.measure, self.to_7k, self.metric.measures_level
 
     def measure(self, reference: Signal, estimate: Signal, sample_rate: int) -> object:
-        """The metric's result, in this column's band."""
+        """The metric's result, in this column's band.
+
+        The metric gets copies: whatever it does to them in place, others see the signals as they
+        are.
+        """
         if self.to_7k:
             reference, estimate = (lowpass_7k(x, sample_rate) for x in (reference, estimate))
-        return self.metric.measure(reference, estimate, sample_rate)
+        return self.metric.measure(_copy(reference), _copy(estimate), sample_rate)
 
     def value(self, result: object) -> float:
         """This column's number in a result of `measure`; NaN if undefined."""
         number = result if self.metric.field is None else getattr(result, self.metric.field)
         assert isinstance(number, int | float)
         return float(number)
+
+
+def _copy(signal: Signal) -> Signal:
+    return signal.clone() if isinstance(signal, Tensor) else signal.copy()
 
 
 def resolve_columns(
