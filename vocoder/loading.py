@@ -26,7 +26,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
 
-from vocoder.errors import CheckpointError
+from vocoder.errors import CheckpointError, VocoderError
 from vocoder.features.mel import PRESETS
 from vocoder.models.base import Vocoder
 from vocoder.models.classical import GriffinLim
@@ -93,7 +93,11 @@ def load(
 def _trained(model: str | Path) -> Vocoder:
     """The model of a checkpoint, with its weights."""
     folder = find_checkpoint(model)
-    vocoder = read_description(folder).build()
+    description = read_description(folder)
+    try:
+        vocoder = description.build()
+    except VocoderError as error:
+        raise CheckpointError(f"{folder / DESCRIPTION}: {error}") from error
     load_weights(vocoder, folder / MODEL)
     fingerprint = read_metadata(folder)["mel_fingerprint"]
     if fingerprint != vocoder.spec.fingerprint:

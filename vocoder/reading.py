@@ -4,10 +4,12 @@ A pipe or a device (also behind a link) is refused before it is read, since read
 end.
 """
 
+import csv
+import io
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,6 +20,9 @@ from vocoder.errors import VocoderError
 
 MOST_TEXT_BYTES = 1 << 20
 """Largest recipe, description or similar document that is read."""
+
+MOST_TABLE_BYTES = 1 << 30
+"""Largest table, manifest or summary that is read."""
 
 MOST_YAML_DEPTH = 64
 MOST_YAML_VALUES = 50_000
@@ -78,6 +83,48 @@ def read_json(path: Path, error: type[VocoderError], most: int = MOST_TEXT_BYTES
         return json.loads(read_text(path, error, most))
     except (ValueError, RecursionError) as reason:
         raise error(f"{path}: not valid JSON ({_one_line(reason)})") from reason
+
+
+def read_table(
+    path: Path, columns: Sequence[str], error: type[VocoderError]
+) -> list[tuple[int, dict[str, str]]]:
+    """The rows of a CSV file by column, each with the number of its last line.
+
+    Args:
+        path: of the file, whose first line names the columns.
+        columns: that must be among them.
+        error: class of the errors.
+
+    Raises:
+        error: it cannot be read, lacks a column, or a row has too few or too many cells.
+    """
+    text = read_text(path, error, MOST_TABLE_BYTES).removeprefix("\ufeff")
+    # Not splitlines(): a cell may hold a line break.
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    rows = []
+    try:
+        if missing := sorted(set(columns) - set(reader.fieldnames or ())):
+            raise error(
+                f"{path}: no column {missing[0]!r}; the first line must name {','.join(columns)}"
+            )
+        for row in reader:
+            if None in row or None in row.values():
+                raise error(
+                    f"{path}:{reader.line_num}: not as many cells as the first line; repair it"
+                )
+            rows.append((reader.line_num, row))
+    except csv.Error as reason:
+        raise error(f"{path}:{reader.line_num}: not valid CSV ({reason})") from reason
+    return rows
+
+
+def printable(name: str) -> str:
+    r"""A file's name as text: bytes that are not UTF-8 become escapes.
+
+    >>> printable("caf\udce9")
+    'caf\\udce9'
+    """
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def parse_yaml(text: str, source: str, error: type[VocoderError]) -> tuple[Any, yaml.Node | None]:

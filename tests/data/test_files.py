@@ -52,9 +52,9 @@ def test_names_as_long_as_the_file_system_allows_are_written(tmp_path: Path):
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path):
     (tmp_path / "file").touch()
     for write in (replacing, replacing_folder):
-        with pytest.raises(OutputError, match="file/a: cannot be written .*; free space, or"):
-            with write(tmp_path / "file" / "a"):
-                pass
+        said = r"file/a: cannot be written .*; free space, or"
+        with pytest.raises(OutputError, match=said), write(tmp_path / "file" / "a"):
+            pass
 
 
 def test_only_what_dead_processes_left_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

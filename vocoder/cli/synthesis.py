@@ -9,7 +9,15 @@ from rich.console import Console
 from rich.table import Table
 
 from vocoder.cli.console import progress_bar, say
-from vocoder.cli.options import JsonFlag, MelName, ModelName, load_for_mel, require_mel
+from vocoder.cli.options import (
+    JsonFlag,
+    MelName,
+    ModelName,
+    SeedOption,
+    ThreadsOption,
+    load_for_mel,
+    require_mel,
+)
 from vocoder.errors import VocoderError, suggestion
 
 DEMO_MELS = ("vocos_24k", "hifigan_22k", "speecht5_16k")
@@ -22,8 +30,8 @@ def resynth(
     model: ModelName = "default",
     mel: MelName = None,
     f0_scale: Annotated[float, typer.Option(min=0.1, max=10, help="Factor on F0.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = 1,
+    seed: SeedOption = 0,
+    threads: ThreadsOption = 1,
     batch: Annotated[
         int | None,
         typer.Option(min=1, help="Files per batch; default: depends on the model."),
@@ -82,8 +90,8 @@ def synth(
     ] = None,
     model: ModelName = "default",
     f0_scale: Annotated[float, typer.Option(min=0.1, max=10, help="Factor on F0.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = 1,
+    seed: SeedOption = 0,
+    threads: ThreadsOption = 1,
     as_json: JsonFlag = False,
 ) -> None:
     """Mels → speech: .npy files, as TTS systems write them, to one WAV per file.

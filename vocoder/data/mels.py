@@ -1,5 +1,6 @@
 """Mels as files: .npy arrays as TTS systems write them."""
 
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,10 @@ from torch import Tensor
 
 from vocoder.errors import MelError
 from vocoder.features.mel import MelSpec
+from vocoder.reading import open_file
+
+_DAMAGED = (ValueError, EOFError, TypeError, SyntaxError, OverflowError, zipfile.BadZipFile)
+"""What numpy raises for damaged headers, which it parses as Python, and for archives."""
 
 
 def find_mels(inputs: Sequence[Path]) -> dict[Path, Path]:
@@ -40,9 +45,12 @@ def read_mel(path: Path, spec: MelSpec) -> Float[Tensor, "1 n_mels frames"]:
         MelError: not an array of real numbers, another shape, or `spec.check` fails.
     """
     try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise MelError(f"{path}: not a readable .npy file ({error})") from error
+        with open_file(path, MelError):
+            # Mapped, so that no more is read than there is, whatever the header claims.
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except _DAMAGED as error:
+        reason = " ".join(str(error).split())
+        raise MelError(f"{path}: not a readable .npy file ({reason})") from error
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
         raise MelError(f"{path}: holds no array of real numbers")
     shape = array.shape

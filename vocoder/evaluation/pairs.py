@@ -3,6 +3,9 @@
 import contextlib
 import filecmp
 import math
+import signal
+import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +35,7 @@ from vocoder.evaluation.cache import (
 from vocoder.evaluation.plugins import load_plugins
 from vocoder.evaluation.registry import Column, resolve_columns
 from vocoder.metrics.level import level_difference_db
+from vocoder.reading import printable
 
 _T = TypeVar("_T")
 
@@ -105,7 +109,7 @@ def files_by_utterance(folder: Path) -> dict[str, Path]:
         raise AudioError(f"{folder}: no such folder")
     found: dict[str, Path] = {}
     for path in find_audio([folder]):
-        name = path.relative_to(folder).with_suffix("").as_posix()
+        name = printable(path.relative_to(folder).with_suffix("").as_posix())
         if name in found:
             raise AudioError(f"{path}: {found[name].name} is the same utterance; remove one")
         found[name] = path
@@ -280,9 +284,12 @@ def _measure(
     signals = (reference.waveform, estimate.waveform, reference.sample_rate)
     for column in columns:
         if column.source not in results:
-            results[column.source] = _attempt(column.measure, *signals)
+            results[column.source] = _attempt(column.metric.timeout_s, column.measure, *signals)
         result = results[column.source]
-        number = result if isinstance(result, Exception) else _attempt(column.value, result)
+        if isinstance(result, Exception):
+            number: float | Exception = result
+        else:
+            number = _attempt(column.metric.timeout_s, column.value, result)
         value, error = None, None
         if isinstance(number, Exception):
             error = _one_line(number)
@@ -298,13 +305,37 @@ def _measure(
     return scores, transient_failures
 
 
-def _attempt(function: Callable[..., _T], *arguments: object) -> _T | Exception:
+def _attempt(timeout_s: float, function: Callable[..., _T], *arguments: object) -> _T | Exception:
     """The function's result, or the exception that it raised."""
     try:
-        return function(*arguments)
+        # Standard output is for --json.
+        with contextlib.redirect_stdout(sys.stderr), _time_limit(timeout_s):
+            return function(*arguments)
     # Metrics run third-party code on arbitrary files; one failing cell must not end the run.
     except Exception as error:
         return error
+    except SystemExit as error:
+        return RuntimeError(f"the metric ended the program (sys.exit({error.code!r}))")
+
+
+@contextlib.contextmanager
+def _time_limit(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError in the main thread of a process after so many seconds."""
+    if threading.current_thread() is not threading.main_thread():  # signals arrive only there
+        yield
+        return
+
+    def stop(signum: int, frame: object) -> None:
+        raise TimeoutError(f"no result after {seconds:g} s (timeout_s of the metric)")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    # Again every second, in case the metric's code catches the first.
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _one_line(error: Exception) -> str:

@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from torch import Tensor
 
 from vocoder.errors import VocoderError
@@ -48,7 +49,8 @@ _RESEMBLYZER = ("librosa", "resemblyzer", "scipy")
 METRICS: dict[str, Metric] = {
     "pesq": Metric("PESQ-WB", pesq.pesq_wb, None, "higher", 3, pesq.CONVENTION, banded=True,
                    packages=_PESQ),
-    "mstft": Metric("M-STFT", mstft.mstft, None, "lower", 3, mstft.CONVENTION, banded=True),
+    "mstft": Metric("M-STFT", mstft.mstft, None, "lower", 3, mstft.CONVENTION, banded=True,
+                    undefined="the reference is silent"),
     "mel_distance": Metric("mel distance (Np)", mel_distance.mel_distance, None, "lower", 3,
                            mel_distance.CONVENTION, banded=True, packages=_LIBROSA),
     "f0_rmse_cents": Metric("F0 RMSE (cents)", f0.f0_errors, "rmse_cents", "lower", 1,
@@ -176,7 +178,10 @@ class Column:
     def value(self, result: object) -> float:
         """This column's number in a result of `measure`; NaN if undefined."""
         number = result if self.metric.field is None else getattr(result, self.metric.field)
-        assert isinstance(number, int | float)
+        if isinstance(number, Tensor | np.ndarray | np.generic) and len(number.reshape(-1)) == 1:
+            number = number.item()
+        if not isinstance(number, int | float):
+            raise VocoderError(f"its result is of the type {type(number).__name__}, not one number")
         return float(number)
 
 
