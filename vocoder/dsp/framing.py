@@ -134,6 +134,8 @@ def overlap_add(
     overlap, remainder = divmod(window, hop_length)
     if remainder:
         raise ValueError(f"window of {window} samples is no multiple of the hop of {hop_length}")
+    if n_frames == 1:
+        return frames[:, 0]
     blocks = frames.reshape(batch, n_frames, overlap, hop_length)
     total = torch.zeros(
         batch, n_frames + overlap - 1, hop_length, dtype=frames.dtype, device=frames.device

@@ -117,6 +117,11 @@ class MelSpec(Config):
         """Samples from t * hop_length to the centre of frame t."""
         return 0 if self.padding == "center" else self.hop_length // 2
 
+    @property
+    def window_lead(self) -> int:
+        """Samples of frame t's window that lie before t * hop_length."""
+        return self.n_fft // 2 - (self.n_fft - self.win_length) // 2 - self.center_offset
+
     def frames(self, samples: int) -> int:
         """Number of frames of a waveform of so many samples (at least 1). Raises MelError at 0."""
         if samples < 1:
@@ -153,15 +158,30 @@ class MelSpec(Config):
         # Mixed precision would round the energies to 8 bits before the logarithm.
         with torch.autocast(device_type=waveform.device.type, enabled=False):
             padded = self._padded(waveform.to(precision))
-            bank = _filterbank(self, padded.device, precision)
             n_frames, blocks = self.frames(waveform.shape[1]), []
             for start in range(0, n_frames, _BLOCK_FRAMES):
                 stop = min(start + _BLOCK_FRAMES, n_frames)
                 span = slice(start * self.hop_length, (stop - 1) * self.hop_length + self.n_fft)
-                energy = torch.matmul(bank, self._magnitudes(padded[:, span]))
-                log_energy = energy.clamp(min=self.floor).log()
-                blocks.append(self._from_natural_log(log_energy).to(waveform.dtype))
+                blocks.append(self._mel_of_frames(padded[:, span]).to(waveform.dtype))
         return torch.cat(blocks, dim=2)
+
+    def mel_within(
+        self, waveform: Float[Tensor, "batch samples"]
+    ) -> Float[Tensor, "batch n_mels frames"]:
+        """The mel of the frames whose windows of `win_length` lie within a waveform: the first
+        window begins with its first sample, and nothing is added at the ends. Without pre-emphasis;
+        in the waveform's precision; arithmetic alone.
+        """
+        left = (self.n_fft - self.win_length) // 2
+        with torch.autocast(device_type=waveform.device.type, enabled=False):
+            padded = torch.nn.functional.pad(waveform, (left, self.n_fft - self.win_length - left))
+            return self._mel_of_frames(padded)
+
+    def _mel_of_frames(self, padded: Tensor) -> Tensor:
+        """Mel of every whole frame of `n_fft` samples."""
+        bank = _filterbank(self, padded.device, padded.dtype)
+        energy = torch.matmul(bank, self._magnitudes(padded))
+        return self._from_natural_log(energy.clamp(min=self.floor).log())
 
     def _padded(self, waveform: Tensor) -> Tensor:
         """Pre-emphasised, extended with zeros if it is too short, and reflected at both ends."""

@@ -5,9 +5,8 @@ from functools import lru_cache
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import pad
 
-from vocoder.dsp.framing import overlap_add
+from vocoder.dsp.carry import Carry
 from vocoder.features.mel import MelSpec
 
 LARGEST_GAIN = 55.0
@@ -60,32 +59,70 @@ def project_mel(
         )
     if passes < 0 or updates < 0:
         raise ValueError(f"passes {passes}, updates {updates}: neither can be below zero")
+    carry = Carry(whole=True)
+    return project_pieces(waveform, log_amplitude, spec, passes, updates, carry)
+
+
+def project_pieces(
+    waveform: Float[Tensor, "batch samples"],
+    log_amplitude: Float[Tensor, "batch n_mels frames"],
+    spec: MelSpec,
+    passes: int,
+    updates: int,
+    carry: Carry,
+) -> Float[Tensor, "batch samples"]:
+    """:func:`project_mel` in pieces: as much of its output as the pieces so far decide.
+
+    Each pass keeps its own windows and overlap in ``carry``. Pieces of waveform and mel need not be
+    equally long, but no frame of the mel may come later than the waveform that it is compared with.
+    """
     # Mixed precision would round the energies to 8 bits.
     with torch.autocast(waveform.device.type, enabled=False):
         filters = _filters(spec, waveform.device, waveform.dtype)
         wanted = (spec.power * log_amplitude.to(waveform)).exp().transpose(1, 2) @ filters
-        weight = _overlapped(_window(spec, waveform.device, waveform.dtype).square(), frames, spec)
-        for _ in range(passes):
-            waveform = _one_pass(waveform, wanted, filters, weight, spec, updates)
+        for number in range(passes):
+            name = f"projection {number}"
+            waveform, wanted = _one_pass(name, waveform, wanted, spec, updates, carry)
     return waveform
 
 
 def _one_pass(
+    name: str,
     waveform: Float[Tensor, "batch samples"],
     wanted: Float[Tensor, "batch frames bins"],
-    filters: Float[Tensor, "n_mels bins"],
-    weight: Float[Tensor, "1 span"],
     spec: MelSpec,
     updates: int,
-) -> Float[Tensor, "batch samples"]:
-    """`wanted`: Fᵀ M of every frame; `weight`: sum of the squared windows over all frames."""
+    carry: Carry,
+) -> tuple[Tensor, Tensor]:
+    """Waveform after a pass, and Fᵀ M of the frames that it went by, for the next one."""
+    hop, size, lead = spec.hop_length, spec.win_length, spec.window_lead
     window = _window(spec, waveform.device, waveform.dtype)
-    before = spec.n_fft // 2 - spec.center_offset
-    samples, hop = waveform.shape[1], spec.hop_length
-    after = wanted.shape[1] * hop + spec.n_fft - hop - before - samples
-    frames = pad(waveform, (before, after)).unfold(1, spec.n_fft, hop) * window
-    spectrum = torch.view_as_real(torch.fft.rfft(frames))
-    energy = spectrum.square().sum(-1)
+    padded = carry.pad_ends(name, waveform, lead, size - hop - lead)
+    frames = carry.span(name, padded, size, hop).unfold(1, size, hop) * window
+    count = frames.shape[1]
+    wanted = carry.take(f"{name} mel", wanted, count)
+    # Where a window stands in the transform does not matter to a gain without phase.
+    spectrum = torch.fft.rfft(frames, n=spec.n_fft)
+    gain = _gain(torch.view_as_real(spectrum).square().sum(-1), wanted, spec, updates)
+    frames = torch.fft.irfft(spectrum * gain, n=spec.n_fft)[..., :size] * window
+    total = carry.overlap_add(name + " sum", frames, hop, lead)
+    squares = window.square().expand(1, count, -1)
+    weight = carry.overlap_add(name + " weight", squares, hop, lead)
+    if carry.whole:
+        total = torch.cat([total, carry.tensors[name + " sum"]], dim=1)[:, : count * hop]
+        weight = torch.cat([weight, carry.tensors[name + " weight"]], dim=1)[:, : count * hop]
+    return total / weight.clamp(min=1e-4), wanted
+
+
+def _gain(
+    power: Float[Tensor, "batch frames bins"],
+    wanted: Float[Tensor, "batch frames bins"],
+    spec: MelSpec,
+    updates: int,
+) -> Float[Tensor, "batch frames bins"]:
+    """Factor on the spectrum, (e after the updates / e before)^(1/p), from |Y|² and Fᵀ M."""
+    filters = _filters(spec, power.device, power.dtype)
+    energy = power
     if spec.pre_emphasis:
         energy = energy * _pre_emphasis_power(spec, energy)
     energy = energy + spec.magnitude_eps
@@ -95,21 +132,7 @@ def _one_pass(
         own = (energy * gain) @ filters.T @ filters
         # In bins outside every filter both are zero, and the ratio is one.
         gain = gain * ((wanted + _TINY) / (own + _TINY)).clamp(1 / LARGEST_GAIN, LARGEST_GAIN)
-    gain = gain if spec.power == 1 else gain.sqrt()
-    spectrum = torch.view_as_complex(spectrum * gain[..., None])
-    frames = torch.fft.irfft(spectrum, n=spec.n_fft) * window
-    total = _overlap(frames, spec) / weight
-    return total[:, before : before + samples]
-
-
-def _overlap(frames: Float[Tensor, "batch frames n_fft"], spec: MelSpec) -> Tensor:
-    """Overlap-add; `overlap_add` wants frames of whole hops."""
-    return overlap_add(pad(frames, (0, -spec.n_fft % spec.hop_length)), spec.hop_length)
-
-
-def _overlapped(window: Float[Tensor, " n_fft"], frames: int, spec: MelSpec) -> Tensor:
-    """(1, span): a window overlap-added in every frame, kept away from zero."""
-    return _overlap(window.expand(1, frames, -1), spec).clamp(min=1e-4)
+    return gain if spec.power == 1 else gain.sqrt()
 
 
 @lru_cache(maxsize=128)
@@ -122,12 +145,9 @@ def _filters(
 
 
 @lru_cache(maxsize=128)
-def _window(spec: MelSpec, device: torch.device, dtype: torch.dtype) -> Float[Tensor, " n_fft"]:
-    """Hann, centred in the transform as `torch.stft` centres it."""
+def _window(spec: MelSpec, device: torch.device, dtype: torch.dtype) -> Float[Tensor, " win_length"]:
     with torch.inference_mode(False):
-        hann = torch.hann_window(spec.win_length, dtype=torch.float64)
-        left = (spec.n_fft - spec.win_length) // 2
-        return pad(hann, (left, spec.n_fft - spec.win_length - left)).to(device, dtype)
+        return torch.hann_window(spec.win_length, dtype=torch.float64).to(device, dtype)
 
 
 def _pre_emphasis_power(spec: MelSpec, like: Tensor) -> Float[Tensor, " bins"]:

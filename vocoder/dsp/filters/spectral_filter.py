@@ -42,8 +42,7 @@ def short_time_spectrum(
     if signal.shape[1] % hop_length:
         raise ValueError(f"{signal.shape[1]} samples are no multiple of the hop of {hop_length}")
     edge = n_fft - hop_length
-    frames = pad(signal, (edge, edge)).unfold(1, n_fft, hop_length)
-    return torch.fft.rfft(frames * _window(n_fft, hop_length, signal.dtype, signal.device))
+    return windowed_spectrum(pad(signal, (edge, edge)), n_fft, hop_length)
 
 
 def from_short_time_spectrum(
@@ -56,10 +55,32 @@ def from_short_time_spectrum(
     >>> torch.allclose(x, y, atol=1e-6)
     True
     """
-    frames = torch.fft.irfft(spectrum, n=n_fft)
-    frames = frames * _window(n_fft, hop_length, frames.dtype, frames.device)
     edge = n_fft - hop_length
-    return overlap_add(frames, hop_length)[:, edge:-edge]
+    return overlap_add(windowed_frames(spectrum, n_fft, hop_length), hop_length)[:, edge:-edge]
+
+
+def windowed_spectrum(
+    signal: Float[Tensor, "batch samples"], n_fft: int, hop_length: int
+) -> Complex[Tensor, "batch frames bins"]:
+    """:func:`short_time_spectrum` of the frames that lie within the signal.
+
+    >>> windowed_spectrum(torch.zeros(1, 12), 8, 2).shape
+    torch.Size([1, 3, 5])
+    """
+    frames = signal.unfold(1, n_fft, hop_length)
+    return torch.fft.rfft(frames * _window(n_fft, hop_length, signal.dtype, signal.device))
+
+
+def windowed_frames(
+    spectrum: Complex[Tensor, "batch frames bins"], n_fft: int, hop_length: int
+) -> Float[Tensor, "batch frames n_fft"]:
+    """Frames to overlap-add, see :func:`from_short_time_spectrum`.
+
+    >>> windowed_frames(torch.zeros(1, 3, 5, dtype=torch.complex64), 8, 2).shape
+    torch.Size([1, 3, 8])
+    """
+    frames = torch.fft.irfft(spectrum, n=n_fft)
+    return frames * _window(n_fft, hop_length, frames.dtype, frames.device)
 
 
 def cover_ends(

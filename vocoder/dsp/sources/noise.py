@@ -25,9 +25,9 @@ def extend_noise(
 ) -> Float[Tensor, "batch more_samples"]:
     """Noise followed by fresh white noise, to at least ``samples`` samples.
 
-    Fresh noise is drawn in multiples of 16 samples, torch's block on a CPU: a partial block would
-    change the following noise. A row of noise thus does not depend on the number of pieces in which
-    it is drawn, if the remainder of each piece begins the next.
+    Fresh noise is drawn in blocks of 16 samples, torch's own on a CPU, each for all rows: a partial
+    block would change the following noise. Noise thus does not depend on the number of pieces in
+    which it is drawn, if the remainder of each piece begins the next.
 
     >>> one = extend_noise(torch.empty(1, 0), 48, torch.Generator().manual_seed(0))
     >>> generator = torch.Generator().manual_seed(0)
@@ -35,9 +35,10 @@ def extend_noise(
     >>> torch.equal(one, two)
     True
     """
-    missing = max(samples - noise.shape[1], 0)
-    fresh = white_noise(noise.shape[0], -(-missing // 16) * 16, generator, str(noise.device))
-    return torch.cat([noise, fresh.to(noise.dtype)], dim=1)
+    batch, blocks = noise.shape[0], -(-max(samples - noise.shape[1], 0) // 16)
+    fresh = white_noise(blocks * batch, 16, generator, str(noise.device))
+    rows = fresh.view(blocks, batch, 16).transpose(0, 1).reshape(batch, 16 * blocks)
+    return torch.cat([noise, rows.to(noise.dtype)], dim=1)
 
 
 def pulse_modulation(

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu
 
 from vocoder.config import Config
+from vocoder.dsp.carry import Carry
 from vocoder.features.pitch import PitchEstimate
 from vocoder.models.blocks.layers import ValidConv1d
 
@@ -35,7 +36,8 @@ class PitchPredictor(nn.Module):
 
     F0 is the mean log-F0 of the classes around the most likely one, weighted by their
     probabilities, after CREPE (arXiv 1802.06182); a predictor of this size trained jointly with
-    the vocoder is sufficient according to CosyVoice.
+    the vocoder is sufficient according to CosyVoice. In a stream, ``carry`` keeps the past of every
+    layer.
     """
 
     neighbours = 4
@@ -60,8 +62,13 @@ class PitchPredictor(nn.Module):
         """Past and future frames."""
         return self.config.layers * self.config.left, self.config.layers * self.config.right
 
-    def forward(self, x: Float[Tensor, "batch frames n_mels"]) -> PitchEstimate:
-        for layer, norm in zip(self.hidden, self.norms, strict=True):
+    def forward(
+        self, x: Float[Tensor, "batch frames n_mels"], carry: Carry | None = None
+    ) -> PitchEstimate:
+        size = self.config.left + 1 + self.config.right
+        for index, (layer, norm) in enumerate(zip(self.hidden, self.norms, strict=True)):
+            if carry is not None:
+                x = carry.span(f"pitch {index}", x, size, 1)
             x = gelu(norm(layer(x)))
         output = self.output(x).float()
         f0_logits, voicing_logit = output[..., :-1], output[..., -1]

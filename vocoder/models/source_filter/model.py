@@ -18,23 +18,18 @@ A universal vocoder (``universal`` in the config) gives its networks canonical b
 mel's own, so that the same weights serve every mel: ``vocoder.for_mel(spec)``.
 """
 
-from collections.abc import Iterator
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vocoder.dsp.framing import boundary_values, fit_length, hold_ends
-from vocoder.dsp.sources.noise import extend_noise
-from vocoder.dsp.sources.oscillators import boundary_phase
-from vocoder.errors import AudioError, PitchError
 from vocoder.features.mel import MelSpec
-from vocoder.features.pitch import PitchEstimate, validate_f0
+from vocoder.features.pitch import PitchEstimate
 from vocoder.models.base import Generators, Vocoder
 from vocoder.models.blocks.padding import pad_silence
 from vocoder.models.blocks.pitch_predictor import PitchPredictor
 from vocoder.models.source_filter.config import SourceFilterConfig
 from vocoder.models.source_filter.networks import FilterNetwork
+from vocoder.models.source_filter.streaming import Stream
 from vocoder.models.source_filter.synthesis import Controls, Synthesis
 
 
@@ -139,149 +134,49 @@ class SourceFilter(Vocoder):
         mel_projection: int | None = None,
         chunk_frames: int = 320,
     ) -> Float[Tensor, "batch samples"]:
-        """Waveform of ``frames * hop_length`` samples; arguments and errors as of :meth:`chunks`,
-        of which this is the whole."""
-        pieces = self.chunks(
-            mel,
-            f0_hz,
-            voicing,
-            f0_scale,
-            noise,
-            generator,
-            mel_correction,
-            mel_projection,
-            chunk_frames,
-        )
-        return torch.cat(list(pieces), dim=1)
+        """Waveform of ``frames * hop_length`` samples: all of :meth:`Stream.chunks`, of a
+        :meth:`stream` with these options; see there for arguments and errors.
+        """
+        self.spec.check(mel)
+        stream = self.stream(mel.shape[0], f0_scale, generator, mel_correction, mel_projection)
+        return torch.cat(list(stream.chunks(mel, f0_hz, voicing, noise, chunk_frames)), dim=1)
 
-    def chunks(
+    def stream(
         self,
-        mel: Float[Tensor, "batch n_mels frames"],
-        f0_hz: Float[Tensor, "batch frames"] | None = None,
-        voicing: Float[Tensor, "batch frames"] | None = None,
+        batch: int = 1,
         f0_scale: float = 1.0,
-        noise: Float[Tensor, "batch samples"] | None = None,
         generator: Generators = None,
         mel_correction: bool | None = None,
         mel_projection: int | None = None,
-        chunk_frames: int = 320,
-    ) -> Iterator[Float[Tensor, "batch samples"]]:
-        """The waveform in pieces of ``chunk_frames`` frames, in bounded memory.
+    ) -> Stream:
+        """A stream at its beginning, which turns mel frames into samples as they come.
 
         Args:
-            mel: of this model's ``spec``.
-            f0_hz: F0 from outside, above 0 and below Nyquist everywhere; predicted when absent.
-                Where there is no voice say so by ``voicing``, not by an F0 of zero.
-            voicing: 0 (noise only) to 1, from outside; predicted when absent.
+            batch: utterances spoken in parallel.
             f0_scale: factor on F0.
-            noise: unit-power white noise (batch, samples); drawn from ``generator`` when absent.
+            generator: source of the noise.
             mel_correction: meet the given mel, by correction and projection as far as the config
                 has them. By default where ``f0_scale`` is one; pass False too where F0 from outside
                 is not that of the mel, whose harmonics would be forced upon it.
             mel_projection: passes of the mel projection, where the mel is met; by default as many
-                as the config says. Each costs a window of the mel of latency.
-            chunk_frames: frames synthesised at a time; the signal does not depend on it, but noise
-                drawn here for a batch of several does.
+                as the config says. Each costs a window of the mel, less one hop, of latency.
 
         Raises:
-            MelError: a wrong number of bins or a value that is not finite.
-            PitchError: F0 or voicing out of range or of another shape.
-            AudioError: noise of another shape.
-            ValueError: ``chunk_frames`` below one, passes below zero, or a mel to be met by a
-                model whose config has neither way.
+            ValueError: passes below zero, or a mel to be met by a model whose config has neither
+                way.
         """
-        self.spec.check(mel)
-        n_frames, hop = mel.shape[2], self.spec.hop_length
-        if noise is not None and noise.shape != (mel.shape[0], n_frames * hop):
-            raise AudioError(
-                f"noise has shape {tuple(noise.shape)}, the waveform will have (batch, samples) = "
-                f"{(mel.shape[0], n_frames * hop)}: give one value a sample"
-            )
-        if chunk_frames < 1:
-            raise ValueError(f"chunk_frames is {chunk_frames}: at least one frame at a time")
-        # Silence sounds on after the end as far as a window reaches, so that the last frames are
-        # what they would be within a mel padded with the floor.
-        margin = self.reach_frames(mel_projection)
-        gain = self.log_gain(self.pad_context(mel, tail=margin))
-        if f0_hz is None or voicing is None:
-            predicted = self._predict_pitch(gain, n_frames + margin, chunk_frames)
-        f0_hz = predicted[0] if f0_hz is None else self._frame_values("f0_hz", f0_hz, mel, margin)
-        voicing = (
-            predicted[1] if voicing is None else self._frame_values("voicing", voicing, mel, margin)
-        )
-        f0_hz = f0_hz * f0_scale
-        validate_f0(f0_hz, self.sample_rate)
-        if not bool(((voicing >= 0) & (voicing <= 1)).all()):
-            raise PitchError("voicing must lie between 0 (noise) and 1 (voice) in every frame")
-        boundaries = boundary_values(f0_hz, hop, self.spec.center_offset)
-        phase = boundary_phase(boundaries, self.sample_rate, hop)
         passes = self.config.mel_projection if mel_projection is None else mel_projection
         if passes < 0:
             raise ValueError(f"mel_projection is {passes}: passes, 0 for none")
         meets_mel = self.config.mel_correction or passes > 0
         if mel_correction and not meets_mel:
-            # The reach of a correction is not in the margins of the chunks.
             raise ValueError("mel_correction: this model's config has it switched off")
         if mel_correction is None:
             mel_correction = meets_mel and f0_scale == 1
-        left, right = self.context
-        drawn = mel.new_empty(mel.shape[0], 0)
-        for start in range(0, n_frames, chunk_frames):
-            stop = min(start + chunk_frames, n_frames)
-            first, last = max(start - margin, 0), stop + margin
-            n_samples = (last - first) * hop
-            if noise is None:
-                drawn = _extend_rows(drawn, n_samples, generator)
-                excitation = drawn[:, :n_samples]
-                drawn = drawn[:, (max(stop - margin, 0) - first) * hop :]
-            else:
-                excitation = fit_length(noise[:, first * hop : last * hop], n_samples)
-            piece: Tensor = self.synthesis(
-                self.controls(gain[:, first : last + left + right]),
-                f0_hz[:, first:last],
-                voicing[:, first:last],
-                excitation,
-                phase[:, first : last + 1],
-                gain[:, left + first : left + last] if mel_correction else None,
-                passes,
-            )
-            yield piece[:, (start - first) * hop : (stop - first) * hop]
-
-    def _predict_pitch(
-        self, gain: Tensor, n_frames: int, chunk_frames: int
-    ) -> tuple[Tensor, Tensor]:
-        """F0 and voicing of all frames, ``chunk_frames`` at a time."""
-        context = sum(self.context)
-        estimates = [
-            # Without the logits, which for an hour of mel would fill 150 MB.
-            self.estimate_pitch(gain[:, start : min(start + chunk_frames, n_frames) + context])[:2]
-            for start in range(0, n_frames, chunk_frames)
-        ]
-        f0_hz, voicing = zip(*estimates, strict=True)
-        return torch.cat(f0_hz, dim=1), torch.cat(voicing, dim=1)
+        return Stream(self, batch, f0_scale, generator, mel_correction, passes)
 
     def _network_input(self, gain: Tensor, context: tuple[int, int]) -> Tensor:
         """The networks' input, cropped to the context that one of them wants."""
         left, right = self.context
         cropped = gain[:, left - context[0] : gain.shape[1] - (right - context[1])]
         return self.synthesis.network_input(cropped)
-
-    @staticmethod
-    def _frame_values(name: str, values: Tensor, mel: Tensor, tail: int) -> Tensor:
-        """A control from outside, as the mel in dtype and device, its last value held ``tail``
-        frames longer."""
-        expected = (mel.shape[0], mel.shape[2])
-        if tuple(values.shape) != expected:
-            raise PitchError(
-                f"{name} has shape {tuple(values.shape)}, the mel has (batch, frames) = "
-                f"{expected}: give one value a mel frame"
-            )
-        return hold_ends(values.to(mel)[:, :, None], 0, tail)[:, :, 0]
-
-
-def _extend_rows(noise: Tensor, samples: int, generator: Generators) -> Tensor:
-    """:func:`extend_noise`, each row from a generator of its own if there are several."""
-    if generator is None or isinstance(generator, torch.Generator):
-        return extend_noise(noise, samples, generator)
-    rows = zip(noise.split(1), generator, strict=True)
-    return torch.cat([extend_noise(row, samples, each) for row, each in rows])

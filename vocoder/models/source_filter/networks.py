@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vocoder.dsp.carry import Carry
 from vocoder.models.blocks.layers import ConvNeXtBlock, ValidConv1d
 
 INPUT_CONTEXT = 2
@@ -16,7 +17,8 @@ class FilterNetwork(nn.Module):
     and ``right`` ahead. Gives, for each of ``steps`` filter steps per frame and each band, four
     numbers, (batch, frames * steps, 4, bands): correction of the harmonic gain (nepers), cosine
     and sine of the harmonic phase (not normalised), correction of the noise gain (nepers); and two
-    for each frame, (batch, frames, 2), the modulation of the noise.
+    for each frame, (batch, frames, 2), the modulation of the noise. In a stream, ``carry`` keeps
+    the past of every layer.
     """
 
     def __init__(
@@ -47,9 +49,15 @@ class FilterNetwork(nn.Module):
             bias.copy_(torch.tensor([0.0, 1.0, 0.0, -1.0])[:, None].expand_as(bias))
             self.output.bias[-2:] = 0
 
-    def forward(self, x: Float[Tensor, "batch frames inputs"]) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Float[Tensor, "batch frames inputs"], carry: Carry | None = None
+    ) -> tuple[Tensor, Tensor]:
+        if carry is not None:
+            x = carry.span("filter input", x, 2 * INPUT_CONTEXT + 1, 1)
         x = self.input(x)
-        for block in self.blocks:
+        for index, block in enumerate(self.blocks):
+            if carry is not None:
+                x = carry.span(f"filter {index}", x, block.left + 1 + block.right, 1)
             x = block(x)
         # Under autocast the filters still want float32.
         output = self.output(self.norm(x)).float()

@@ -4,22 +4,18 @@ import math
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
-from vocoder.dsp.filters.spectral_filter import (
-    cover_ends,
-    filter_spectrum,
-    from_short_time_spectrum,
-    short_time_spectrum,
-)
-from vocoder.dsp.framing import boundary_values, hold_ends, interpolate_linear
+from vocoder.dsp.carry import Carry
+from vocoder.dsp.filters.spectral_filter import filter_spectrum, windowed_frames, windowed_spectrum
+from vocoder.dsp.framing import interpolate_linear
 from vocoder.dsp.sources.noise import pulse_modulation
 from vocoder.dsp.sources.oscillators import boundary_phase, pulse_train, sample_phase
 from vocoder.errors import MelError
 from vocoder.features.envelope import bin_weights, white_noise_level
 from vocoder.features.mel import MelSpec
-from vocoder.features.projection import project_mel
+from vocoder.features.projection import project_pieces
 from vocoder.models.blocks.layers import normalise_log_gain
 from vocoder.models.source_filter.bands import (
     CANONICAL,
@@ -93,16 +89,19 @@ class Synthesis(nn.Module):
         """Mel frames over which signal processing reaches to one side.
 
         The windows of analysis and synthesis and one interpolated frame; for the mel correction its
-        own window, the filter that is corrected, and one more interpolated frame; one window of
-        the mel per pass of the projection (by default as many as the config says).
+        own window, the filter that is corrected, and one more interpolated frame; for the
+        projection (by default as many passes as the config says) a window of the mel less one hop
+        per pass, and one frame up to where the first of these windows begins.
         """
+        hop, size = self.spec.hop_length, self.spec.win_length
         passes = self.config.mel_projection if mel_projection is None else mel_projection
-        window = math.ceil(self.n_fft / self.spec.hop_length)
-        projection = passes * math.ceil(self.spec.win_length / self.spec.hop_length)
-        if not self.config.mel_correction:
-            return window + 1 + projection
-        correction = math.ceil(self.spec.win_length / 2 / self.spec.hop_length) + window
-        return window + correction + 1 + projection
+        window = math.ceil(self.n_fft / hop)
+        reach = window + 1
+        if self.config.mel_correction:
+            reach += math.ceil(size / 2 / hop) + window
+        if passes:
+            reach += 1 + passes * (math.ceil(size / hop) - 1)
+        return reach
 
     # ---- the networks' input and output --------------------------------------------------------
 
@@ -156,61 +155,106 @@ class Synthesis(nn.Module):
         f0_hz: Float[Tensor, "batch frames"],
         voicing: Float[Tensor, "batch frames"],
         noise: Float[Tensor, "batch samples"],
-        phase_boundaries: Float[Tensor, "batch frames_plus_one"] | None = None,
         mel_gain: Float[Tensor, "batch frames n_mels"] | None = None,
         mel_projection: int | None = None,
-    ) -> Float[Tensor, "batch samples"]:
+        carry: Carry | None = None,
+    ) -> Float[Tensor, "batch more_samples"]:
         """Waveform from controls, F0 (Hz), voicing (0 to 1) and unit-power white noise.
 
         ``mel_gain``, log gains of the given mel without context, asks for the mel correction and
         the mel projection, as far as the config has them or ``mel_projection`` gives passes.
-        ``phase_boundaries`` (cycles) is that of the whole track where ``f0_hz`` is a part of one:
-        how F0 ran across the cut is not known here, and the phase would stay wrong after it.
+
+        Without ``carry`` the frames are a whole signal: beyond its ends filters are held and
+        nothing sounds. With one they are the next piece of a stream, whose output lags by up to
+        :meth:`reach_frames`; every piece but the first, of more frames than that, may be short.
         """
-        sample_rate = self.spec.sample_rate
-        hop, offset = self.spec.hop_length, self.spec.center_offset
-        f0_boundaries = boundary_values(f0_hz, hop, offset)
-        if phase_boundaries is None:
-            phase_boundaries = boundary_phase(f0_boundaries, sample_rate, hop)
-        phase = sample_phase(phase_boundaries, f0_boundaries, sample_rate, hop)
-        pulses = pulse_train(phase, interpolate_linear(f0_boundaries, hop), sample_rate)
-        voiced = interpolate_linear(boundary_values(voicing, hop, offset), hop)
-        if self.config.noise_modulation:
-            depth = [
-                voiced * interpolate_linear(boundary_values(d, hop, offset), hop)
-                for d in controls.modulation.unbind(-1)
-            ]
-            noise = noise * pulse_modulation(phase, *depth)
-        window = (self.n_fft, self.step_length)
-        gain = controls.harmonic_gain.exp()
-        harmonic = filter_spectrum(
-            short_time_spectrum(pulses * voiced, *window),
-            cover_ends(gain * controls.harmonic_real, *window),
-            cover_ends(gain * controls.harmonic_imaginary, *window),
-        )
-        breath = filter_spectrum(
-            short_time_spectrum(noise, *window), cover_ends(controls.noise_gain.exp(), *window)
-        )
-        spectrum = harmonic + breath
+        carry = Carry(whole=True) if carry is None else carry
+        pulses, noise = self._sources(controls.modulation, f0_hz, voicing, noise, carry)
+        spectrum = self._filtered(controls, pulses, noise, carry)
         if mel_gain is not None and self.config.mel_correction:
-            correction = self._mel_correction(from_short_time_spectrum(spectrum, *window), mel_gain)
-            spectrum = filter_spectrum(spectrum, cover_ends(correction.exp(), *window))
-        waveform = from_short_time_spectrum(spectrum, *window)
+            spectrum, mel_gain = self._corrected(spectrum, mel_gain, carry)
+        waveform = self._from_spectrum("waveform", spectrum, carry)
         passes = self.config.mel_projection if mel_projection is None else mel_projection
         if mel_gain is None or passes == 0:
             return waveform
         log_amplitude = (mel_gain + self.white_level).transpose(1, 2)
-        return project_mel(waveform, log_amplitude, self.spec, passes)
+        return project_pieces(waveform, log_amplitude, self.spec, passes, 1, carry)
 
-    def _mel_correction(
-        self, waveform: Float[Tensor, "batch samples"], mel_gain: Tensor
-    ) -> Float[Tensor, "batch steps bins"]:
-        """Log gain (nepers) by which a waveform's mel differs from the one wanted, at the filters'
-        times and frequencies."""
-        own = self.log_gain(self.spec.mel(waveform, waveform.dtype))[:, : mel_gain.shape[1]]
+    def _sources(
+        self, modulation: Tensor, f0_hz: Tensor, voicing: Tensor, noise: Tensor, carry: Carry
+    ) -> tuple[Tensor, Tensor]:
+        """Pulses times voicing, and noise that moves with them, (batch, samples) each."""
+        sample_rate = self.spec.sample_rate
+        hop, offset = self.spec.hop_length, self.spec.center_offset
+        values = torch.cat([torch.stack([f0_hz, voicing], dim=2), modulation], dim=2)
+        values = carry.span("values", carry.hold_ends("values", values, 1, 1), 3, 1)
+        # As `boundary_values`: between the frames' centres, at multiples of the hop.
+        boundaries = torch.lerp(values[:, 1:], values[:, :-1], offset / hop)
+        f0_boundaries, *others = boundaries.unbind(2)
+        starts = boundary_phase(f0_boundaries, sample_rate, hop, carry.tensors.get("phase"))
+        carry.tensors["phase"] = starts[:, -1]
+        phase = sample_phase(starts, f0_boundaries, sample_rate, hop)
+        pulses = pulse_train(phase, interpolate_linear(f0_boundaries, hop), sample_rate)
+        voiced, *depth = (interpolate_linear(values, hop) for values in others)
+        noise = carry.take("noise", noise, phase.shape[1])
+        if self.config.noise_modulation:
+            noise = noise * pulse_modulation(phase, *(voiced * d for d in depth))
+        return pulses * voiced, noise
+
+    def _filtered(
+        self, controls: Controls, pulses: Tensor, noise: Tensor, carry: Carry
+    ) -> Complex[Tensor, "batch windows bins"]:
+        """Short-time spectrum of both sources, each through its filter."""
+        step, edge = self.step_length, self.n_fft - self.step_length
+        sources = carry.pad_ends("sources", torch.cat([pulses, noise]), edge, edge)
+        sources = carry.span("sources", sources, self.n_fft, step)
+        pulse_spectrum, noise_spectrum = windowed_spectrum(sources, self.n_fft, step).chunk(2)
+        gain = controls.harmonic_gain.exp()
+        filters = [
+            gain * controls.harmonic_real,
+            gain * controls.harmonic_imaginary,
+            controls.noise_gain.exp(),
+        ]
+        responses = self._cover_ends("filters", torch.stack(filters, dim=2), carry)
+        responses = carry.take("filters", responses, pulse_spectrum.shape[1])
+        real, imaginary, breath = responses.unbind(2)
+        harmonic = filter_spectrum(pulse_spectrum, real, imaginary)
+        return harmonic + filter_spectrum(noise_spectrum, breath)
+
+    def _corrected(
+        self, spectrum: Tensor, mel_gain: Tensor, carry: Carry
+    ) -> tuple[Complex[Tensor, "batch windows bins"], Tensor]:
+        """The spectrum filtered by what its mel lacks of the one wanted, and the frames of the
+        latter that have been compared."""
+        hop, size, lead = self.spec.hop_length, self.spec.win_length, self.spec.window_lead
+        waveform = self._from_spectrum("uncorrected", spectrum, carry)
+        if self.spec.pre_emphasis:
+            delayed = carry.pad_ends("emphasis", waveform, 1, 0)
+            delayed = carry.take("emphasis", delayed, waveform.shape[1])
+            waveform = waveform - self.spec.pre_emphasis * delayed
+        waveform = carry.pad_ends("own mel", waveform, lead, size - hop - lead, "reflect")
+        own = self.log_gain(self.spec.mel_within(carry.span("own mel", waveform, size, hop)))
+        mel_gain = carry.take("mel gain", mel_gain, own.shape[1])
         bound = LARGEST_CORRECTION_NEPERS
-        missing = self._at_steps(hold_ends((mel_gain - own).clamp(-bound, bound), 1, 1))
-        return self._at_bins(missing)
+        missing = (mel_gain - own).clamp(-bound, bound)
+        missing = carry.span("missing", carry.hold_ends("missing", missing, 1, 1), 3, 1)
+        correction = self._at_bins(self._at_steps(missing)).exp()
+        correction = self._cover_ends("correction", correction, carry)
+        correction = carry.take("correction", correction, correction.shape[1])
+        spectrum = carry.take("spectrum", spectrum, correction.shape[1])
+        return filter_spectrum(spectrum, correction), mel_gain
+
+    def _cover_ends(self, name: str, filters: Tensor, carry: Carry) -> Tensor:
+        """Filters of all windows, those of the first and last step held beyond the ends."""
+        half = self.config.window_steps // 2
+        return carry.hold_ends(name, filters, half - 1, half)
+
+    def _from_spectrum(
+        self, name: str, spectrum: Tensor, carry: Carry
+    ) -> Float[Tensor, "batch samples"]:
+        step = self.step_length
+        frames = windowed_frames(spectrum, self.n_fft, step)
+        return carry.overlap_add(name, frames, step, self.n_fft - step)
 
     def _at_steps(self, values: Tensor) -> Float[Tensor, "batch steps n_mels"]:
         """Values per mel frame and band, with one frame more at either end, interpolated linearly

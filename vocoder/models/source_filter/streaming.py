@@ -1,0 +1,284 @@
+"""The source-filter vocoder in pieces: mel frames in as they come, samples out as they are decided.
+
+A whole utterance is a stream too (`SourceFilter.forward`): the arithmetic is the same in pieces of
+any length, and so is the signal. Every convolution, window and overlap-add keeps its own past in a
+`Carry`, so that nothing is computed twice, and memory does not grow with time.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vocoder.dsp.carry import Carry
+from vocoder.dsp.sources.noise import extend_noise
+from vocoder.errors import AudioError, MelError, PitchError
+from vocoder.features.pitch import validate_f0
+from vocoder.models.base import Generators
+from vocoder.models.blocks.padding import pad_silence
+
+if TYPE_CHECKING:
+    from vocoder.models.source_filter.model import SourceFilter
+
+OPTIONAL = ("f0_hz", "voicing", "noise")
+"""Signals that may come with the mel."""
+
+
+class Stream:
+    """One batch of utterances on its way through a vocoder, see `SourceFilter.stream`.
+
+    The first samples come with mel frame number ``lookahead_frames`` + 1, then as many per frame as
+    the hop has. :meth:`flush` ends the utterance, and the next push begins another.
+
+    Args:
+        vocoder: whose networks and signal processing are used.
+        batch: utterances in parallel.
+        f0_scale: factor on F0.
+        generator: source of the noise.
+        meets_mel: whether the output is corrected and projected to meet the given mel.
+        passes: of the mel projection.
+    """
+
+    def __init__(
+        self,
+        vocoder: "SourceFilter",
+        batch: int,
+        f0_scale: float,
+        generator: Generators,
+        meets_mel: bool,
+        passes: int,
+    ) -> None:
+        self.vocoder, self.batch, self.f0_scale = vocoder, batch, f0_scale
+        self.generator, self.meets_mel = generator, meets_mel
+        self.passes = passes if meets_mel else 0
+        self.lookahead_frames: int = vocoder.context[1] + vocoder.reach_frames(self.passes)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._carry = Carry()
+        self._given: set[str] = set()
+        self._owed = 0
+
+    # ---- pieces --------------------------------------------------------------------------------
+
+    def push(
+        self,
+        mel: Float[Tensor, "batch n_mels frames"],
+        f0_hz: Float[Tensor, "batch frames"] | None = None,
+        voicing: Float[Tensor, "batch frames"] | None = None,
+        noise: Float[Tensor, "batch samples"] | None = None,
+    ) -> Float[Tensor, "batch ready_samples"]:
+        """The samples that are ready after these frames, at first none.
+
+        Args:
+            mel: the next frames, one or more, of the vocoder's ``spec``.
+            f0_hz: F0 from outside, above 0 and below Nyquist everywhere; predicted when absent.
+                Where there is no voice say so by ``voicing``, not by an F0 of zero.
+            voicing: 0 (noise only) to 1, from outside; predicted when absent.
+            noise: unit-power white noise, ``frames * hop_length`` samples; drawn when absent.
+
+        What comes from outside comes with every frame of an utterance or with none.
+
+        Raises:
+            MelError: a wrong number of bins or utterances, or a value that is not finite.
+            PitchError: F0 or voicing out of range, of another shape, or with some pushes only.
+            AudioError: noise of another shape.
+        """
+        return self._push(self._checked(mel, f0_hz, voicing, noise))
+
+    def flush(self) -> Float[Tensor, "batch remaining_samples"]:
+        """The rest of the utterance, up to ``frames * hop_length`` samples in all.
+
+        Silence follows its mel: the last frames are what they would be within a mel padded with the
+        floor. F0 and voicing from outside are held.
+        """
+        frames, owed, spec = self.lookahead_frames, self._owed, self.vocoder.spec
+        nothing = self._nothing()
+        if owed == 0:
+            return nothing
+        silence = pad_silence(nothing.new_empty(self.batch, spec.n_mels, 0), spec, (0, frames))
+        signals = {"mel": silence}
+        for name in self._given:
+            signals[name] = (
+                nothing.new_zeros(self.batch, frames * spec.hop_length)
+                if name == "noise"
+                else self._last(name).expand(-1, frames)
+            )
+        rest = self._push(signals)[:, :owed]
+        self._begin()
+        return rest
+
+    def chunks(
+        self,
+        mel: Float[Tensor, "batch n_mels frames"],
+        f0_hz: Float[Tensor, "batch frames"] | None = None,
+        voicing: Float[Tensor, "batch frames"] | None = None,
+        noise: Float[Tensor, "batch samples"] | None = None,
+        chunk_frames: int = 320,
+    ) -> Iterator[Float[Tensor, "batch samples"]]:
+        """The waveform of a whole mel in pieces, as they become ready, in bounded memory.
+
+        ``chunk_frames`` frames are pushed at a time, then the utterance is flushed; the signal does
+        not depend on it. Arguments and errors are those of :meth:`push`.
+
+        Raises:
+            ValueError: ``chunk_frames`` below one.
+        """
+        signals = self._checked(mel, f0_hz, voicing, noise)
+        if chunk_frames < 1:
+            raise ValueError(f"chunk_frames is {chunk_frames}: at least one frame at a time")
+        for start in range(0, mel.shape[2], chunk_frames):
+            piece = {}
+            for name, signal in signals.items():
+                rate = self.vocoder.spec.hop_length if name == "noise" else 1
+                piece[name] = signal[..., start * rate : (start + chunk_frames) * rate]
+            ready = self._push(piece)
+            if ready.shape[1]:
+                yield ready
+        yield self.flush()
+
+    # ---- state ---------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Tensor]:
+        """All that the following samples depend on besides what is pushed, as tensors by name.
+
+        That of PyTorch's global generator is not in it: give the stream a generator of its own.
+        """
+        state = {name: tensor.clone() for name, tensor in self._carry.tensors.items()}
+        given = torch.tensor([name in self._given for name in OPTIONAL])
+        state |= {"owed": torch.tensor(self._owed), "given": given}
+        for index, generator in enumerate(self._generators()):
+            state[f"generator {index}"] = generator.get_state()
+        return state
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go on from a :meth:`state` of this stream, or of another with the same vocoder and
+        options."""
+        state = dict(state)
+        for index, generator in enumerate(self._generators()):
+            generator.set_state(state.pop(f"generator {index}"))
+        self._owed, given = int(state.pop("owed")), state.pop("given").tolist()
+        self._given = {name for name, was in zip(OPTIONAL, given, strict=True) if was}
+        self._carry = Carry({name: tensor.clone() for name, tensor in state.items()})
+
+    def _generators(self) -> list[torch.Generator]:
+        if self.generator is None:
+            return []
+        return [self.generator] if isinstance(self.generator, torch.Generator) else [*self.generator]
+
+    # ---- checks --------------------------------------------------------------------------------
+
+    def _checked(
+        self, mel: Tensor, f0_hz: Tensor | None, voicing: Tensor | None, noise: Tensor | None
+    ) -> dict[str, Tensor]:
+        """The signals that are given, by name, in the mel's dtype and on its device."""
+        self.vocoder.spec.check(mel)
+        batch, _, frames = mel.shape
+        samples = frames * self.vocoder.spec.hop_length
+        if batch != self.batch:
+            raise MelError(f"{batch} mels for a stream of {self.batch}: see its argument `batch`")
+        for name, values in (("f0_hz", f0_hz), ("voicing", voicing)):
+            if values is not None and values.shape != (batch, frames):
+                raise PitchError(
+                    f"{name} has shape {tuple(values.shape)}, the mel has (batch, frames) = "
+                    f"{(batch, frames)}: give one value a mel frame"
+                )
+        if noise is not None and noise.shape != (batch, samples):
+            raise AudioError(
+                f"noise has shape {tuple(noise.shape)}, the waveform will have (batch, samples) = "
+                f"{(batch, samples)}: give one value a sample"
+            )
+        if f0_hz is not None:
+            validate_f0(f0_hz * self.f0_scale, self.vocoder.sample_rate)
+        if voicing is not None and not bool(((voicing >= 0) & (voicing <= 1)).all()):
+            raise PitchError("voicing must lie between 0 (noise) and 1 (voice) in every frame")
+        signals = {"mel": mel, "f0_hz": f0_hz, "voicing": voicing, "noise": noise}
+        given = {name: signal.to(mel) for name, signal in signals.items() if signal is not None}
+        changed = self._given ^ (given.keys() - {"mel"}) if self._owed else set()
+        if changed:
+            names = " and ".join(sorted(changed))
+            raise PitchError(f"{names}: give it with every push of an utterance, or with none")
+        return given
+
+    # ---- the way of a piece --------------------------------------------------------------------
+
+    def _push(self, signals: dict[str, Tensor]) -> Tensor:
+        """The samples that are ready after these pieces, time on their last axis."""
+        carry = self._carry
+        pieces = {**signals, "mel": signals["mel"].transpose(1, 2)}
+        self._given = pieces.keys() - {"mel"}
+        self._owed += pieces["mel"].shape[1] * self.vocoder.spec.hop_length
+        if carry.begins("phase"):
+            # Windows and convolutions need enough to begin with.
+            for name, piece in pieces.items():
+                carry.take(f"waiting {name}", piece, 0)
+            if carry.tensors["waiting mel"].shape[1] <= self.lookahead_frames:
+                return self._nothing()
+            pieces = {name: carry.tensors.pop(f"waiting {name}") for name in pieces}
+        samples = self._advance(**pieces)
+        self._owed -= samples.shape[1]
+        return samples
+
+    def _advance(
+        self,
+        mel: Float[Tensor, "batch frames n_mels"],
+        f0_hz: Tensor | None = None,
+        voicing: Tensor | None = None,
+        noise: Tensor | None = None,
+    ) -> Tensor:
+        vocoder, carry = self.vocoder, self._carry
+        samples = mel.shape[1] * vocoder.spec.hop_length
+        begins, left = carry.begins("gain"), vocoder.context[0]
+        mel = mel.transpose(1, 2)
+        gain = vocoder.log_gain(pad_silence(mel, vocoder.spec, (left, 0)) if begins else mel)
+        inputs = vocoder.synthesis.network_input(gain)
+
+        def since(context: tuple[int, int]) -> Tensor:
+            return inputs[:, left - context[0] :] if begins else inputs
+
+        network = vocoder.filter_network
+        filters, depths = network(since(network.context), carry)
+        frames = depths.shape[1]
+        around = carry.take("gain", gain[:, left - 1 :] if begins else gain, frames, context=2)
+        if f0_hz is None or voicing is None:
+            predictor = vocoder.pitch_predictor
+            predicted = predictor(since(predictor.context), carry)
+            voicing = predicted.voicing if voicing is None else voicing
+            f0_hz = predicted.f0_hz if f0_hz is None else f0_hz
+        if self.f0_scale != 1:
+            f0_hz = f0_hz * self.f0_scale
+            validate_f0(f0_hz, vocoder.sample_rate)
+        if noise is None:
+            drawn = self._draw(carry.tensors.pop("drawn", mel.new_empty(self.batch, 0)), samples)
+            noise, carry.tensors["drawn"] = drawn[:, :samples], drawn[:, samples:]
+        waveform: Tensor = vocoder.synthesis(
+            vocoder.synthesis.controls(around, filters, depths),
+            carry.take("f0_hz", f0_hz, frames),
+            carry.take("voicing", voicing, frames),
+            noise,
+            around[:, 1:-1] if self.meets_mel else None,
+            self.passes,
+            carry,
+        )
+        return waveform
+
+    def _draw(self, noise: Tensor, samples: int) -> Tensor:
+        """:func:`extend_noise`, each row from a generator of its own if there are several."""
+        generator = self.generator
+        if generator is None or isinstance(generator, torch.Generator):
+            return extend_noise(noise, samples, generator)
+        rows = zip(noise.split(1), generator, strict=True)
+        return torch.cat([extend_noise(row, samples, each) for row, each in rows])
+
+    def _last(self, name: str) -> Tensor:
+        """The last value that came from outside, (batch, 1), before F0 is scaled."""
+        tensors = self._carry.tensors
+        if f"waiting {name}" in tensors:
+            return tensors[f"waiting {name}"][:, -1:]
+        return tensors[name][:, -1:]
+
+    def _nothing(self) -> Tensor:
+        """No samples, (batch, 0), in the vocoder's dtype and on its device."""
+        return self.vocoder.filter_network.output.weight.new_empty(self.batch, 0)
