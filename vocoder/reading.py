@@ -43,7 +43,7 @@ def open_file(path: Path, error: type[VocoderError]) -> Iterator[tuple[BinaryIO,
         # Without O_NONBLOCK, opening a pipe waits for a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except FileNotFoundError as reason:
-        raise error(f"{path}: does not exist; check the path") from reason
+        raise error(f"{path}: cannot be read, it does not exist; check the path") from reason
     except OSError as reason:
         raise error(f"{path}: cannot be read ({reason.strerror})") from reason
     except ValueError as reason:  # a null character
@@ -74,7 +74,7 @@ def read_text(path: Path, error: type[VocoderError], most: int = MOST_TEXT_BYTES
     try:
         return read_bytes(path, error, most).decode("utf-8")
     except UnicodeDecodeError as reason:
-        raise error(f"{path}: not UTF-8 ({reason}); save it as UTF-8") from reason
+        raise error(f"{path}: cannot be read as UTF-8 ({reason}); save it as UTF-8") from reason
 
 
 def read_json(path: Path, error: type[VocoderError], most: int = MOST_TEXT_BYTES) -> Any:

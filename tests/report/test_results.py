@@ -84,7 +84,7 @@ def test_a_name_may_hold_what_some_take_for_the_end_of_a_line(own_evaluation):
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (lambda f: shutil.rmtree(f), r"summary\.json: cannot be read .*vocoder evaluate"),
+        (lambda f: shutil.rmtree(f), r"summary\.json: cannot be read.*vocoder evaluate"),
         (lambda f: (f / "utterances.csv").unlink(), r"utterances\.csv: cannot be read"),
         (lambda f: (f / "summary.json").write_text("{}"), r"summary\.json: .*evaluate again"),
         (lambda f: (f / "summary.json").write_text("no json"), r"summary\.json: the file"),
@@ -134,7 +134,7 @@ def test_costs_are_those_on_one_thread(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("not json", "no measurement of costs"),
+        ("not json", "not valid JSON"),
         ("[]", "no measurement of costs"),
         ('{"costs": []}', "no measurement on one thread"),
         ('{"costs": [{"threads": 1}]}', r"costs\.0\.audio_s: "),

@@ -236,7 +236,7 @@ def test_text_that_is_no_recipe(write, text: str, said: str):
 
 def test_a_file_that_cannot_be_read(write, tmp_path: Path):
     missing = tmp_path / "missing.yaml"
-    assert refusal(missing) == f"{missing}: does not exist; check the path"
+    assert refusal(missing) == f"{missing}: cannot be read, it does not exist; check the path"
     assert refusal(tmp_path) == f"{tmp_path}: cannot be read: a folder, not a regular file"
     path = tmp_path / "bytes.yaml"
     path.write_bytes(b"mel: \xff\xfe")

@@ -20,14 +20,16 @@ from vocoder.data.audio import (
 )
 from vocoder.dsp.framing import fit_length
 from vocoder.errors import AudioError, VocoderError
-from vocoder.features.mel_blocks import mel_of_blocks
+from vocoder.features.mel_blocks import mel_sections
 from vocoder.models.base import Vocoder
 from vocoder.models.blocks.padding import pad_silence
+from vocoder.models.source_filter import SourceFilter
+from vocoder.models.source_filter.streaming import Stream
 from vocoder.models.waveform import WaveVocoder
 
 STREAMED_S = 300.0
-"""Files longer than this are read, analysed, synthesised and written in pieces, if the model takes
-a mel and one file at a time."""
+"""Files longer than this are read, analysed, synthesised and written in pieces, if the model is a
+source-filter vocoder."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def resynthesise_files(
             on_done(result)
 
     sources = list(targets)
-    if isinstance(model, Vocoder) and not batched:
+    if isinstance(model, SourceFilter):
         for source in filter(_is_long, sources):
             note(_stream(model, source, targets[source], f0_scale, seed))
         sources = [source for source in sources if source not in results]
@@ -134,27 +136,35 @@ def _is_long(source: Path) -> bool:
 
 
 @torch.inference_mode()
-def _stream(model: Vocoder, source: Path, target: Path, f0_scale: float, seed: int) -> Resynthesis:
-    """Synthesise a file in pieces, in memory that grows with its mel alone."""
+def _stream(
+    model: SourceFilter, source: Path, target: Path, f0_scale: float, seed: int
+) -> Resynthesis:
+    """Read, analyse, synthesise and write a file in pieces: memory does not grow with it."""
     started = time.perf_counter()
-    generator, rate, peak = torch.Generator().manual_seed(seed), model.sample_rate, 0.0
+    rate, read, written, peak = model.sample_rate, 0, 0, 0.0
+    stream = model.stream(1, f0_scale, torch.Generator().manual_seed(seed))
+
+    def counted(blocks: Iterator[Tensor]) -> Iterator[Tensor]:
+        nonlocal read
+        for block in blocks:
+            read += len(block)
+            yield block
+
     try:
-        with open_audio(source) as file:
-            mel, samples = mel_of_blocks(model.spec, file.blocks(rate))
+        with open_audio(source) as file, audio_writer(target, rate) as write:
+            # The last frames reach beyond the end of the file, so that the whole is cut to it.
+            sections = mel_sections(model.spec, counted(file.blocks(rate)))
+            for piece in chain(map(stream.push, sections), map(Stream.flush, [stream])):
+                kept = piece[0, : read - written]
+                peak = max(peak, float(kept.abs().amax())) if len(kept) else peak
+                written += len(kept)
+                write(kept)
+            write(torch.zeros(read - written))
             notes = file.notes(rate)
-        pieces = model.chunks(mel, generator=generator, **_options(model, f0_scale))
-        del mel
-        with audio_writer(target, rate) as write:
-            left = samples
-            for piece in pieces:
-                peak = max(peak, float(piece.abs().max()))
-                write(piece[0, :left])
-                left -= min(left, piece.shape[1])
-            write(torch.zeros(left))
     except VocoderError as error:
         return Resynthesis(source, target, error=str(error))
     notes += _peak_note(peak)
-    return Resynthesis(source, target, samples / rate, time.perf_counter() - started, notes)
+    return Resynthesis(source, target, read / rate, time.perf_counter() - started, notes)
 
 
 def _options(model: Vocoder, f0_scale: float) -> dict[str, float]:

@@ -5,6 +5,7 @@ from pathlib import Path, PurePosixPath
 
 from vocoder.data.manifest import read_manifest
 from vocoder.errors import VocoderError
+from vocoder.reading import read_table
 
 _HEADER = ("utterance", "speaker")
 

@@ -9,13 +9,13 @@ from torch import Tensor
 
 from vocoder.features.mel import MelSpec
 
-_SECTION_FRAMES = 4096
+SECTION_FRAMES = 1024
 
 
-def mel_of_blocks(
+def mel_sections(
     spec: MelSpec, blocks: Iterable[Float[Tensor, " samples"]]
-) -> tuple[Float[Tensor, "1 n_mels frames"], int]:
-    """The mel of the joined blocks, equal to ``spec.mel`` of the whole, and their samples.
+) -> Iterator[Float[Tensor, "1 n_mels frames"]]:
+    """The mel of consecutive blocks in sections, which joined equal ``spec.mel`` of the whole.
 
     Sections of the waveform overlap by the window; frames that touch the padding of an inner end
     are dropped.
@@ -27,29 +27,15 @@ def mel_of_blocks(
     Raises:
         MelError: no samples, or samples that are NaN or infinite.
     """
-    samples = 0
-
-    def counted() -> Iterator[Tensor]:
-        nonlocal samples
-        for block in blocks:
-            samples += len(block)
-            yield block
-
-    mel = torch.cat(list(_sections(spec, counted())), dim=2)
-    return mel, samples
-
-
-def _sections(spec: MelSpec, blocks: Iterator[Tensor]) -> Iterator[Tensor]:
-    """Mels of consecutive frames."""
     hop = spec.hop_length
     # One frame more for the previous sample of the pre-emphasis.
     margin = math.ceil(spec.n_fft / 2 / hop) + 1
-    enough = (_SECTION_FRAMES + 2 * margin) * hop + spec.n_fft
+    enough = (SECTION_FRAMES + 2 * margin) * hop + spec.n_fft
     held, before = torch.zeros(0), 0
     for block in blocks:
         held = torch.cat([held, block])
         while len(held) >= enough:
-            last = before + _SECTION_FRAMES
+            last = before + SECTION_FRAMES
             yield spec.mel(held[None, : (last + margin) * hop + spec.n_fft])[:, :, before:last]
             held, before = held[(last - margin) * hop :], margin
     yield spec.mel(held[None])[:, :, before:]

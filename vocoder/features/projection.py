@@ -145,7 +145,9 @@ def _filters(
 
 
 @lru_cache(maxsize=128)
-def _window(spec: MelSpec, device: torch.device, dtype: torch.dtype) -> Float[Tensor, " win_length"]:
+def _window(
+    spec: MelSpec, device: torch.device, dtype: torch.dtype
+) -> Float[Tensor, " win_length"]:
     with torch.inference_mode(False):
         return torch.hann_window(spec.win_length, dtype=torch.float64).to(device, dtype)
 

@@ -1,7 +1,7 @@
 """What every vocoder has in common: a mel specification and the way from mel to waveform."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -80,12 +80,6 @@ class Vocoder(nn.Module):
         """This vocoder for another mel, with the same weights; a class whose ``serves_any_mel`` is
         true overrides it."""
         raise NotImplementedError(f"{type(self).__name__}: serves_any_mel without _sibling()")
-
-    def chunks(
-        self, mel: Float[Tensor, "batch n_mels frames"], *, generator: Generators = None
-    ) -> Iterator[Float[Tensor, "batch samples"]]:
-        """The waveform in consecutive pieces; one piece where the model cannot bound its memory."""
-        yield self(mel, generator=generator)
 
     @abstractmethod
     def forward(

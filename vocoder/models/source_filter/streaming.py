@@ -166,7 +166,9 @@ class Stream:
     def _generators(self) -> list[torch.Generator]:
         if self.generator is None:
             return []
-        return [self.generator] if isinstance(self.generator, torch.Generator) else [*self.generator]
+        return (
+            [self.generator] if isinstance(self.generator, torch.Generator) else [*self.generator]
+        )
 
     # ---- checks --------------------------------------------------------------------------------
 
