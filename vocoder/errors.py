@@ -5,7 +5,23 @@ from collections.abc import Sequence
 
 
 class VocoderError(Exception):
-    """Base class; the command line prints the message of these without a traceback."""
+    """Base class; the command line prints the message of these without a traceback.
+
+    The message is text that every file and stream takes: names of files that are not UTF-8 are
+    escaped.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(printable(message))
+
+
+def printable(name: str) -> str:
+    r"""A file's name as text: bytes that are not UTF-8 become escapes.
+
+    >>> printable("caf\udce9")
+    'caf\\udce9'
+    """
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 class AudioError(VocoderError):

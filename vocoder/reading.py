@@ -118,15 +118,6 @@ def read_table(
     return rows
 
 
-def printable(name: str) -> str:
-    r"""A file's name as text: bytes that are not UTF-8 become escapes.
-
-    >>> printable("caf\udce9")
-    'caf\\udce9'
-    """
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
 def parse_yaml(text: str, source: str, error: type[VocoderError]) -> tuple[Any, yaml.Node | None]:
     """The value of a YAML document, and its tree of nodes, which knows the lines.
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from vocoder.data.audio import find_audio, open_audio, read_audio
 from vocoder.data.layout import Recording
-from vocoder.errors import AudioError, CorpusError
-from vocoder.reading import printable, read_table
+from vocoder.errors import AudioError, CorpusError, printable
+from vocoder.reading import read_table
 
 BY_FOLDER = "by-folder"
 HELD_OUT = 0.05

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vocoder.data.files import write_text
-from vocoder.errors import AudioError, VocoderError
+from vocoder.errors import AudioError, VocoderError, printable
 from vocoder.evaluation.alignment import (
     DEFAULT_MAX_DELAY_MS,
     DEFAULT_MAX_LENGTH_DIFFERENCE_S,
@@ -150,9 +150,9 @@ def evaluate_folders(
     summary = summarise(
         rows,
         columns,
-        {name: str(folder) for name, folder in systems.items()},
-        str(reference),
-        command,
+        {name: printable(str(folder)) for name, folder in systems.items()},
+        printable(str(reference)),
+        printable(command),
         resamples,
         seed,
         scoring,

@@ -15,7 +15,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from vocoder.data.audio import Audio, find_audio, read_audio
-from vocoder.errors import AudioError, OutputError, PitchError, VocoderError
+from vocoder.errors import AudioError, OutputError, PitchError, VocoderError, printable
 from vocoder.evaluation.alignment import (
     DEFAULT_MAX_DELAY_MS,
     DEFAULT_MAX_LENGTH_DIFFERENCE_S,
@@ -35,7 +35,6 @@ from vocoder.evaluation.cache import (
 from vocoder.evaluation.plugins import load_plugins
 from vocoder.evaluation.registry import Column, resolve_columns
 from vocoder.metrics.level import level_difference_db
-from vocoder.reading import printable
 
 _T = TypeVar("_T")
 
