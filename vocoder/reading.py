@@ -7,6 +7,7 @@ end.
 import csv
 import io
 import json
+import math
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -78,9 +79,9 @@ def read_text(path: Path, error: type[VocoderError], most: int = MOST_TEXT_BYTES
 
 
 def read_json(path: Path, error: type[VocoderError], most: int = MOST_TEXT_BYTES) -> Any:
-    """The value of a JSON file; see :func:`read_text`."""
+    """The value of a JSON file, without NaN and infinity; see :func:`read_text`."""
     try:
-        return json.loads(read_text(path, error, most))
+        return json.loads(read_text(path, error, most), parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError) as reason:
         raise error(f"{path}: not valid JSON ({_one_line(reason)})") from reason
 
@@ -178,6 +179,13 @@ def _check_size(place: yaml.Node | yaml.Event, depth: int, count: int) -> None:
             f"line {place.start_mark.line + 1}: more than {MOST_YAML_DEPTH} levels or "
             f"{MOST_YAML_VALUES} values"
         )
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is not a finite number")
+    return number
 
 
 def _one_line(error: Exception) -> str:

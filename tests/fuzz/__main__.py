@@ -1,6 +1,6 @@
 """``make fuzz``: many tries of every kind, and a table of how they ended.
 
-    python -m tests.fuzz --tries 10000 [--kind KIND] [--first NUMBER] [--cpu-minutes MINUTES]
+    python -m tests.fuzz --tries 10000 [--seeds] [--kind KIND] [--first N] [--cpu-minutes MINUTES]
 
 Every failure is printed with the kind and number that repeat it.
 """
@@ -10,7 +10,15 @@ import sys
 
 from tests.fuzz.generators import KINDS, numbered
 from tests.fuzz.harness import Outcome, run
+from tests.fuzz.seeds import SEEDS
 from tests.fuzz.warm import warm_up
+
+
+def _known(name: str) -> Outcome:
+    outcome = run(SEEDS[name])
+    if outcome.problem:
+        print(f"--seed '{name}': {outcome.problem}\n    {outcome.said[-500:]}", flush=True)
+    return outcome
 
 
 def main() -> int:
@@ -18,13 +26,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tries", type=int, default=10_000)
     parser.add_argument("--kind", choices=KINDS)
+    parser.add_argument("--seeds", action="store_true", help="begin with the known inputs")
+    parser.add_argument("--seed", choices=SEEDS, help="only this known input")
     parser.add_argument("--first", type=int, default=0, help="number of the first try")
     parser.add_argument("--cpu-minutes", type=float, default=float("inf"))
     options = parser.parse_args()
     warm_up()
     kinds = [options.kind] if options.kind else list(KINDS)
     outcomes: dict[str, list[Outcome]] = {kind: [] for kind in kinds}
-    spent_s = 0.0
+    if options.seeds or options.seed:
+        names = [options.seed] if options.seed else list(SEEDS)
+        outcomes = {"known inputs": [_known(name) for name in names], **outcomes}
+    spent_s = sum(one.cpu_s for some in outcomes.values() for one in some)
+    if options.seed:
+        options.tries = 0
     for number in range(options.tries):
         if spent_s > 60 * options.cpu_minutes:
             break

@@ -33,6 +33,12 @@ SCALARS = (
 )
 
 
+VALUES = (
+    *(None, True, False, "", "x", "50", -1, 0, 1, 0.5, 101, 1e308, float("nan"), float("inf")),
+    *([], {}, [[]], {"a": 1}, "\0", "é\u2028", "../../etc/passwd", 2**64, "headphones", "s00"),
+)
+
+
 # -- mutations of bytes and text -------------------------------------------------------------------
 
 
@@ -84,6 +90,25 @@ def mutated_text(text: str, chance: random.Random) -> str:
         else:
             lines[at] = mutated_bytes(lines[at].encode(), chance).decode("utf-8", "replace")
     return "\n".join(lines)
+
+
+def mutated_json(text: str, chance: random.Random) -> str:
+    """One to three changed values of a JSON document; sometimes of its text instead."""
+    if chance.random() < 0.3:
+        return mutated_text(text, chance)
+    whole = [json.loads(text)]
+    for _ in range(chance.randint(1, 3)):
+        place, key = whole, 0
+        while isinstance(place[key], dict | list) and place[key] and chance.random() < 0.9:
+            place = place[key]
+            key = chance.choice(list(place) if isinstance(place, dict) else range(len(place)))
+        if chance.random() < 0.2:
+            del place[key]
+        else:
+            place[key] = chance.choice(VALUES)
+        if not whole:
+            break
+    return json.dumps(whole[0] if whole else None, indent=1)
 
 
 # -- audio -----------------------------------------------------------------------------------------
@@ -139,7 +164,7 @@ def resynth(folder: Path, chance: random.Random) -> Try:
     good_audio(folder / "in" / "good.wav")
     hostile_audio(folder / "in" / _audio_name(chance), chance)
 
-    def check(folder: Path, status: int) -> None:
+    def check(folder: Path, status: int, said: str) -> None:
         assert len(soundfile.read(folder / "out" / "good.wav")[0]) == len(NOISE)
         for path in (folder / "out").iterdir():
             samples, rate = soundfile.read(os.fsencode(path))
@@ -159,7 +184,7 @@ def evaluate(folder: Path, chance: random.Random) -> Try:
     hostile.unlink()
     hostile_audio(hostile, chance)
 
-    def check(folder: Path, status: int) -> None:
+    def check(folder: Path, status: int, said: str) -> None:
         rows = read_table(folder / "out" / "utterances.csv", ("utterance", "mstft"), AssertionError)
         scores = {row["utterance"]: row["mstft"] for _, row in rows}
         assert float(scores["good"]) == 0.0
@@ -176,7 +201,7 @@ def prepare(folder: Path, chance: random.Random) -> Try:
         good_audio(folder / "in" / f"{number}.wav")
     hostile_audio(folder / "in" / _audio_name(chance), chance)
 
-    def check(folder: Path, status: int) -> None:
+    def check(folder: Path, status: int, said: str) -> None:
         written = [path for path in (folder / "out").rglob("*.wav") if path.is_file()]
         if status == 0:
             lines = (folder / "out" / "manifest.jsonl").read_text().splitlines()
@@ -219,7 +244,7 @@ def mel(folder: Path, chance: random.Random) -> Try:
             content = content.replace(b"(80, 20)", shape.encode())
         path.write_bytes(content if how == 5 else mutated_bytes(content, chance))
 
-    def check(folder: Path, status: int) -> None:
+    def check(folder: Path, status: int, said: str) -> None:
         for out in (folder / "out").iterdir():
             assert np.isfinite(soundfile.read(out)[0]).all()
         assert len(soundfile.read(folder / "out" / "good.wav")[0]) == 20 * 256
@@ -239,7 +264,7 @@ def _resolved(path: Path) -> str:
     return dump_recipe(load_recipe(path, ["data.manifests=[nowhere.jsonl]"]))
 
 
-def unclaimed(folder: Path, status: int) -> None:
+def unclaimed(folder: Path, status: int, said: str) -> None:
     """A run that was refused before its first step."""
     assert status == 1
     assert not (folder / "run" / "recipe.yaml").exists()
@@ -278,9 +303,10 @@ def checkpoint(folder: Path, chance: random.Random) -> Try:
         path.unlink()
         path.symlink_to(chance.choice(("/dev/zero", name, "nowhere")))
     else:
-        path.write_text(mutated_text(path.read_text(), chance), encoding="utf-8")
+        mutated = mutated_json if name.endswith(".json") else mutated_text
+        path.write_text(mutated(path.read_text(), chance), encoding="utf-8")
 
-    def check(folder: Path, status: int) -> None:
+    def check(folder: Path, status: int, said: str) -> None:
         if status == 1:
             assert not (folder / "out").exists()
             return
@@ -314,16 +340,16 @@ def answers(folder: Path, chance: random.Random) -> Try:
         (folder / "in" / f"{number}.json").write_text(text)
     key = KEY.model_dump_json(indent=1)
     if chance.random() < 0.3:
-        key = mutated_text(key, chance)
+        key = mutated_json(key, chance)
     else:
         path = folder / "in" / "0.json"
-        text = mutated_text(good[0], chance)
+        text = mutated_json(good[0], chance)
         path.write_bytes(
             text.encode() if chance.random() < 0.7 else mutated_bytes(text.encode(), chance)
         )
     (folder / "key.json").write_text(key, encoding="utf-8")
 
-    def check(folder: Path, status: int) -> None:
+    def check(folder: Path, status: int, said: str) -> None:
         written = folder / "out" / "summary.json"
         if status == 0 or written.exists():
             summary = json.loads(written.read_text())
@@ -339,7 +365,7 @@ def options(folder: Path, chance: random.Random) -> Try:
     values = ("-1", "0", "1", "1000000", "18446744073709551615", "nan", "inf", "x", "", "é", ".")
     command = ["resynth", "in", "--output", "out", "--model", MODEL, name, chance.choice(values)]
 
-    def check(folder: Path, status: int) -> None:
+    def check(folder: Path, status: int, said: str) -> None:
         assert status == 1 or (folder / "out" / "good.wav").exists()
 
     return Try(command, check)

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -33,11 +33,15 @@ class Try:
 
     Attributes:
         command: arguments of `vocoder`; paths are relative to the try's folder.
-        check: of the try's folder and the status; raises AssertionError if the output is wrong.
+        check: of the try's folder, the status and the output; raises AssertionError if it is wrong.
+        environment: variables; None removes one.
+        file_bytes: no file can grow beyond it, as on a full disk.
     """
 
     command: list[str]
-    check: Callable[[Path, int], None] = field(default=lambda folder, status: None)
+    check: Callable[[Path, int, str], None] = field(default=lambda folder, status, said: None)
+    environment: Mapping[str, str | None] = field(default_factory=dict)
+    file_bytes: int = resource.RLIM_INFINITY
 
 
 class Outcome(NamedTuple):
@@ -63,7 +67,7 @@ def _run(folder: Path, one: Try) -> Outcome:
     said_path = folder / "said.txt"
     child = os.fork()
     if child == 0:
-        _child(folder, one.command, said_path)
+        _child(folder, one, said_path)
     killed = ""
     deadline = time.monotonic() + WALL_S
     while True:
@@ -81,7 +85,7 @@ def _run(folder: Path, one: Try) -> Outcome:
     return Outcome(status, said, cpu_s, usage.ru_maxrss / 1024, problem)
 
 
-def _child(folder: Path, command: list[str], said_path: Path) -> None:
+def _child(folder: Path, one: Try, said_path: Path) -> None:
     """Run the command with limits and end the process."""
     status = 70
     try:
@@ -90,16 +94,21 @@ def _child(folder: Path, command: list[str], said_path: Path) -> None:
         nothing = os.open(os.devnull, os.O_RDONLY)
         for number, target in enumerate((nothing, said, said)):
             os.dup2(target, number)
-        for stream in ("stdout", "stderr"):
-            setattr(sys, stream, open({"stdout": 1, "stderr": 2}[stream], "w"))  # noqa: SIM115
+        for name, value in one.environment.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+        encoding = one.environment.get("PYTHONIOENCODING") or "utf-8"
+        sys.stdout, sys.stderr = (os.fdopen(number, "w", encoding=encoding) for number in (1, 2))
         size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY_BYTES,) * 2)
         resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S + 1))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (one.file_bytes, resource.RLIM_INFINITY))
         torch.set_num_threads(1)
         from vocoder.cli import app
 
-        app(command)
+        app(one.command)
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else 1
     except BaseException:
@@ -126,7 +135,7 @@ def _problem(folder: Path, one: Try, status: int, said: str) -> str:
     if half := list(folder.rglob(".*.part*")):
         return f"half-written: {half[0].name}"
     try:
-        one.check(folder, status)
+        one.check(folder, status, said)
     except Exception as error:
         return f"wrong output: {type(error).__name__}: {error}"
     return ""

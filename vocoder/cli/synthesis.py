@@ -18,7 +18,7 @@ from vocoder.cli.options import (
     load_for_mel,
     require_mel,
 )
-from vocoder.errors import VocoderError, suggestion
+from vocoder.errors import VocoderError, printable, suggestion
 
 DEMO_MELS = ("vocos_24k", "hifigan_22k", "speecht5_16k")
 """Mels that `vocoder demo` gives to a universal model; Griffin-Lim gets the first."""
@@ -41,21 +41,24 @@ def resynth(
     """Recorded speech → mel → speech; --model world or lpc analyses the waveform directly."""
     import torch
 
+    from vocoder.data.files import remove_leftovers
     from vocoder.evaluation.resynthesis import Resynthesis, output_paths, resynthesise_files
 
     torch.set_num_threads(threads)
     targets, failed = output_paths(inputs, output)
     vocoder = load_for_mel(model, mel)
+    remove_leftovers(output)
     with progress_bar() as progress:
         task = progress.add_task("resynthesis", total=len(targets) + len(failed))
 
         def done(result: Resynthesis) -> None:
             progress.advance(task)
+            source = printable(str(result.source))
             for note in result.notes:
-                say(progress.console, f"{result.source}: {note}")
+                say(progress.console, f"{source}: {note}")
             if result.error:
                 # Reading and writing errors name their file; model errors do not.
-                named = "" if str(result.source) in result.error else f"{result.source}: "
+                named = "" if source in result.error else f"{source}: "
                 say(progress.console, f"failed: {named}{result.error}")
 
         for result in failed:
@@ -102,6 +105,7 @@ def synth(
     import torch
 
     from vocoder.data.audio import write_audio
+    from vocoder.data.files import remove_leftovers
     from vocoder.data.mels import find_mels, read_mel
     from vocoder.errors import MelError
     from vocoder.features.mel import PRESETS
@@ -119,6 +123,7 @@ def synth(
     options = {"f0_scale": f0_scale} if vocoder.scales_f0 else {}
     failed: dict[str, str] = {}
     targets = find_mels(inputs)
+    remove_leftovers(output)
     with progress_bar() as progress, torch.inference_mode():
         for source, name in progress.track(targets.items(), description="synthesis"):
             try:
@@ -126,7 +131,8 @@ def synth(
                 waveform = vocoder(mel, generator=torch.Generator().manual_seed(seed), **options)
                 write_audio(output / name, waveform[0], vocoder.sample_rate)
             except VocoderError as error:
-                named = "" if str(source) in str(error) else f"{source}: "
+                name = printable(str(source))
+                named = "" if name in str(error) else f"{name}: "
                 failed[str(source)] = str(error)
                 say(progress.console, f"failed: {named}{error}")
     written = len(targets) - len(failed)

@@ -1,5 +1,6 @@
 """Mels as files: .npy arrays as TTS systems write them."""
 
+import tokenize
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,10 @@ from vocoder.errors import MelError
 from vocoder.features.mel import MelSpec
 from vocoder.reading import open_file
 
-_DAMAGED = (ValueError, EOFError, TypeError, SyntaxError, OverflowError, zipfile.BadZipFile)
+_DAMAGED = (
+    *(ValueError, EOFError, TypeError, SyntaxError, OverflowError),
+    *(tokenize.TokenError, zipfile.BadZipFile),
+)
 """What numpy raises for damaged headers, which it parses as Python, and for archives."""
 
 
@@ -63,7 +67,7 @@ def read_mel(path: Path, spec: MelSpec) -> Float[Tensor, "1 n_mels frames"]:
         )
     if array.shape[0] != spec.n_mels:
         array = array.T
-    mel = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))[None]
+    mel = torch.from_numpy(np.array(array, dtype=np.float32, order="C"))[None]
     try:
         spec.check(mel)
     except MelError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from vocoder.data.files import write_text
+from vocoder.data.files import remove_leftovers, write_text
 from vocoder.errors import AudioError, VocoderError, printable
 from vocoder.evaluation.alignment import (
     DEFAULT_MAX_DELAY_MS,
@@ -253,6 +253,7 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise VocoderError(f"{folder}: cannot be made ({error.strerror})") from error
+    remove_leftovers(folder)
 
 
 def _table(rows: Sequence[Row], columns: Sequence[Column]) -> str:
