@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from typer.testing import CliRunner
 
 from tests.training.tiny import MANIFEST, ROOT, SMALL, TINY_RECIPE, UNINTERRUPTED, settings
 from vocoder.cli import app
-from vocoder.data.audio import read_audio
+from vocoder.data.audio import read_audio, write_audio
 from vocoder.features.pitch import extract_pitch
 from vocoder.training.recipe import dump_recipe, load_recipe
 
@@ -617,3 +619,25 @@ def test_help_is_quick_and_names_every_command():
     )  # fmt: skip
     for command in commands:
         assert f"│ {command} " in done.stdout
+
+
+def test_an_interrupt_ends_with_one_line_and_the_same_command_goes_on(tmp_path: Path):
+    """Ctrl-C between two files: what is written is whole, and the next run writes all."""
+    for name in "abcdef":
+        write_audio(tmp_path / "in" / f"{name}.wav", 0.1 * torch.randn(48_000), 16000)
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "vocoder", "resynth", str(tmp_path / "in")]
+    command += ["--output", str(out)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not list(out.glob("a.wav")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate()[1]
+    assert process.returncode in (130, 0)  # 0: it was faster
+    if process.returncode == 130:
+        assert said.strip().splitlines()[-1] == "interrupted; the same command goes on"
+        assert "Traceback" not in said
+    assert all(len(read_audio(path).waveform) == 72_000 for path in out.iterdir())
+    subprocess.run(command, check=True, capture_output=True)
+    assert len(list(out.iterdir())) == 6

@@ -175,6 +175,7 @@ def _expanded(
 
 def _check_size(place: yaml.Node | yaml.Event, depth: int, count: int) -> None:
     if depth > MOST_YAML_DEPTH or count > MOST_YAML_VALUES:
+        assert place.start_mark is not None
         raise yaml.YAMLError(
             f"line {place.start_mark.line + 1}: more than {MOST_YAML_DEPTH} levels or "
             f"{MOST_YAML_VALUES} values"

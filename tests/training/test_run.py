@@ -24,11 +24,20 @@ from tests.training.tiny import (
     quiet,
     settings,
 )
-from vocoder.errors import AudioError, CheckpointError, CorpusError, RecipeError
+from vocoder.data.locks import locked
+from vocoder.errors import (
+    AudioError,
+    CheckpointError,
+    CorpusError,
+    OutputError,
+    RecipeError,
+    TrainingError,
+)
 from vocoder.loading import METADATA, MODEL, read_tensors
 from vocoder.training.checkpoint import TRAINING
 from vocoder.training.recipe import load_recipe
 from vocoder.training.run import Lines, Throughput, train
+from vocoder.training.trainer import Trainer
 
 pytestmark = pytest.mark.slow
 
@@ -335,3 +344,30 @@ def test_two_processes_train_as_one(tmp_path: Path, fresh_accelerator: None):
     # The first step's losses are those of the very same segments, noise and weights.
     for name, value in one[0].items():
         assert two[0][name] == pytest.approx(value, rel=1e-5), name
+
+
+# -- refused runs --------------------------------------------------------------------------------
+
+
+def test_two_runs_never_share_a_folder(tmp_path: Path):
+    run = tmp_path / "run"
+    with locked(run), pytest.raises(OutputError, match=r"run: in use by another process .*pid"):
+        train_in_process(run)
+    assert not run.exists()
+
+
+def test_a_run_refused_before_its_first_step_leaves_the_folder_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_accelerator: None
+):
+    run = tmp_path / "run"
+
+    def refuse(self: Trainer) -> None:
+        raise TrainingError("refused")
+
+    monkeypatch.setattr(Trainer, "train_step", refuse)
+    with pytest.raises(TrainingError, match="refused"):
+        train_in_process(run, "training.steps=1", "training.validate_every=null")
+    assert not (run / "recipe.yaml").exists()
+    monkeypatch.undo()
+    train_in_process(run, "training.steps=1", "training.validate_every=null", "training.seed=3")
+    assert load_recipe(run / "recipe.yaml").training.seed == 3
