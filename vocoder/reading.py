@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import yaml
 
@@ -30,7 +30,7 @@ MOST_YAML_VALUES = 50_000
 
 
 @contextmanager
-def open_file(path: Path, error: type[VocoderError]) -> Iterator[tuple[BinaryIO, int]]:
+def open_file(path: Path, error: type[VocoderError]) -> Iterator[tuple[io.BufferedReader, int]]:
     """A regular file open for reading, and its size in bytes.
 
     Args:

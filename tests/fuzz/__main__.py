@@ -2,10 +2,11 @@
 
     python -m tests.fuzz --tries 10000 [--seeds] [--kind KIND] [--first N] [--cpu-minutes MINUTES]
 
-Every failure is printed with the kind and number that repeat it.
+Every failure is printed with the kind and number that repeat it. Ctrl-C ends with the table so far.
 """
 
 import argparse
+import contextlib
 import sys
 
 from tests.fuzz.generators import KINDS, numbered
@@ -40,16 +41,17 @@ def main() -> int:
     spent_s = sum(one.cpu_s for some in outcomes.values() for one in some)
     if options.seed:
         options.tries = 0
-    for number in range(options.tries):
-        if spent_s > 60 * options.cpu_minutes:
-            break
-        kind = kinds[number % len(kinds)]
-        index = options.first + number // len(kinds)
-        outcome = run(numbered(kind, index))
-        outcomes[kind].append(outcome)
-        spent_s += outcome.cpu_s
-        if outcome.problem:
-            print(f"--kind '{kind}' --first {index} --tries 1: {outcome.problem}", flush=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        for number in range(options.tries):
+            if spent_s > 60 * options.cpu_minutes:
+                break
+            kind = kinds[number % len(kinds)]
+            index = options.first + number // len(kinds)
+            outcome = run(numbered(kind, index))
+            outcomes[kind].append(outcome)
+            spent_s += outcome.cpu_s
+            if outcome.problem:
+                print(f"--kind '{kind}' --first {index} --tries 1: {outcome.problem}", flush=True)
     print("| input | tries | status 0 | status 1 | failures | CPU, mean (s) | peak (MB) |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for kind, some in outcomes.items():

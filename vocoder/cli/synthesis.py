@@ -131,8 +131,8 @@ def synth(
                 waveform = vocoder(mel, generator=torch.Generator().manual_seed(seed), **options)
                 write_audio(output / name, waveform[0], vocoder.sample_rate)
             except VocoderError as error:
-                name = printable(str(source))
-                named = "" if name in str(error) else f"{name}: "
+                shown = printable(str(source))
+                named = "" if shown in str(error) else f"{shown}: "
                 failed[str(source)] = str(error)
                 say(progress.console, f"failed: {named}{error}")
     written = len(targets) - len(failed)
