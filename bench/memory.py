@@ -34,7 +34,7 @@ def main() -> None:
     mel = torch.full((1, spec.n_mels, 60 * minute), -2.0)
     readings, samples = [], 0
     with torch.inference_mode():
-        for index, piece in enumerate(model.chunks(mel)):
+        for index, piece in enumerate(model.stream().chunks(mel)):
             samples += piece.shape[1]
             if index % 10 == 5:
                 readings.append(resident_mb())

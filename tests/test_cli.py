@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -168,18 +169,20 @@ def test_unreadable_folders_and_missing_files_do_not_stop_the_others(
 
 
 def test_nothing_half_written_stays_when_writing_fails(
-    trained_run: Path, strange: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained_run: Path, strange: Path, tmp_path: Path
 ):
-    def full(path: Path, *arguments: object, **options: object) -> None:
-        Path(path).write_bytes(b"RIFF half of it")
-        raise OSError(28, "No space left on device", str(path))
-
-    monkeypatch.setattr("vocoder.data.audio.soundfile.write", full)
-    arguments = ("--output", tmp_path / "out", "--model", trained_run)
-    result = vocoder("resynth", strange / "good.wav", *arguments)
+    out = tmp_path / "out"
+    arguments = ("--output", out, "--model", trained_run)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        result = vocoder("resynth", strange / "good.wav", *arguments)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert result.exit_code == 1
-    assert f"failed: {strange / 'good.wav'}: [Errno 28] No space left on device" in result.stderr
-    assert files(tmp_path / "out") == []
+    said = f"{out / 'good.wav'}: cannot be written (File too large); free space, or"
+    assert f"failed: {strange / 'good.wav'}: {said}" in result.stderr
+    assert files(out) == []
 
 
 def test_names_with_brackets_and_spaces_are_said_as_they_are(trained_run: Path, tmp_path: Path):
@@ -534,7 +537,9 @@ def test_train_prints_the_resolved_recipe(tmp_path: Path, fresh_accelerator: Non
 def test_train_refuses_in_one_line(tmp_path: Path):
     message = refusal("train", TINY_RECIPE, "--output", tmp_path, "--set", "training.stps=5")
     assert "--set training.stps=5: unknown key training.stps; did you mean steps?" in message
-    assert "no readable recipe" in refusal("train", tmp_path / "no.yaml", "--output", tmp_path)
+    assert "no.yaml: cannot be read, it does not exist" in refusal(
+        "train", tmp_path / "no.yaml", "--output", tmp_path
+    )
     (tmp_path / "file").touch()
     result = vocoder("train", TINY_RECIPE, "--output", tmp_path / "file", *settings(UNINTERRUPTED))
     assert result.exit_code == 1

@@ -219,8 +219,13 @@ def page_path(name: str, folder: Path = SCORES) -> Path:
 
 
 def own_path(scores: OwnScores, folder: Path = SCORES) -> Path:
-    """File of the scores of our weights."""
-    return folder / "ours" / f"{scores.measured}_{scores.name}.json"
+    """File of the scores of our weights; a second commit measured on one day gets a number."""
+    stem, number = f"{scores.measured}_{scores.name}", 1
+    path = folder / "ours" / f"{stem}.json"
+    while path.exists() and read_model(OwnScores, path).commit != scores.commit:
+        number += 1
+        path = folder / "ours" / f"{stem}_{number}.json"
+    return path
 
 
 def write_page(scores: PageScores, folder: Path = SCORES) -> Path:

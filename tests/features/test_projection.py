@@ -81,10 +81,11 @@ def test_in_a_vocoder_chunks_are_the_whole_and_its_latency_holds():
     mel = model.mel(read_audio(WAV, model.sample_rate).waveform)[:, :, :120]
     noise = torch.randn(1, 120 * 256, generator=torch.Generator().manual_seed(0))
     whole = model(mel, noise=noise, mel_projection=2)
-    pieces = list(model.chunks(mel, noise=noise, mel_projection=2, chunk_frames=17))
+    stream = model.stream(mel_projection=2)
+    pieces = list(stream.chunks(mel, noise=noise, chunk_frames=17))
     assert torch.allclose(torch.cat(pieces, dim=1), whole, atol=2e-5)
     assert not torch.allclose(whole, model(mel, noise=noise), atol=1e-3)
-    lookahead = model.context[1] + model.reach_frames(2)
+    lookahead = stream.lookahead_frames
     changed = mel.clone()
     changed[:, :, 60 + lookahead :] += 1.0
     other = model(changed, noise=noise, mel_projection=2)

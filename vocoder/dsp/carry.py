@@ -5,11 +5,74 @@ piece to piece, so that the same code serves a whole signal and a stream, with a
 size. Time is axis 1 of every tensor.
 """
 
+from typing import NamedTuple
+
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import pad
 
 from vocoder.dsp.framing import overlap_add
+
+
+class Grid(NamedTuple):
+    """Windows in samples: their hop, their size, and how much of the first one lies before the
+    signal."""
+
+    hop: int
+    size: int
+    lead: int
+
+
+class DualWindow(NamedTuple):
+    """A window w at the places of a grid, and what inverts it.
+
+    ``dual``: w divided by the sum of w² of all windows over a sample; ``start``: factors for the
+    first samples of a signal, which fewer windows cover.
+    """
+
+    grid: Grid
+    window: Float[Tensor, " size"]
+    dual: Float[Tensor, " size"]
+    start: Float[Tensor, " first"]
+
+    @classmethod
+    def of(cls, window: Float[Tensor, " size"], grid: Grid) -> "DualWindow":
+        """From w and its places.
+
+        >>> pair = DualWindow.of(torch.hann_window(8), Grid(2, 8, 4))
+        >>> (pair.window * pair.dual).view(4, 2).sum(0).tolist()
+        [1.0, 1.0]
+        """
+        hop, size, _ = grid
+        overlap = -(-size // hop)
+        dual = window / _coverage(window, hop).repeat(overlap)[:size]
+        return cls(grid, window, dual, _edge_factors(window, grid, size, 2 * overlap))
+
+    def correction(self, samples: int, whole: bool) -> Float[Tensor, " samples"]:
+        """Factors for the first samples of a signal, and the last too where they are all of it."""
+        if whole:
+            return _edge_factors(self.window, self.grid, samples, samples // self.grid.hop)
+        factors = self.window.new_ones(samples)
+        factors[: len(self.start)] = self.start[:samples]
+        return factors
+
+
+def _coverage(window: Float[Tensor, " size"], hop: int) -> Float[Tensor, " hop"]:
+    """Sum of w² over all windows."""
+    return pad(window.square(), (0, -len(window) % hop)).view(-1, hop).sum(0)
+
+
+def _edge_factors(
+    window: Float[Tensor, " size"], grid: Grid, samples: int, windows: int
+) -> Float[Tensor, " samples"]:
+    """Sum of w² over all windows, divided by that over the ``windows`` there are; bounded where
+    they hardly cover a sample."""
+    hop, size, lead = grid
+    squares = pad(window.square(), (0, -size % hop)).expand(1, windows, -1)
+    covered = overlap_add(squares, hop)[0, lead : lead + samples].clamp(min=1e-4)
+    full = _coverage(window, hop).roll(-lead).repeat(-(-samples // hop))
+    return full[:samples] / covered
 
 
 class Carry:
@@ -72,14 +135,40 @@ class Carry:
     def overlap_add(self, name: str, frames: Tensor, hop_length: int, lead: int = 0) -> Tensor:
         """:func:`vocoder.dsp.framing.overlap_add` of (batch, frames, window), as far as no later
         frame adds to it; without the first ``lead`` samples of all. The rest is kept."""
-        frames = pad(frames, (0, -frames.shape[2] % hop_length))
+        if frames.shape[2] % hop_length:
+            frames = pad(frames, (0, -frames.shape[2] % hop_length))
         total = overlap_add(frames, hop_length)
         complete = frames.shape[1] * hop_length
         first = self.begins(name)
         if not first:
-            total = total + pad(self.tensors[name], (0, complete))
+            kept = self.tensors[name]
+            reached = kept.shape[1]
+            total = torch.cat([total[:, :reached] + kept, total[:, reached:]], dim=1)
         self.tensors[name] = total[:, complete:]
         return total[:, lead if first else 0 : complete]
+
+    def windows(
+        self, name: str, waveform: Float[Tensor, "batch samples"], grid: Grid
+    ) -> Float[Tensor, "batch frames size"]:
+        """The signal cut into windows, zeros before and after it."""
+        hop, size, lead = grid
+        padded = self.pad_ends(name, waveform, lead, size - hop - lead)
+        return self.span(name, padded, size, hop).unfold(1, size, hop)
+
+    def least_squares(
+        self, name: str, frames: Float[Tensor, "batch frames size"], window: "DualWindow"
+    ) -> Float[Tensor, "batch samples"]:
+        """Inverse of windowing, Σ w frame / Σ w², from frames times ``window.dual``
+        (Griffin and Lim 1984, eq. 6)."""
+        hop, _, lead = window.grid
+        first = self.begins(name)
+        total = self.overlap_add(name, frames, hop, lead)
+        if self.whole:
+            total = torch.cat([total, self.tensors[name]], dim=1)[:, : frames.shape[1] * hop]
+        if first:
+            # In one step, or the middle of a signal shorter than both would be corrected twice.
+            total = total * window.correction(total.shape[1], self.whole)
+        return total
 
     def _join(self, name: str, piece: Tensor) -> Tensor:
         past = self.tensors.get(name)

@@ -3,15 +3,13 @@
 from functools import lru_cache
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Complex, Float
 from torch import Tensor
 
-from vocoder.dsp.carry import Carry
+from vocoder.dsp.carry import Carry, DualWindow, Grid
+from vocoder.features.low_band import project_low_band
 from vocoder.features.mel import MelSpec
-
-LARGEST_GAIN = 55.0
-"""Bound of one update's gain in a bin, 35 dB."""
-_TINY = 1e-20
+from vocoder.features.mel_gain import mel_filters, projection_gain
 
 
 def project_mel(
@@ -70,90 +68,57 @@ def project_pieces(
     passes: int,
     updates: int,
     carry: Carry,
-) -> Float[Tensor, "batch samples"]:
+    low_band_passes: int = 0,
+) -> Float[Tensor, "batch fewer_samples"]:
     """:func:`project_mel` in pieces: as much of its output as the pieces so far decide.
 
     Each pass keeps its own windows and overlap in ``carry``. Pieces of waveform and mel need not be
     equally long, but no frame of the mel may come later than the waveform that it is compared with.
+
+    ``low_band_passes``: between analysis and gain of the last pass, the low band is projected that
+    often at a low rate, see `vocoder.features.low_band`.
     """
     # Mixed precision would round the energies to 8 bits.
     with torch.autocast(waveform.device.type, enabled=False):
-        filters = _filters(spec, waveform.device, waveform.dtype)
-        wanted = (spec.power * log_amplitude.to(waveform)).exp().transpose(1, 2) @ filters
+        filters = mel_filters(spec, waveform.device, waveform.dtype)
+        energies = (spec.power * log_amplitude.to(waveform)).exp().transpose(1, 2)
+        wanted = energies @ filters
         for number in range(passes):
             name = f"projection {number}"
-            waveform, wanted = _one_pass(name, waveform, wanted, spec, updates, carry)
+            spectrum = _analysis(name, waveform, spec, carry)
+            if low_band_passes and number == passes - 1:
+                spectrum = project_low_band(spectrum, energies, spec, low_band_passes, carry)
+            wanted = carry.take(f"{name} mel", wanted, spectrum.shape[1])
+            gain = projection_gain(
+                torch.view_as_real(spectrum).square().sum(-1), wanted, filters, spec, updates
+            )
+            waveform = _synthesis(name, spectrum * gain, spec, carry)
     return waveform
 
 
-def _one_pass(
-    name: str,
-    waveform: Float[Tensor, "batch samples"],
-    wanted: Float[Tensor, "batch frames bins"],
-    spec: MelSpec,
-    updates: int,
-    carry: Carry,
-) -> tuple[Tensor, Tensor]:
-    """Waveform after a pass, and Fᵀ M of the frames that it went by, for the next one."""
-    hop, size, lead = spec.hop_length, spec.win_length, spec.window_lead
-    window = _window(spec, waveform.device, waveform.dtype)
-    padded = carry.pad_ends(name, waveform, lead, size - hop - lead)
-    frames = carry.span(name, padded, size, hop).unfold(1, size, hop) * window
-    count = frames.shape[1]
-    wanted = carry.take(f"{name} mel", wanted, count)
-    # Where a window stands in the transform does not matter to a gain without phase.
-    spectrum = torch.fft.rfft(frames, n=spec.n_fft)
-    gain = _gain(torch.view_as_real(spectrum).square().sum(-1), wanted, spec, updates)
-    frames = torch.fft.irfft(spectrum * gain, n=spec.n_fft)[..., :size] * window
-    total = carry.overlap_add(name + " sum", frames, hop, lead)
-    squares = window.square().expand(1, count, -1)
-    weight = carry.overlap_add(name + " weight", squares, hop, lead)
-    if carry.whole:
-        total = torch.cat([total, carry.tensors[name + " sum"]], dim=1)[:, : count * hop]
-        weight = torch.cat([weight, carry.tensors[name + " weight"]], dim=1)[:, : count * hop]
-    return total / weight.clamp(min=1e-4), wanted
+def _analysis(
+    name: str, waveform: Float[Tensor, "batch samples"], spec: MelSpec, carry: Carry
+) -> Complex[Tensor, "batch frames bins"]:
+    """Spectra of the mel's windows. Where a window stands in the transform does not matter to a
+    gain without phase; here it stands at the start."""
+    pair = _window(spec, waveform.device, waveform.dtype)
+    return torch.fft.rfft(carry.windows(name, waveform, pair.grid) * pair.window, n=spec.n_fft)
 
 
-def _gain(
-    power: Float[Tensor, "batch frames bins"],
-    wanted: Float[Tensor, "batch frames bins"],
-    spec: MelSpec,
-    updates: int,
-) -> Float[Tensor, "batch frames bins"]:
-    """Factor on the spectrum, (e after the updates / e before)^(1/p), from |Y|² and Fᵀ M."""
-    filters = _filters(spec, power.device, power.dtype)
-    energy = power
-    if spec.pre_emphasis:
-        energy = energy * _pre_emphasis_power(spec, energy)
-    energy = energy + spec.magnitude_eps
-    energy = (energy + _TINY).sqrt() if spec.power == 1 else energy
-    gain = torch.ones_like(energy[:1, :1])
-    for _ in range(updates):
-        own = (energy * gain) @ filters.T @ filters
-        # In bins outside every filter both are zero, and the ratio is one.
-        gain = gain * ((wanted + _TINY) / (own + _TINY)).clamp(1 / LARGEST_GAIN, LARGEST_GAIN)
-    return gain if spec.power == 1 else gain.sqrt()
+def _synthesis(
+    name: str, spectrum: Complex[Tensor, "batch frames bins"], spec: MelSpec, carry: Carry
+) -> Float[Tensor, "batch samples"]:
+    """The waveform whose windows have nearly this spectrum."""
+    pair = _window(spec, spectrum.device, spectrum.real.dtype)
+    frames = torch.fft.irfft(spectrum, n=spec.n_fft)[..., : spec.win_length] * pair.dual
+    return carry.least_squares(f"{name} sum", frames, pair)
 
 
 @lru_cache(maxsize=128)
-def _filters(
-    spec: MelSpec, device: torch.device, dtype: torch.dtype
-) -> Float[Tensor, "n_mels bins"]:
+def _window(spec: MelSpec, device: torch.device, dtype: torch.dtype) -> DualWindow:
     # A tensor made in inference mode could never take part in training afterwards.
     with torch.inference_mode(False):
-        return spec.filterbank().to(device, dtype)
-
-
-@lru_cache(maxsize=128)
-def _window(
-    spec: MelSpec, device: torch.device, dtype: torch.dtype
-) -> Float[Tensor, " win_length"]:
-    with torch.inference_mode(False):
-        return torch.hann_window(spec.win_length, dtype=torch.float64).to(device, dtype)
-
-
-def _pre_emphasis_power(spec: MelSpec, like: Tensor) -> Float[Tensor, " bins"]:
-    """|1 - a e^{-iω}|² at the bins."""
-    omega = torch.linspace(0, torch.pi, like.shape[-1], dtype=torch.float64)
-    a = spec.pre_emphasis
-    return (1 + a * a - 2 * a * torch.cos(omega)).to(like)
+        grid = Grid(spec.hop_length, spec.win_length, spec.window_lead)
+        hann = torch.hann_window(spec.win_length, dtype=torch.float64)
+        pair = DualWindow.of(hann, grid)
+        return DualWindow(grid, *(part.to(device, dtype) for part in pair[1:]))

@@ -2,18 +2,31 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vocoder.errors import MelError
+from vocoder.errors import MelError, VocoderError
 from vocoder.features.mel import MelSpec, named_mel
 from vocoder.features.pitch import PitchEstimate
 
 Generators = torch.Generator | Sequence[torch.Generator] | None
 """Where random numbers come from: one source for the whole batch, one for each of its items (an
 item's numbers then do not depend on its neighbours), or, for None, torch's global one."""
+
+
+class MelStream(Protocol):
+    """A vocoder that is at work on an utterance."""
+
+    def push(
+        self, mel: Float[Tensor, "batch n_mels frames"]
+    ) -> Float[Tensor, "batch ready_samples"]:
+        """The samples that are ready after these frames."""
+
+    def flush(self) -> Float[Tensor, "batch remaining_samples"]:
+        """The rest of the utterance."""
 
 
 class Vocoder(nn.Module):
@@ -31,6 +44,8 @@ class Vocoder(nn.Module):
     """Whether ``forward`` takes ``f0_scale``, a factor on F0."""
     serves_any_mel: bool = False
     """Whether :meth:`for_mel` serves mels other than the vocoder's own."""
+    streams: bool = False
+    """Whether :meth:`stream` gives the waveform while the mel is still coming."""
     lookahead_frames: int | None = None
     """Mel frames after its own that a sample may depend on; None where that is the whole rest."""
 
@@ -80,6 +95,18 @@ class Vocoder(nn.Module):
         """This vocoder for another mel, with the same weights; a class whose ``serves_any_mel`` is
         true overrides it."""
         raise NotImplementedError(f"{type(self).__name__}: serves_any_mel without _sibling()")
+
+    def stream(self, batch: int = 1) -> "MelStream":
+        """The vocoder's mel frames in, samples out as they are decided; a class whose ``streams``
+        is true overrides it, with options of its own.
+
+        Raises:
+            VocoderError: this vocoder needs the whole mel.
+        """
+        raise VocoderError(
+            f"{type(self).__name__} cannot stream, it needs the whole mel: load universal weights, "
+            "or others of a source_filter model"
+        )
 
     @abstractmethod
     def forward(

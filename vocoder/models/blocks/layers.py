@@ -5,9 +5,10 @@ No layer pads: each consumes its context, ``(batch, frames, channels)`` in and
 that the arithmetic is the same for an utterance in a padded batch, in a stream or alone.
 """
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import gelu
+from torch.nn.functional import gelu, linear
 
 from vocoder.features.envelope import white_noise_level
 from vocoder.features.mel import MelSpec
@@ -41,14 +42,32 @@ class MelInput(nn.Module):
 
 
 class ValidConv1d(nn.Module):
-    """Convolution over frames with ``left`` past and ``right`` future frames."""
+    """Convolution over frames with ``left`` past and ``right`` future frames, of all channels or,
+    ``depthwise``, of each channel alone.
 
-    def __init__(self, inputs: int, outputs: int, left: int, right: int, groups: int = 1) -> None:
+    Written as a matrix product and as products of channels: as fast as `conv1d` in training, and
+    three to ten times faster for the one frame of a stream, where `conv1d` reorders all weights.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, left: int, right: int, depthwise: bool = False
+    ) -> None:
         super().__init__()
+        groups = inputs if depthwise else 1
         self.conv = nn.Conv1d(inputs, outputs, left + 1 + right, groups=groups)
+        self.size, self.depthwise = left + 1 + right, depthwise
 
     def forward(self, x: Float[Tensor, "batch frames c"]) -> Float[Tensor, "batch fewer d"]:
-        return self.conv(x.transpose(1, 2)).transpose(1, 2)
+        weight, bias = self.conv.weight, self.conv.bias
+        if not self.depthwise:
+            return linear(x.unfold(1, self.size, 1).flatten(2), weight.flatten(1), bias)
+        frames = x.shape[1] - self.size + 1
+        taps = weight[:, 0].unbind(1)
+        assert bias is not None
+        y = torch.addcmul(bias, x[:, :frames], taps[0])
+        for index, tap in enumerate(taps[1:], 1):
+            y = torch.addcmul(y, x[:, index : index + frames], tap)
+        return y
 
 
 class ConvNeXtBlock(nn.Module):
@@ -64,7 +83,7 @@ class ConvNeXtBlock(nn.Module):
         super().__init__()
         hidden = int(channels * expansion)
         self.left, self.right = left, right
-        self.context = ValidConv1d(channels, channels, left, right, groups=channels)
+        self.context = ValidConv1d(channels, channels, left, right, depthwise=True)
         self.norm = nn.LayerNorm(channels)
         self.expand = nn.Linear(channels, hidden)
         self.project = nn.Linear(hidden, channels)

@@ -48,6 +48,7 @@ class SourceFilter(Vocoder):
     """
 
     scales_f0 = True
+    streams = True
 
     def __init__(
         self,
@@ -81,9 +82,10 @@ class SourceFilter(Vocoder):
         sibling.synthesis.to(weight.device, weight.dtype)
         return sibling.train(self.training)
 
-    def reach_frames(self, mel_projection: int | None = None) -> int:
+    def reach_frames(self) -> int:
         """Mel frames over which signal processing reaches to one side, see `Synthesis`."""
-        return self.synthesis.reach_frames(mel_projection)
+        config = self.config
+        return self.synthesis.reach_frames(config.mel_projection, config.low_band_projection)
 
     @property
     def latency_seconds(self) -> float:
@@ -132,13 +134,19 @@ class SourceFilter(Vocoder):
         generator: Generators = None,
         mel_correction: bool | None = None,
         mel_projection: int | None = None,
+        low_band_projection: int | None = None,
         chunk_frames: int = 320,
     ) -> Float[Tensor, "batch samples"]:
         """Waveform of ``frames * hop_length`` samples: all of :meth:`Stream.chunks`, of a
-        :meth:`stream` with these options; see there for arguments and errors.
+        :meth:`stream` with these options; see there for arguments and errors. Without
+        ``low_band_projection`` it is that of the config.
         """
         self.spec.check(mel)
-        stream = self.stream(mel.shape[0], f0_scale, generator, mel_correction, mel_projection)
+        if low_band_projection is None:
+            low_band_projection = self.config.low_band_projection
+        stream = self.stream(
+            mel.shape[0], f0_scale, generator, mel_correction, mel_projection, low_band_projection
+        )
         return torch.cat(list(stream.chunks(mel, f0_hz, voicing, noise, chunk_frames)), dim=1)
 
     def stream(
@@ -148,6 +156,7 @@ class SourceFilter(Vocoder):
         generator: Generators = None,
         mel_correction: bool | None = None,
         mel_projection: int | None = None,
+        low_band_projection: int = 0,
     ) -> Stream:
         """A stream at its beginning, which turns mel frames into samples as they come.
 
@@ -160,6 +169,9 @@ class SourceFilter(Vocoder):
                 is not that of the mel, whose harmonics would be forced upon it.
             mel_projection: passes of the mel projection, where the mel is met; by default as many
                 as the config says. Each costs a window of the mel, less one hop, of latency.
+            low_band_projection: further passes below 740 Hz, in the time of so many whole ones.
+                Each costs as much latency as a whole one, more than a second together; so a stream
+                has none unless asked to.
 
         Raises:
             ValueError: passes below zero, or a mel to be met by a model whose config has neither
@@ -168,12 +180,15 @@ class SourceFilter(Vocoder):
         passes = self.config.mel_projection if mel_projection is None else mel_projection
         if passes < 0:
             raise ValueError(f"mel_projection is {passes}: passes, 0 for none")
+        low_band = low_band_projection
+        if low_band < 0:
+            raise ValueError(f"low_band_projection is {low_band}: cost in passes, 0 for none")
         meets_mel = self.config.mel_correction or passes > 0
         if mel_correction and not meets_mel:
             raise ValueError("mel_correction: this model's config has it switched off")
         if mel_correction is None:
             mel_correction = meets_mel and f0_scale == 1
-        return Stream(self, batch, f0_scale, generator, mel_correction, passes)
+        return Stream(self, batch, f0_scale, generator, mel_correction, passes, low_band)
 
     def _network_input(self, gain: Tensor, context: tuple[int, int]) -> Tensor:
         """The networks' input, cropped to the context that one of them wants."""

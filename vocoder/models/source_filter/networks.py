@@ -33,7 +33,7 @@ class FilterNetwork(nn.Module):
         right: int,
     ) -> None:
         super().__init__()
-        self.bands, self.steps = bands, steps
+        self.bands, self.steps, self.window = bands, steps, left + 1 + right
         self.input = ValidConv1d(inputs, channels, INPUT_CONTEXT, INPUT_CONTEXT)
         self.blocks = nn.ModuleList(
             ConvNeXtBlock(channels, expansion, left, right, 1 / blocks) for _ in range(blocks)
@@ -57,7 +57,7 @@ class FilterNetwork(nn.Module):
         x = self.input(x)
         for index, block in enumerate(self.blocks):
             if carry is not None:
-                x = carry.span(f"filter {index}", x, block.left + 1 + block.right, 1)
+                x = carry.span(f"filter {index}", x, self.window, 1)
             x = block(x)
         # Under autocast the filters still want float32.
         output = self.output(self.norm(x)).float()

@@ -39,6 +39,7 @@ class Stream:
         generator: source of the noise.
         meets_mel: whether the output is corrected and projected to meet the given mel.
         passes: of the mel projection.
+        low_band_projection: cost of its further passes in the low band.
     """
 
     def __init__(
@@ -49,11 +50,16 @@ class Stream:
         generator: Generators,
         meets_mel: bool,
         passes: int,
+        low_band_projection: int,
     ) -> None:
         self.vocoder, self.batch, self.f0_scale = vocoder, batch, f0_scale
         self.generator, self.meets_mel = generator, meets_mel
         self.passes = passes if meets_mel else 0
-        self.lookahead_frames: int = vocoder.context[1] + vocoder.reach_frames(self.passes)
+        self.low_band_projection = low_band_projection if self.passes else 0
+        reach = vocoder.synthesis.reach_frames(self.passes, self.low_band_projection)
+        self.lookahead_frames: int = vocoder.context[1] + reach
+        self.projection_frames = reach - vocoder.synthesis.reach_frames(0, 0)
+        """How many of these the projection alone wants."""
         self._begin()
 
     def _begin(self) -> None:
@@ -94,7 +100,9 @@ class Stream:
         Silence follows its mel: the last frames are what they would be within a mel padded with the
         floor. F0 and voicing from outside are held.
         """
-        frames, owed, spec = self.lookahead_frames, self._owed, self.vocoder.spec
+        # Behind the networks silence is zeros: the projection needs no more than these.
+        frames = self.lookahead_frames - self.projection_frames
+        owed, spec = self._owed, self.vocoder.spec
         nothing = self._nothing()
         if owed == 0:
             return nothing
@@ -106,7 +114,7 @@ class Stream:
                 if name == "noise"
                 else self._last(name).expand(-1, frames)
             )
-        rest = self._push(signals)[:, :owed]
+        rest = self._push(signals, ends=True)[:, :owed]
         self._begin()
         return rest
 
@@ -206,7 +214,7 @@ class Stream:
 
     # ---- the way of a piece --------------------------------------------------------------------
 
-    def _push(self, signals: dict[str, Tensor]) -> Tensor:
+    def _push(self, signals: dict[str, Tensor], ends: bool = False) -> Tensor:
         """The samples that are ready after these pieces, time on their last axis."""
         carry = self._carry
         pieces = {**signals, "mel": signals["mel"].transpose(1, 2)}
@@ -216,15 +224,17 @@ class Stream:
             # Windows and convolutions need enough to begin with.
             for name, piece in pieces.items():
                 carry.take(f"waiting {name}", piece, 0)
-            if carry.tensors["waiting mel"].shape[1] <= self.lookahead_frames:
+            wanted = self.lookahead_frames - (self.projection_frames if ends else 0)
+            if carry.tensors["waiting mel"].shape[1] <= wanted:
                 return self._nothing()
             pieces = {name: carry.tensors.pop(f"waiting {name}") for name in pieces}
-        samples = self._advance(**pieces)
+        samples = self._advance(ends, **pieces)
         self._owed -= samples.shape[1]
         return samples
 
     def _advance(
         self,
+        ends: bool,
         mel: Float[Tensor, "batch frames n_mels"],
         f0_hz: Tensor | None = None,
         voicing: Tensor | None = None,
@@ -232,21 +242,24 @@ class Stream:
     ) -> Tensor:
         vocoder, carry = self.vocoder, self._carry
         samples = mel.shape[1] * vocoder.spec.hop_length
-        begins, left = carry.begins("gain"), vocoder.context[0]
+        begins, (left, right) = carry.begins("gain"), vocoder.context
         mel = mel.transpose(1, 2)
         gain = vocoder.log_gain(pad_silence(mel, vocoder.spec, (left, 0)) if begins else mel)
         inputs = vocoder.synthesis.network_input(gain)
 
-        def since(context: tuple[int, int]) -> Tensor:
-            return inputs[:, left - context[0] :] if begins else inputs
+        def inputs_of(name: str, context: tuple[int, int]) -> Tensor:
+            """Held back as far as the other network looks further ahead."""
+            piece = inputs[:, left - context[0] :] if begins else inputs
+            held_back = right - context[1] if begins else 0
+            return carry.take(f"{name} inputs", piece, piece.shape[1] - held_back)
 
         network = vocoder.filter_network
-        filters, depths = network(since(network.context), carry)
+        filters, depths = network(inputs_of("filter", network.context), carry)
         frames = depths.shape[1]
         around = carry.take("gain", gain[:, left - 1 :] if begins else gain, frames, context=2)
         if f0_hz is None or voicing is None:
             predictor = vocoder.pitch_predictor
-            predicted = predictor(since(predictor.context), carry)
+            predicted = predictor(inputs_of("pitch", predictor.context), carry)
             voicing = predicted.voicing if voicing is None else voicing
             f0_hz = predicted.f0_hz if f0_hz is None else f0_hz
         if self.f0_scale != 1:
@@ -255,16 +268,33 @@ class Stream:
         if noise is None:
             drawn = self._draw(carry.tensors.pop("drawn", mel.new_empty(self.batch, 0)), samples)
             noise, carry.tensors["drawn"] = drawn[:, :samples], drawn[:, samples:]
-        waveform: Tensor = vocoder.synthesis(
+        waveform, mel_gain = vocoder.synthesis.excite(
             vocoder.synthesis.controls(around, filters, depths),
             carry.take("f0_hz", f0_hz, frames),
             carry.take("voicing", voicing, frames),
             noise,
             around[:, 1:-1] if self.meets_mel else None,
-            self.passes,
             carry,
         )
-        return waveform
+        if mel_gain is None or self.passes == 0:
+            return waveform
+        if ends:
+            waveform, mel_gain = self._silence_after(waveform, mel_gain)
+        return vocoder.synthesis.project(
+            waveform, mel_gain, self.passes, self.low_band_projection, carry
+        )
+
+    def _silence_after(self, waveform: Tensor, mel_gain: Tensor) -> tuple[Tensor, Tensor]:
+        """Waveform and mel followed by as much silence as the projection reaches."""
+        vocoder, frames = self.vocoder, self.projection_frames
+        floor = pad_silence(
+            mel_gain.new_empty(self.batch, vocoder.spec.n_mels, 0), vocoder.spec, (0, frames)
+        )
+        zeros = waveform.new_zeros(self.batch, frames * vocoder.spec.hop_length)
+        return (
+            torch.cat([waveform, zeros], dim=1),
+            torch.cat([mel_gain, vocoder.log_gain(floor)], dim=1),
+        )
 
     def _draw(self, noise: Tensor, samples: int) -> Tensor:
         """:func:`extend_noise`, each row from a generator of its own if there are several."""

@@ -14,6 +14,7 @@ from vocoder.dsp.sources.noise import pulse_modulation
 from vocoder.dsp.sources.oscillators import boundary_phase, pulse_train, sample_phase
 from vocoder.errors import MelError
 from vocoder.features.envelope import bin_weights, white_noise_level
+from vocoder.features.low_band import low_band_passes
 from vocoder.features.mel import MelSpec
 from vocoder.features.projection import project_pieces
 from vocoder.models.blocks.layers import normalise_log_gain
@@ -85,23 +86,26 @@ class Synthesis(nn.Module):
             self.register_buffer("description", describe_spec(spec), persistent=False)
             self.register_buffer("silence", silence_above(spec, n_bins), persistent=False)
 
-    def reach_frames(self, mel_projection: int | None = None) -> int:
-        """Mel frames over which signal processing reaches to one side.
+    def reach_frames(self, passes: int, low_band_projection: int) -> int:
+        """Mel frames over which signal processing reaches to one side, with these passes of the
+        mel projection and so much projection of the low band.
 
-        The windows of analysis and synthesis and one interpolated frame; for the mel correction its
-        own window, the filter that is corrected, and one more interpolated frame; for the
-        projection (by default as many passes as the config says) a window of the mel less one hop
-        per pass, and one frame up to where the first of these windows begins.
+        A piece of N frames completes N·hop − d samples. Sources want one more frame for F0 to run
+        to, and windows of n_fft their overlap: d₀ = hop + n_fft − step. The mel's windows begin at
+        multiples of the hop less their ``lead``: the last one complete ends c = ⌈(d + window −
+        lead) / hop⌉ − 1 frames before N. The mel correction wants one frame after it and half a
+        filter, d ← (c + 1)·hop + n_fft / 2; a pass of the projection completes the samples before
+        the next window, d ← c·hop + lead, at any rate; to the low rate and back is one pass more.
         """
-        hop, size = self.spec.hop_length, self.spec.win_length
-        passes = self.config.mel_projection if mel_projection is None else mel_projection
-        window = math.ceil(self.n_fft / hop)
-        reach = window + 1
+        hop, size, lead = self.spec.hop_length, self.spec.win_length, self.spec.window_lead
+        if passes and low_band_projection:
+            passes += low_band_passes(self.spec, low_band_projection) + 1
+        delay = hop + self.n_fft - self.step_length
         if self.config.mel_correction:
-            reach += math.ceil(size / 2 / hop) + window
-        if passes:
-            reach += 1 + passes * (math.ceil(size / hop) - 1)
-        return reach
+            delay = math.ceil((delay + size - lead) / hop) * hop + self.n_fft // 2
+        for _ in range(passes):
+            delay = (math.ceil((delay + size - lead) / hop) - 1) * hop + lead
+        return math.ceil(delay / hop)
 
     # ---- the networks' input and output --------------------------------------------------------
 
@@ -156,29 +160,53 @@ class Synthesis(nn.Module):
         voicing: Float[Tensor, "batch frames"],
         noise: Float[Tensor, "batch samples"],
         mel_gain: Float[Tensor, "batch frames n_mels"] | None = None,
-        mel_projection: int | None = None,
-        carry: Carry | None = None,
-    ) -> Float[Tensor, "batch more_samples"]:
+    ) -> Float[Tensor, "batch samples"]:
         """Waveform from controls, F0 (Hz), voicing (0 to 1) and unit-power white noise.
 
         ``mel_gain``, log gains of the given mel without context, asks for the mel correction and
-        the mel projection, as far as the config has them or ``mel_projection`` gives passes.
-
-        Without ``carry`` the frames are a whole signal: beyond its ends filters are held and
-        nothing sounds. With one they are the next piece of a stream, whose output lags by up to
-        :meth:`reach_frames`; every piece but the first, of more frames than that, may be short.
+        the mel projection, as far as the config has them. Beyond the ends filters are held and
+        nothing sounds.
         """
-        carry = Carry(whole=True) if carry is None else carry
+        carry, config = Carry(whole=True), self.config
+        waveform, mel_gain = self.excite(controls, f0_hz, voicing, noise, mel_gain, carry)
+        if mel_gain is None or config.mel_projection == 0:
+            return waveform
+        passes = (config.mel_projection, config.low_band_projection)
+        return self.project(waveform, mel_gain, *passes, carry)
+
+    def excite(
+        self,
+        controls: Controls,
+        f0_hz: Float[Tensor, "batch frames"],
+        voicing: Float[Tensor, "batch frames"],
+        noise: Float[Tensor, "batch samples"],
+        mel_gain: Float[Tensor, "batch frames n_mels"] | None,
+        carry: Carry,
+    ) -> tuple[Float[Tensor, "batch more_samples"], Tensor | None]:
+        """The filtered sources in pieces, with the mel correction where there is a ``mel_gain`` and
+        the config has it; and the mel gains that go with them.
+
+        The output lags by up to :meth:`reach_frames`; every piece but the first, of more frames
+        than that, may be short.
+        """
         pulses, noise = self._sources(controls.modulation, f0_hz, voicing, noise, carry)
         spectrum = self._filtered(controls, pulses, noise, carry)
         if mel_gain is not None and self.config.mel_correction:
             spectrum, mel_gain = self._corrected(spectrum, mel_gain, carry)
-        waveform = self._from_spectrum("waveform", spectrum, carry)
-        passes = self.config.mel_projection if mel_projection is None else mel_projection
-        if mel_gain is None or passes == 0:
-            return waveform
+        return self._from_spectrum("waveform", spectrum, carry), mel_gain
+
+    def project(
+        self,
+        waveform: Float[Tensor, "batch samples"],
+        mel_gain: Float[Tensor, "batch frames n_mels"],
+        passes: int,
+        low_band_projection: int,
+        carry: Carry,
+    ) -> Float[Tensor, "batch fewer_samples"]:
+        """The next piece of :meth:`excite`, moved to meet the mel in ``passes`` passes."""
         log_amplitude = (mel_gain + self.white_level).transpose(1, 2)
-        return project_pieces(waveform, log_amplitude, self.spec, passes, 1, carry)
+        low = low_band_passes(self.spec, low_band_projection)
+        return project_pieces(waveform, log_amplitude, self.spec, passes, 1, carry, low)
 
     def _sources(
         self, modulation: Tensor, f0_hz: Tensor, voicing: Tensor, noise: Tensor, carry: Carry

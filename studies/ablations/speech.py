@@ -1,0 +1,84 @@
+"""Speech and scores that the ablations share: held-out speakers, one utterance each."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from vocoder.data.audio import Audio, read_audio, resample
+from vocoder.errors import VocoderError
+from vocoder.evaluation.registry import METRICS
+
+METRIC_NAMES = ("pesq", "mstft", "voicing_error", "distillmos")
+SCORED_AT_HZ = 16000
+
+
+class Utterance(NamedTuple):
+    """A recording at its own rate, (samples,)."""
+
+    name: str
+    audio: Audio
+
+    def at(self, sample_rate: int) -> Tensor:
+        """The recording at another rate, (1, samples)."""
+        return resample(self.audio, sample_rate).waveform[None]
+
+
+def read_utterances(
+    manifest: Path, speakers: Sequence[str], longest_s: float = 5.0
+) -> list[Utterance]:
+    """The first utterance of each speaker, cut to `longest_s`.
+
+    Raises:
+        VocoderError: a speaker who is not in the manifest.
+    """
+    first: dict[str, Path] = {}
+    for line in manifest.read_text(encoding="utf-8").splitlines():
+        entry = json.loads(line)
+        first.setdefault(entry["speaker"], manifest.parent / entry["path"])
+    missing = [speaker for speaker in speakers if speaker not in first]
+    if missing:
+        raise VocoderError(f"{manifest}: no utterance of {missing[0]}; choose another manifest")
+    utterances = []
+    for speaker in speakers:
+        audio = read_audio(first[speaker])
+        samples = int(longest_s * audio.sample_rate)
+        cut = Audio(audio.waveform[:samples], audio.sample_rate)
+        utterances.append(Utterance(speaker, cut))
+    return utterances
+
+
+def score(
+    reference: Tensor, estimate: Tensor, sample_rate: int, metrics: Sequence[str] = METRIC_NAMES
+) -> dict[str, float]:
+    """Metrics of (1, samples) signals, both resampled to `SCORED_AT_HZ`."""
+    pair = [
+        resample(Audio(signal[0], sample_rate), SCORED_AT_HZ).waveform.numpy()
+        for signal in (reference, estimate)
+    ]
+    samples = min(len(signal) for signal in pair)
+    reference_16k, estimate_16k = (signal[:samples] for signal in pair)
+    values = {}
+    for name in metrics:
+        metric = METRICS[name]
+        result = metric.measure(reference_16k, estimate_16k, SCORED_AT_HZ)
+        values[name] = float(result if metric.field is None else getattr(result, metric.field))
+    return values
+
+
+def means(
+    utterances: Sequence[Utterance],
+    sample_rate: int,
+    speak: Callable[[Tensor], Tensor],
+    metrics: Sequence[str] = METRIC_NAMES,
+) -> Mapping[str, float]:
+    """Mean scores of `speak`, from a recording (1, samples) to its copy."""
+    rows = []
+    for utterance in utterances:
+        recording = utterance.at(sample_rate)
+        with torch.inference_mode():
+            rows.append(score(recording, speak(recording), sample_rate, metrics))
+    return {name: sum(row[name] for row in rows) / len(rows) for name in metrics}

@@ -1,0 +1,140 @@
+"""Projection of the low band, where most of a voice's energy lies, at a low sample rate.
+
+Where a mel resolves single harmonics its energies decide the phases nearly as well as the
+magnitudes, but magnitudes that meet the mel bring the phases along slowly, pass by pass. Below some
+700 Hz a pass costs little: the signal decimated by D has the same spectrum there, in windows and
+hops of a Dth of the samples.
+"""
+
+import math
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor
+
+from vocoder.dsp.carry import Carry, DualWindow, Grid
+from vocoder.features.mel import MelSpec
+from vocoder.features.mel_gain import mel_filters, projection_gain
+
+FADE_HZ = (600.0, 740.0)
+"""Where the low band's share of the spectrum falls from one to zero."""
+
+LOWEST_NYQUIST_HZ = 650.0
+"""Least half sample rate of the decimated signal."""
+
+ACCELERATION = 0.9
+"""Extrapolation from pass to pass. With 0.99 as published the distance to the mel swings, and more
+passes can be worse than fewer."""
+
+
+def decimation(spec: MelSpec) -> int:
+    """D, the largest power of two that hop, window and transform are multiples of and that leaves
+    the decimated signal `LOWEST_NYQUIST_HZ`; 16 for hops of 256 at 22.05 and 24 kHz.
+
+    >>> from vocoder.features.mel import PRESETS
+    >>> decimation(PRESETS["vocos_24k"]), decimation(PRESETS["speecht5_16k"])
+    (16, 8)
+    """
+    common = math.gcd(spec.hop_length, spec.win_length, spec.n_fft // 2, spec.window_lead)
+    highest = spec.sample_rate / 2 / LOWEST_NYQUIST_HZ
+    return min(common & -common, 2 ** math.floor(math.log2(highest)))
+
+
+def low_band_passes(spec: MelSpec, cost: int) -> int:
+    """Passes at the low rate that take the time of ``cost`` passes at the full rate."""
+    return cost * decimation(spec)
+
+
+def project_low_band(
+    spectrum: Complex[Tensor, "batch frames bins"],
+    energies: Float[Tensor, "batch more_frames n_mels"],
+    spec: MelSpec,
+    passes: int,
+    carry: Carry,
+) -> Complex[Tensor, "batch fewer_frames bins"]:
+    """The spectrum with a low band whose phases have followed the mel for ``passes`` passes.
+
+    With P one pass of the mel projection (`project_mel`) of the decimated signal y:
+
+        z₀ = y;  yₖ = P(zₖ₋₁);  zₖ = yₖ + `ACCELERATION` · (yₖ − yₖ₋₁),  z₁ = y₁
+
+    Args:
+        spectrum: of the mel's windows at their full rate, each at the start of its transform.
+        energies: of the mel, M, as they come.
+        passes: at least one.
+        carry: state; the result lags by ``passes`` + 1 windows less a hop each.
+
+    Source: Perraudin, Balazs, Søndergaard, "A fast Griffin-Lim algorithm", WASPAA 2013, algorithm
+    2; the low rate is ours.
+    """
+    band = _band(spec, spectrum.device, spectrum.real.dtype)
+    bins = band.filters.shape[1]
+    low = torch.cat([spectrum.real[..., :bins], spectrum.imag[..., :bins]], dim=2)
+    wanted = energies[..., : band.filters.shape[0]] @ band.filters
+    waveform = carry.least_squares("low band", low @ band.synthesis, band.window)
+    before = waveform
+    for number in range(passes):
+        name = f"low band {number}"
+        low = carry.windows(name, waveform, band.window.grid) @ band.analysis
+        wanted = carry.take(f"{name} mel", wanted, low.shape[1])
+        parts = low.unflatten(2, (2, bins))
+        gain = projection_gain(parts.square().sum(2), wanted, band.filters, spec)
+        frames = (parts * gain[:, :, None]).flatten(2) @ band.synthesis
+        projected = carry.least_squares(f"{name} sum", frames, band.window)
+        waveform = projected
+        if number:
+            earlier = carry.take(f"{name} before", before, projected.shape[1])
+            waveform = projected + ACCELERATION * (projected - earlier)
+        before = projected
+    low = carry.windows("low band projected", before, band.window.grid) @ band.analysis
+    spectrum = carry.take("spectrum above the low band", spectrum, low.shape[1])
+    above = spectrum[..., :bins]
+    mixed = above + band.share * (torch.complex(low[..., :bins], low[..., bins:]) - above)
+    return torch.cat([mixed, spectrum[..., bins:]], dim=2)
+
+
+class _Band(NamedTuple):
+    """The low band of a mel at the low rate.
+
+    ``analysis`` (size, 2 bins) gives real and imaginary parts of windowed frames, as large as at
+    the full rate; ``synthesis`` (2 bins, size) inverts it and applies the dual window; ``filters``
+    (bands, bins): the mel's first bands, as many as lie within; ``share`` (bins): of the low band
+    in the result.
+    """
+
+    window: DualWindow
+    analysis: Tensor
+    synthesis: Tensor
+    filters: Tensor
+    share: Tensor
+
+
+@lru_cache(maxsize=128)
+def _band(spec: MelSpec, device: torch.device, dtype: torch.dtype) -> _Band:
+    # A tensor made in inference mode could never take part in training afterwards.
+    with torch.inference_mode(False):
+        factor = decimation(spec)
+        grid = Grid(
+            spec.hop_length // factor, spec.win_length // factor, spec.window_lead // factor
+        )
+        n_fft = spec.n_fft // factor
+        bins = n_fft // 2
+        pair = DualWindow.of(torch.hann_window(grid.size, dtype=torch.float64), grid)
+        sample, k = torch.arange(grid.size)[:, None], torch.arange(bins)
+        angle = (2 * math.pi / n_fft) * (sample * k % n_fft).double()
+        waves = torch.cat([angle.cos(), -angle.sin()], dim=1)
+        twice = torch.where(k == 0, 1.0, 2.0).double() / (n_fft * factor)
+        filters = mel_filters(spec, torch.device("cpu"), torch.float64)
+        inside = (filters[:, bins:] == 0).all(dim=1).cumprod(0).bool()
+        low, high = FADE_HZ
+        hertz = k * (spec.sample_rate / spec.n_fft)
+        tensors = (
+            pair.window[:, None] * waves * factor,
+            (pair.dual[:, None] * waves * torch.cat([twice, twice])).T,
+            filters[inside, :bins],
+            ((high - hertz) / (high - low)).clamp(0, 1),
+        )
+        window = DualWindow(grid, *(part.to(device, dtype) for part in pair[1:]))
+        return _Band(window, *(tensor.to(device, dtype).contiguous() for tensor in tensors))

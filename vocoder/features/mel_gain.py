@@ -1,0 +1,57 @@
+"""The gain by which a spectrum meets a mel."""
+
+from functools import lru_cache
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vocoder.features.mel import MelSpec
+
+LARGEST_GAIN = 55.0
+"""Bound of one update's gain in a bin, 35 dB."""
+_TINY = 1e-20
+
+
+def projection_gain(
+    power: Float[Tensor, "batch frames bins"],
+    wanted: Float[Tensor, "batch frames bins"],
+    filters: Float[Tensor, "n_mels bins"],
+    spec: MelSpec,
+    updates: int = 1,
+) -> Float[Tensor, "batch frames bins"]:
+    """Factor on the spectrum, (e after the updates / e before)^(1/p), from |Y|² and Fᵀ M.
+
+    The bins are those of ``spec`` or the first of them, and ``filters`` the part of its filterbank
+    that lies there.
+    """
+    energy = power
+    if spec.pre_emphasis:
+        energy = energy * _pre_emphasis_power(spec, energy)
+    energy = energy + spec.magnitude_eps
+    energy = (energy + _TINY).sqrt() if spec.power == 1 else energy
+    gain = torch.ones_like(energy[:1, :1])
+    for _ in range(updates):
+        own = (energy * gain) @ filters.T @ filters
+        # In bins outside every filter both are zero, and the ratio is one.
+        gain = gain * ((wanted + _TINY) / (own + _TINY)).clamp(1 / LARGEST_GAIN, LARGEST_GAIN)
+    return gain if spec.power == 1 else gain.sqrt()
+
+
+@lru_cache(maxsize=128)
+def mel_filters(
+    spec: MelSpec, device: torch.device, dtype: torch.dtype
+) -> Float[Tensor, "n_mels bins"]:
+    """The spec's filterbank.
+
+    A tensor made in inference mode could never take part in training afterwards.
+    """
+    with torch.inference_mode(False):
+        return spec.filterbank().to(device, dtype)
+
+
+def _pre_emphasis_power(spec: MelSpec, like: Tensor) -> Float[Tensor, " bins"]:
+    """|1 - a e^{-iω}|² at the first bins."""
+    omega = torch.arange(like.shape[-1], dtype=torch.float64) * (2 * torch.pi / spec.n_fft)
+    a = spec.pre_emphasis
+    return (1 + a * a - 2 * a * torch.cos(omega)).to(like)
