@@ -31,7 +31,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: it cannot be written, for example because the disk is full.
     """
-    with _naming(path):
+    with naming_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f"{_mark()}.part{path.suffix}")
         try:
@@ -57,7 +57,7 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
     """
     mark = _mark()
     fresh, former = (folder.with_name(f"{mark}.{end}") for end in ("part", "old"))
-    with _naming(folder):
+    with naming_errors(folder):
         fresh.mkdir(parents=True)
         try:
             yield fresh
@@ -134,7 +134,7 @@ def _sync(path: Path) -> None:
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
+def naming_errors(path: Path) -> Iterator[None]:
     """Turn errors of the file system into one that names the path and the reason."""
     try:
         yield
