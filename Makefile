@@ -2,6 +2,7 @@
 # demo       resynthesise four shipped recordings and compare with Griffin-Lim
 # test       lint, types, layers, all tests
 # test-fast  fast tests: no training, processes, large networks, browser
+# fuzz       hostile files, recipes and answers: TRIES=10000 of them
 # report     a listening page of this model beside WORLD, Griffin-Lim and Opus
 # bench      speed and memory
 # clean      remove generated files and .venv; keep data/ and runs/
@@ -13,7 +14,9 @@ STAMP := $(VENV)/.complete
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,\
 	$(shell command -v $(name))))
 
-.PHONY: setup demo test test-fast lint report bench clean constraints check-system
+TRIES ?= 10000
+
+.PHONY: setup demo test test-fast lint fuzz report bench clean constraints check-system
 
 setup: $(STAMP)
 
@@ -30,6 +33,9 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+fuzz: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --seeds --tries $(TRIES)
 
 report: $(STAMP)
 	egs/report/run.sh

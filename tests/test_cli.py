@@ -2,9 +2,12 @@
 
 import json
 import os
+import resource
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ from typer.testing import CliRunner
 
 from tests.training.tiny import MANIFEST, ROOT, SMALL, TINY_RECIPE, UNINTERRUPTED, settings
 from vocoder.cli import app
-from vocoder.data.audio import read_audio
+from vocoder.data.audio import read_audio, write_audio
 from vocoder.features.pitch import extract_pitch
 from vocoder.training.recipe import dump_recipe, load_recipe
 
@@ -166,18 +169,20 @@ def test_unreadable_folders_and_missing_files_do_not_stop_the_others(
 
 
 def test_nothing_half_written_stays_when_writing_fails(
-    trained_run: Path, strange: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained_run: Path, strange: Path, tmp_path: Path
 ):
-    def full(path: Path, *arguments: object, **options: object) -> None:
-        Path(path).write_bytes(b"RIFF half of it")
-        raise OSError(28, "No space left on device", str(path))
-
-    monkeypatch.setattr("vocoder.data.audio.soundfile.write", full)
-    arguments = ("--output", tmp_path / "out", "--model", trained_run)
-    result = vocoder("resynth", strange / "good.wav", *arguments)
+    out = tmp_path / "out"
+    arguments = ("--output", out, "--model", trained_run)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        result = vocoder("resynth", strange / "good.wav", *arguments)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert result.exit_code == 1
-    assert f"failed: {strange / 'good.wav'}: [Errno 28] No space left on device" in result.stderr
-    assert files(tmp_path / "out") == []
+    said = f"{out / 'good.wav'}: cannot be written (File too large); free space, or"
+    assert f"failed: {strange / 'good.wav'}: {said}" in result.stderr
+    assert files(out) == []
 
 
 def test_names_with_brackets_and_spaces_are_said_as_they_are(trained_run: Path, tmp_path: Path):
@@ -532,7 +537,9 @@ def test_train_prints_the_resolved_recipe(tmp_path: Path, fresh_accelerator: Non
 def test_train_refuses_in_one_line(tmp_path: Path):
     message = refusal("train", TINY_RECIPE, "--output", tmp_path, "--set", "training.stps=5")
     assert "--set training.stps=5: unknown key training.stps; did you mean steps?" in message
-    assert "no readable recipe" in refusal("train", tmp_path / "no.yaml", "--output", tmp_path)
+    assert "no.yaml: cannot be read, it does not exist" in refusal(
+        "train", tmp_path / "no.yaml", "--output", tmp_path
+    )
     (tmp_path / "file").touch()
     result = vocoder("train", TINY_RECIPE, "--output", tmp_path / "file", *settings(UNINTERRUPTED))
     assert result.exit_code == 1
@@ -617,3 +624,25 @@ def test_help_is_quick_and_names_every_command():
     )  # fmt: skip
     for command in commands:
         assert f"│ {command} " in done.stdout
+
+
+def test_an_interrupt_ends_with_one_line_and_the_same_command_goes_on(tmp_path: Path):
+    """Ctrl-C between two files: what is written is whole, and the next run writes all."""
+    for name in "abcdef":
+        write_audio(tmp_path / "in" / f"{name}.wav", 0.1 * torch.randn(48_000), 16000)
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "vocoder", "resynth", str(tmp_path / "in")]
+    command += ["--output", str(out)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not list(out.glob("a.wav")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate()[1]
+    assert process.returncode in (130, 0)  # 0: it was faster
+    if process.returncode == 130:
+        assert said.strip().splitlines()[-1] == "interrupted; the same command goes on"
+        assert "Traceback" not in said
+    assert all(len(read_audio(path).waveform) == 72_000 for path in out.iterdir())
+    subprocess.run(command, check=True, capture_output=True)
+    assert len(list(out.iterdir())) == 6

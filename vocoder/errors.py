@@ -1,11 +1,31 @@
 """Errors that a user can fix. The message is one line: what is wrong, where, and what to do."""
 
 import difflib
+import re
 from collections.abc import Sequence
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class VocoderError(Exception):
-    """Base class; the command line prints the message of these without a traceback."""
+    """Base class; the command line prints the message of these without a traceback.
+
+    The message is one line that every file and stream takes, see `printable`.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(printable(message))
+
+
+def printable(name: str) -> str:
+    r"""A file's name as text of one line: bytes that are not UTF-8 and control characters, which
+    could rule a terminal, become escapes.
+
+    >>> print(printable("caf\udce9\n"))
+    caf\udce9\n
+    """
+    text = name.encode("utf-8", "backslashreplace").decode("utf-8")
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 class AudioError(VocoderError):
@@ -30,6 +50,10 @@ class CheckpointError(VocoderError):
 
 class CorpusError(VocoderError):
     """A corpus that cannot be fetched, verified or laid out."""
+
+
+class OutputError(VocoderError):
+    """A file or folder that cannot be written."""
 
 
 class TrainingError(VocoderError):

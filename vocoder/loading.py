@@ -4,7 +4,7 @@ A checkpoint is a folder with
 
     model.safetensors      the weights, loaded strictly
     model.yaml             the model and its mel: with the weights all that use needs
-    metadata.json          step, scores, mel fingerprint, versions
+    metadata.json          step, scores, mel fingerprint, versions, SHA-256 of the weights
 
 and, for training only, what `vocoder.training.checkpoint` lists. Only safetensors, YAML and JSON
 are read: nothing is unpickled. A description whose model is outside the package, ``module:Class``,
@@ -12,7 +12,8 @@ makes loading import that module: load weights of strangers only if their `model
 module that you trust.
 """
 
-import json
+import hashlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, cast, overload
@@ -20,12 +21,12 @@ from typing import Any, Literal, cast, overload
 import torch
 import yaml
 from jaxtyping import Float
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
 
-from vocoder.errors import CheckpointError
+from vocoder.errors import CheckpointError, VocoderError
 from vocoder.features.mel import PRESETS
 from vocoder.models.base import Vocoder
 from vocoder.models.classical import GriffinLim
@@ -34,6 +35,7 @@ from vocoder.models.outside import OutsideModelError
 from vocoder.models.registry import ModelDescription
 from vocoder.models.waveform import WaveVocoder
 from vocoder.models.world import WorldVocoder
+from vocoder.reading import open_file, parse_yaml, read_json, read_text
 
 WEIGHTS = Path(__file__).parent / "weights"
 SHIPPED = {name: WEIGHTS / name for name in ("universal", "source_filter_16k")}
@@ -42,6 +44,9 @@ GRIFFIN_LIM, WORLD, LPC = UNTRAINED = ("griffin_lim", "world", "lpc")
 """Vocoders without training. Griffin-Lim (32 iterations) takes SpeechT5's mel, or another by
 ``for_mel``; WORLD and LPC analyse the waveform itself."""
 MODEL, DESCRIPTION, METADATA = "model.safetensors", "model.yaml", "metadata.json"
+CHECKSUMS = "sha256"
+"""Key of the metadata: SHA-256 of the files of tensors, by file name."""
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 @overload
@@ -89,7 +94,11 @@ def load(
 def _trained(model: str | Path) -> Vocoder:
     """The model of a checkpoint, with its weights."""
     folder = find_checkpoint(model)
-    vocoder = read_description(folder).build()
+    description = read_description(folder)
+    try:
+        vocoder = description.build()
+    except VocoderError as error:
+        raise CheckpointError(f"{folder / DESCRIPTION}: {error}") from error
     load_weights(vocoder, folder / MODEL)
     fingerprint = read_metadata(folder)["mel_fingerprint"]
     if fingerprint != vocoder.spec.fingerprint:
@@ -135,9 +144,23 @@ def find_checkpoint(model: str | Path) -> Path:
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint of the highest step in a run's ``checkpoints`` folder."""
-    complete = [path for path in folder.glob("step-*") if (path / METADATA).is_file()]
-    return max(complete, key=lambda path: path.name, default=None)
+    """The complete checkpoint of the highest step in a run's ``checkpoints`` folder."""
+    complete = [path for path in step_folders(folder) if (path / METADATA).is_file()]
+    return complete[-1] if complete else None
+
+
+def step_name(step: int) -> str:
+    """Name of the checkpoint folder of a step."""
+    return f"step-{step:08d}"
+
+
+def step_folders(folder: Path) -> list[Path]:
+    """The folders ``step-NNNNNNNN`` of a run's checkpoints, in the order of their steps.
+
+    Copies under other names, such as ``step-best``, are none of them.
+    """
+    found = [path for path in folder.glob("step-*") if re.fullmatch(r"step-[0-9]{8,}", path.name)]
+    return sorted(found, key=lambda path: int(path.name.removeprefix("step-")))
 
 
 def read_description(folder: Path) -> ModelDescription:
@@ -148,25 +171,17 @@ def read_description(folder: Path) -> ModelDescription:
             none that can be imported.
     """
     path = folder / DESCRIPTION
-    try:
-        return parse_description(path.read_text(encoding="utf-8"), str(path))
-    except FileNotFoundError as error:
+    if not path.exists():
         raise CheckpointError(
             f"{path}: missing; an incomplete copy, or a checkpoint of an older version: "
             f"`vocoder convert {folder}` writes it"
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path}: cannot be read ({error})") from error
+        )
+    return parse_description(read_text(path, CheckpointError), str(path))
 
 
 def parse_description(text: str, source: str) -> ModelDescription:
     """A description from YAML; ``source`` names it in errors."""
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise CheckpointError(
-            f"{source}: not valid YAML ({' '.join(str(error).split())})"
-        ) from error
+    values, _ = parse_yaml(text, source, CheckpointError)
     try:
         return ModelDescription.model_validate(values)
     except ValidationError as error:
@@ -190,30 +205,48 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """Tensors of a safetensors file; a missing, corrupt or pickled file is refused."""
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file; a checkpoint folder holds {MODEL}")
+    with open_file(path, CheckpointError) as (file, _):
+        content = file.read()
     try:
-        return load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
+        tensors = load_tensors(content)
+    # An unknown type of numbers is a KeyError.
+    except (SafetensorError, KeyError, ValueError) as error:
         raise CheckpointError(
             f"{path}: not a readable safetensors file ({error}); pickled or truncated checkpoints "
             "are not loaded, save it again with this package"
         ) from error
+    _check_sum(content, path)
+    return tensors
+
+
+def _check_sum(content: bytes, path: Path) -> None:
+    """Raise CheckpointError if the metadata beside a file knows another checksum of it."""
+    if not (path.parent / METADATA).is_file():
+        return
+    known = read_metadata(path.parent).get(CHECKSUMS, {}).get(path.name)
+    if known is not None and hashlib.sha256(content).hexdigest() != known:
+        raise CheckpointError(
+            f"{path}: damaged or replaced: its SHA-256 is not that of {METADATA}; copy the whole "
+            "checkpoint again"
+        )
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Load ``model.safetensors`` strictly: every weight must be there, with its shape."""
+    """Load ``model.safetensors`` strictly: every weight must be there, with its shape, finite."""
     tensors = read_tensors(path)
     check_tensors(tensors, model.state_dict(), path)
     model.load_state_dict(tensors)
 
 
 def check_tensors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path) -> None:
-    """Raise CheckpointError unless the names and shapes agree; the first of each kind are named."""
+    """Raise CheckpointError unless names, shapes and kinds of numbers agree, and all numbers are
+    finite; the first of each kind of error are named."""
+    common = expected.keys() & found
     parts = {
         "missing": expected.keys() - found,
         "unknown": found.keys() - expected,
-        "of another shape": {
-            name for name in expected.keys() & found if expected[name].shape != found[name].shape
-        },
+        "of another shape": {name for name in common if expected[name].shape != found[name].shape},
+        "of another type": {name for name in common if not _same_kind(expected[name], found[name])},
     }
     if any(parts.values()):
         wrong = "; ".join(f"{w}: {', '.join(sorted(n)[:3])}" for w, n in parts.items() if n)
@@ -221,15 +254,42 @@ def check_tensors(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], p
             f"{path}: does not fit its model ({wrong}); the files of a checkpoint belong together, "
             "copy the whole folder again"
         )
+    if infinite := [name for name in common if not bool(torch.isfinite(found[name]).all())]:
+        raise CheckpointError(
+            f"{path}: NaN or infinite values in {', '.join(sorted(infinite)[:3])}; take another "
+            "checkpoint of the run"
+        )
+
+
+def _same_kind(expected: Tensor, found: Tensor) -> bool:
+    """Whether both are floating point, of any precision, or of one other type."""
+    if expected.is_floating_point():
+        return found.dtype in _FLOATS
+    return found.dtype == expected.dtype
+
+
+class _Metadata(BaseModel):
+    """The keys of ``metadata.json`` that this package reads; others may stand beside them."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    step: int = Field(ge=0, lt=2**62)
+    mel_fingerprint: str
+    spent_s: float = Field(0.0, ge=0, allow_inf_nan=False)
+    data_hash: str | None = None
+    sha256: dict[str, str] = Field(default_factory=dict)
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:
     """``metadata.json`` of a checkpoint."""
     path = folder / METADATA
+    metadata = read_json(path, CheckpointError)
     try:
-        metadata = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: no readable metadata ({error})") from error
-    if not isinstance(metadata, dict) or not metadata.keys() >= {"step", "mel_fingerprint"}:
-        raise CheckpointError(f"{path}: lacks step or mel_fingerprint; copy the checkpoint again")
-    return metadata
+        _Metadata.model_validate(metadata)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the whole"
+        raise CheckpointError(
+            f"{path}: {where}: {first['msg']}; copy the checkpoint again"
+        ) from error
+    return cast(dict[str, Any], metadata)

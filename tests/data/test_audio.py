@@ -1,7 +1,10 @@
 """Audio input and output: exact without changes, a note for each change, one-line errors."""
 
 import os
+import resource
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +12,8 @@ import pytest
 import soundfile
 import torch
 
-from vocoder.data import audio as audio_module
 from vocoder.data.audio import Audio, find_audio, read_audio, resample, write_audio
-from vocoder.errors import AudioError
+from vocoder.errors import AudioError, OutputError
 
 RATE = 16000
 
@@ -32,6 +34,8 @@ def test_every_16_bit_value_survives_writing_and_reading(tmp_path: Path):
     assert audio.sample_rate == RATE
     assert audio.notes == []
     assert soundfile.info(tmp_path / "a.wav").subtype == "PCM_16"
+    soundfile.write(tmp_path / "b.wav", (values * 32768).short().numpy(), RATE)
+    assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
 
 
 def test_written_values_are_rounded_and_clipped(tmp_path: Path):
@@ -169,10 +173,10 @@ def test_missing_folders_and_unreadable_files(tmp_path: Path, monkeypatch: pytes
         read_audio(tmp_path)
     write_audio(tmp_path / "a.wav", torch.zeros(10), RATE)
 
-    def refuse(self: Path, mode: str):
-        raise PermissionError(13, "Permission denied", str(self))
+    def refuse(path: Path, flags: int):
+        raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(AudioError, match=r"a\.wav: cannot be read \(Permission denied\)"):
         read_audio(tmp_path / "a.wav")
 
@@ -185,17 +189,23 @@ def test_only_a_waveform_is_written(tmp_path: Path, shape: tuple[int, ...]):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@contextmanager
+def files_up_to(size: int) -> Iterator[None]:
+    """Let the system refuse to write files beyond a size, as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path):
     path = tmp_path / "a.wav"
     write_audio(path, torch.full((10,), 0.25), RATE)
-
-    def half(target: Path, *args: object, **kwargs: object):
-        Path(target).write_bytes(b"RIFF")
-        raise OSError("disk full")
-
-    monkeypatch.setattr(audio_module.soundfile, "write", half)
-    with pytest.raises(OSError, match="disk full"):
-        write_audio(path, torch.zeros(10), RATE)
+    message = r"a\.wav: cannot be written \(File too large\); free space, or"
+    with files_up_to(1000), pytest.raises(OutputError, match=message):
+        write_audio(path, torch.zeros(10_000), RATE)
     assert list(tmp_path.iterdir()) == [path]
     assert read_audio(path).waveform.tolist() == [0.25] * 10
 

@@ -1,13 +1,18 @@
 """User recordings: speakers, split, rates, and the warning about lower ones."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 
+from tests.training.tiny import leftover
+from vocoder.data.audio import write_audio
 from vocoder.data.corpora import prepare
 from vocoder.data.folder import HELD_OUT, split_utterances
+from vocoder.data.manifest import Utterance
 from vocoder.errors import CorpusError
 
 
@@ -101,3 +106,37 @@ def test_two_files_of_one_name_and_an_empty_folder_are_refused(tmp_path: Path):
         prepared(source, tmp_path / "data")
     with pytest.raises(CorpusError, match="no such folder"):
         prepared(tmp_path / "nowhere", tmp_path / "data2")
+
+
+def test_a_recording_that_was_damaged_since_is_written_again(tmp_path: Path):
+    noise = 0.1 * np.random.default_rng(0).standard_normal(4000)
+    for name in "abcde":
+        write_audio(tmp_path / "in" / f"{name}.wav", torch.from_numpy(noise), 16000)
+    out = tmp_path / "out"
+
+    def run() -> list[Utterance]:
+        return prepare("folder", out, tmp_path / "in", progress=False, jobs=1)
+
+    first = run()
+    written = sorted(out.rglob("*.wav"))
+    whole = written[0].read_bytes()
+    written[0].write_bytes(whole[:1000])
+    written[1].write_bytes(b"")
+    left = written[2].with_name(leftover("part.wav"))
+    left.write_bytes(whole[:500])
+    assert run() == first
+    assert [path.read_bytes() for path in written] == [whole] * 5
+    assert not left.exists()
+
+
+def test_a_notice_in_latin_1_is_copied_as_it_is(tmp_path: Path, tiny_corpus: Path):
+    source = tmp_path / "source"
+    (source / "wavs").mkdir(parents=True)
+    lines = (tiny_corpus / "manifest.jsonl").read_text().splitlines()[:1]
+    (source / "manifest.jsonl").write_text(lines[0] + "\n")
+    audio = source / json.loads(lines[0])["path"]
+    audio.parent.mkdir(parents=True)
+    audio.write_bytes((tiny_corpus / json.loads(lines[0])["path"]).read_bytes())
+    (source / "LICENCE").write_bytes("Lizenz für alle".encode("latin-1"))
+    prepare("tiny", tmp_path / "out", source, progress=False, jobs=1)
+    assert (tmp_path / "out" / "LICENCE").read_bytes() == "Lizenz für alle".encode("latin-1")

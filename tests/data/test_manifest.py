@@ -45,13 +45,13 @@ def test_a_bad_line_is_named(tmp_path: Path, bad: str, complaint: str):
 
 def test_missing_empty_binary_and_doubled(tmp_path: Path):
     path = tmp_path / "manifest.jsonl"
-    with pytest.raises(CorpusError, match="no readable manifest"):
+    with pytest.raises(CorpusError, match=r"manifest\.jsonl: cannot be read.*; `vocoder prepare"):
         read_manifest(path)
     path.write_text("\n")
     with pytest.raises(CorpusError, match="the manifest is empty"):
         read_manifest(path)
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(CorpusError, match="no readable manifest"):
+    with pytest.raises(CorpusError, match=r"manifest\.jsonl: cannot be read.*; `vocoder prepare"):
         read_manifest(path)
     path.write_text(f"{LINE}\n{LINE}\n")
     with pytest.raises(CorpusError, match=r"a\.wav stands there twice"):

@@ -407,3 +407,40 @@ def test_a_killed_run_loses_at_most_what_was_under_way(tmp_path):
         scores = {row["utterance"]: float(row["slow"]) for row in csv.DictReader(file)}
     expected = {name: (5000 + number) / RATE for number, name in enumerate(names)}
     assert scores == pytest.approx(expected, rel=1e-5)
+
+
+IN_PLACE = """
+from vocoder.evaluation.metric import Metric
+
+
+def loudest(reference, estimate, sample_rate):
+    reference -= reference.mean() + 0.5
+    estimate.mul_(0)
+    return float(reference.abs().max())
+
+
+METRICS = {"loudest": Metric("loudest", loudest, None, "higher", 2, "peak, computed in place")}
+"""
+
+
+def test_a_metric_that_works_in_place_changes_no_other_score(
+    material: tuple[Path, Path], tmp_path: Path
+):
+    (tmp_path / "plugin.py").write_text(IN_PLACE)
+    scores = []
+    for number, metrics in enumerate((["mstft"], ["loudest", "mstft"])):
+        summary = evaluate_folders(
+            material[0],
+            {"s": material[1]},
+            tmp_path / f"out{number}",
+            metrics,
+            jobs=1,
+            progress=False,
+            cache=None,
+            plugins=[f"{tmp_path / 'plugin.py'}:METRICS"],
+        )
+        assert summary.failures == 0
+        with (tmp_path / f"out{number}" / "utterances.csv").open(newline="") as file:
+            scores.append([row["mstft"] for row in csv.DictReader(file)])
+    assert scores[0] == scores[1]
+    assert all(scores[0])

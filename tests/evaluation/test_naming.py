@@ -113,7 +113,7 @@ def read_one(system: Path):
         ("s,one_gen,three\n", r"map\.csv:2: utterance: no recording 'three' in .*/r"),
         ("s,one_gen,one\n*,one_gen.wav,deep/two\n", r"map\.csv:3: .* stands in .*map\.csv:2"),
         ("s,one_gen,\n", r"map\.csv:2: utterance: nothing stands there"),
-        ("s,one_gen\n", r"map\.csv:2: utterance: nothing stands there"),
+        ("s,one_gen\n", r"map\.csv:2: not as many cells as the first line"),
     ],
 )
 def test_a_line_that_fits_nothing_is_named(folders, tmp_path, lines, said):
@@ -128,9 +128,9 @@ def test_a_line_that_fits_nothing_is_named(folders, tmp_path, lines, said):
 
 def test_a_file_that_is_no_map_is_named(tmp_path):
     (tmp_path / "a.csv").write_text("system,utterance\ns,one\n")
-    with pytest.raises(VocoderError, match=r"a\.csv: no column 'file'; the first line must be sys"):
+    with pytest.raises(VocoderError, match=r"a\.csv: no column 'file'; the first line must"):
         read_map(tmp_path / "a.csv")
-    with pytest.raises(VocoderError, match=r"b\.csv: cannot be read as CSV"):
+    with pytest.raises(VocoderError, match=r"b\.csv: cannot be read"):
         read_map(tmp_path / "b.csv")
 
 

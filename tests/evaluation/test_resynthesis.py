@@ -12,6 +12,7 @@ from vocoder.data.audio import read_audio
 from vocoder.errors import VocoderError
 from vocoder.evaluation.resynthesis import output_paths, resynthesise_files
 from vocoder.features.mel import PRESETS
+from vocoder.loading import load
 from vocoder.models.base import Vocoder, draw_normal
 from vocoder.models.classical import GriffinLim
 
@@ -98,3 +99,31 @@ def test_a_model_that_gains_nothing_takes_one_file_at_a_time(folder: Path, tmp_p
     targets, _ = output_paths([folder], tmp_path)
     with pytest.raises(VocoderError, match="GriffinLim takes one file at a time"):
         resynthesise_files(GriffinLim(SPEC), targets, batch_size=4)
+
+
+def test_a_streamed_file_is_what_it_is_in_one_piece(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    model = load("source_filter_16k")
+    whole = written(folder, tmp_path / "whole", None, model)
+    monkeypatch.setattr("vocoder.evaluation.resynthesis.STREAMED_S", 0.25)
+    monkeypatch.setattr("vocoder.features.mel_blocks.SECTION_FRAMES", 9)
+    streamed = written(folder, tmp_path / "streamed", None, model)
+    assert whole.keys() == streamed.keys()
+    for name, waveform in whole.items():
+        torch.testing.assert_close(waveform, streamed[name], atol=2e-4, rtol=0)
+
+
+def test_a_long_file_that_fails_stops_no_other(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("vocoder.evaluation.resynthesis.STREAMED_S", 0.25)
+    flac = tmp_path / "in" / "cut.flac"
+    soundfile.write(flac, 0.1 * np.random.default_rng(0).standard_normal(16000), 16000)
+    flac.write_bytes(flac.read_bytes()[:-4000])
+    targets, _ = output_paths([folder], tmp_path / "out")
+    results = resynthesise_files(load("source_filter_16k"), targets)
+    failed = [result for result in results if result.error]
+    assert [result.source for result in failed] == [flac]
+    assert str(flac) in failed[0].error
+    assert len(list((tmp_path / "out").iterdir())) == len(results) - 1

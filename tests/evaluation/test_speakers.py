@@ -66,9 +66,9 @@ def test_a_csv_may_leave_a_speaker_empty_and_hold_more(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("name,who\na,b\n", "the columns"),
-        ("utterance,speaker\na\n", ":2: an utterance and a speaker"),
-        ("utterance,speaker\n,Ann\n", ":2: an utterance and a speaker"),
+        ("name,who\na,b\n", "no column 'speaker'"),
+        ("utterance,speaker\na\n", ":2: not as many cells"),
+        ("utterance,speaker\n,Ann\n", ":2: an utterance is needed"),
         ("utterance,speaker\nother,Ann\n", "no speaker for 1 of 1 utterances, such as 'one'"),
     ],
 )

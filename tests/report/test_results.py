@@ -84,13 +84,17 @@ def test_a_name_may_hold_what_some_take_for_the_end_of_a_line(own_evaluation):
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (lambda f: shutil.rmtree(f), r"summary\.json: cannot be read .*vocoder evaluate"),
+        (lambda f: shutil.rmtree(f), r"summary\.json: cannot be read.*vocoder evaluate"),
         (lambda f: (f / "utterances.csv").unlink(), r"utterances\.csv: cannot be read"),
         (lambda f: (f / "summary.json").write_text("{}"), r"summary\.json: .*evaluate again"),
         (lambda f: (f / "summary.json").write_text("no json"), r"summary\.json: the file"),
         (lambda f: (f / "summary.json").write_bytes(b"\xff\xfe\x00"), r"summary\.json: cannot"),
         (lambda f: (f / "utterances.csv").write_text("system,utterance\n"), "no column"),
         (lambda f: drop_rows(f), "no utterances"),
+        (lambda f: cut(f), r"utterances\.csv:\d+: not as many cells.*evaluate again"),
+        (lambda f: repeat(f), "stands there twice"),
+        (lambda f: replace(f, ",0.0", ",\0"), r"utterances\.csv.*: .*evaluate again"),
+        (lambda f: replace(f, ",0.0", "," + "x" * 200_000), r"utterances\.csv:\d+: not valid CSV"),
         (lambda f: replace(f, "much noise,", "another,"), "'another' is not in summary.json"),
         (lambda f: replace(f, ",0.0", ",zero"), r"utterances\.csv:\d+: \w+: 'zero.*no number"),
     ],
@@ -99,6 +103,17 @@ def test_a_damaged_evaluation_is_refused_with_its_place(own_evaluation, damage, 
     damage(own_evaluation)
     with pytest.raises(VocoderError, match=said):
         read_results(own_evaluation)
+
+
+def cut(folder: Path) -> None:
+    """As after a full disk."""
+    table = folder / "utterances.csv"
+    table.write_text(table.read_text()[:-30])
+
+
+def repeat(folder: Path) -> None:
+    table = folder / "utterances.csv"
+    table.write_text(table.read_text() + table.read_text().splitlines()[-1] + "\n")
 
 
 def drop_rows(folder: Path) -> None:
@@ -134,7 +149,7 @@ def test_costs_are_those_on_one_thread(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("not json", "no measurement of costs"),
+        ("not json", "not valid JSON"),
         ("[]", "no measurement of costs"),
         ('{"costs": []}', "no measurement on one thread"),
         ('{"costs": [{"threads": 1}]}', r"costs\.0\.audio_s: "),

@@ -1,5 +1,6 @@
 """Checkpoints on disk: written atomically, loaded strictly, never unpickled."""
 
+import hashlib
 import json
 import pickle
 import shutil
@@ -10,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from tests.training.tiny import leftover
 from vocoder.errors import CheckpointError
 from vocoder.loading import (
     METADATA,
@@ -23,6 +25,7 @@ from vocoder.training.checkpoint import (
     RECIPE,
     TRAINING,
     optimizer_tensors,
+    provenance,
     prune_checkpoints,
     restore_optimizer,
     save_checkpoint,
@@ -51,7 +54,7 @@ def test_what_is_saved_is_what_is_loaded(saved: Path):
     load_weights(other, saved / MODEL)
     for one, two in zip(model().parameters(), other.parameters(), strict=True):
         assert torch.equal(one, two)
-    assert read_metadata(saved) == METADATA_OF_TESTS
+    assert read_metadata(saved).items() >= METADATA_OF_TESTS.items()
     assert (saved / RECIPE).read_text() == "mel: x\n"
 
 
@@ -72,6 +75,12 @@ def test_weights_that_share_memory_or_are_views_are_saved(tmp_path: Path):
     assert torch.equal(loaded["row"], whole[0])
 
 
+def save_tensors(state: dict[str, torch.Tensor], folder: Path) -> None:
+    """Other weights under a checkpoint's name, without the checksum of the former ones."""
+    save_file(state, folder / MODEL)
+    (folder / METADATA).write_text(json.dumps(METADATA_OF_TESTS))
+
+
 def spoil_missing(state: dict) -> None:
     del state["1.weight"]
 
@@ -84,9 +93,29 @@ def spoil_shape(state: dict) -> None:
     state["0.bias"] = torch.zeros(5)
 
 
+def spoil_integer(state: dict) -> None:
+    state["0.bias"] = torch.zeros(4, dtype=torch.int32)
+
+
+def spoil_truth(state: dict) -> None:
+    state["1.weight"] = torch.ones(2, 4, dtype=torch.bool)
+
+
+def spoil_nan(state: dict) -> None:
+    state["1.bias"][1] = torch.nan
+
+
+def spoil_infinity(state: dict) -> None:
+    state["0.weight"][0, 0] = -torch.inf
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
+        (spoil_integer, r"of another type: 0\.bias"),
+        (spoil_truth, r"of another type: 1\.weight"),
+        (spoil_nan, r"NaN or infinite values in 1\.bias; take another checkpoint"),
+        (spoil_infinity, r"NaN or infinite values in 0\.weight"),
         (spoil_missing, r"missing: 1\.weight"),
         (spoil_surplus, r"unknown: 2\.weight"),
         (spoil_shape, r"of another shape: 0\.bias"),
@@ -95,7 +124,7 @@ def spoil_shape(state: dict) -> None:
 def test_a_tensor_that_does_not_fit_is_named(saved: Path, spoil, said: str):
     state = dict(model().state_dict())
     spoil(state)
-    save_file(state, saved / MODEL)
+    save_tensors(state, saved)
     target = model()
     before = [p.clone() for p in target.parameters()]
     with pytest.raises(CheckpointError, match=said) as caught:
@@ -155,10 +184,49 @@ def test_a_missing_file_is_named(saved: Path):
         read_tensors(saved / TRAINING)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1, 2]", "5", '{"step": 3}', "\xff"])
+@pytest.mark.parametrize("bit", range(100, 100 + 15 * 8, 9))
+def test_every_flipped_bit_of_the_weights_is_noticed(saved: Path, bit: int):
+    content = bytearray((saved / MODEL).read_bytes())
+    content[-1 - bit // 8] ^= 1 << bit % 8
+    (saved / MODEL).write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"damaged or replaced: its SHA-256|not a readable"):
+        load_weights(model(), saved / MODEL)
+
+
+def test_a_checkpoint_without_checksums_is_loaded(saved: Path):
+    save_tensors(model().state_dict(), saved)
+    load_weights(model(), saved / MODEL)
+
+
+@pytest.mark.parametrize("name", [None, "git"])
+def test_training_does_not_need_git(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name):
+    """No git, and a git that fails."""
+    if name is not None:
+        (tmp_path / name).write_text("#!/bin/sh\nexit 3\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    provenance.cache_clear()
+    assert provenance()["git_revision"] == "unknown"
+    provenance.cache_clear()
+
+
+UNUSABLE_METADATA = (
+    *("", "{", "[1, 2]", "5", '{"step": 3}', "\xff", "[" * 100_000),
+    '{"mel_fingerprint": "a", "step": "three"}',
+    '{"mel_fingerprint": "a", "step": -3}',
+    '{"mel_fingerprint": "a", "step": true}',
+    '{"mel_fingerprint": "a", "step": 1e400}',
+    '{"mel_fingerprint": ["a"], "step": 3}',
+    '{"mel_fingerprint": "a", "step": 3, "spent_s": NaN}',
+    '{"mel_fingerprint": "a", "step": 3, "sha256": "abc"}',
+    '{"mel_fingerprint": "a", "step": ' + "9" * 5000 + "}",
+)
+
+
+@pytest.mark.parametrize("text", UNUSABLE_METADATA)
 def test_metadata_that_cannot_be_used_is_named(saved: Path, text: str):
     (saved / METADATA).write_text(text, encoding="latin-1")
-    with pytest.raises(CheckpointError, match=r"metadata\.json: (no readable|lacks)") as caught:
+    with pytest.raises(CheckpointError, match=r"metadata\.json: .") as caught:
         read_metadata(saved)
     assert "\n" not in str(caught.value)
 
@@ -173,17 +241,27 @@ def test_the_latest_checkpoint_is_the_highest_whole_one(saved: Path):
     folder = saved.parent
     assert latest_checkpoint(folder / "nowhere") is None
     shutil.copytree(saved, folder / "step-00000010")
-    shutil.copytree(saved, folder / ".step-00000020.partial")
+    shutil.copytree(saved, folder / leftover("part"))
     (folder / "step-00000030").mkdir()
     assert latest_checkpoint(folder) == folder / "step-00000010"
 
 
 def test_pruning_keeps_the_newest_and_clears_what_a_kill_left(saved: Path):
     folder = saved.parent
-    for name in ("step-00000010", "step-00000100", ".step-00000101.partial", ".step-00000100.old"):
+    for name in ("step-00000010", "step-00000100", leftover("part"), leftover("old")):
         shutil.copytree(saved, folder / name)
     prune_checkpoints(folder, 2)
     assert sorted(path.name for path in folder.iterdir()) == ["step-00000010", "step-00000100"]
+
+
+def test_copies_made_by_hand_are_neither_the_newest_nor_pruned(saved: Path):
+    folder = saved.parent
+    for name in ("step-best", "step-00000009 (copy)", "step-99", "step-00000007"):
+        shutil.copytree(saved, folder / name)
+    assert latest_checkpoint(folder) == folder / "step-00000007"
+    prune_checkpoints(folder, 1)
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["step-00000007", "step-00000009 (copy)", "step-99", "step-best"]
 
 
 def test_an_optimizer_is_restored_exactly(tmp_path: Path):
@@ -207,6 +285,9 @@ def test_an_optimizer_is_restored_exactly(tmp_path: Path):
     broken = {**tensors, "o.2.exp_avg_sq": torch.zeros(7)}
     with pytest.raises(CheckpointError, match=r"of another shape: o\.2\.exp_avg_sq"):
         restore_optimizer(second, broken, "o", tmp_path)
+    for odd in ("o.x.exp_avg", "o.7", "o.0.exp_avg.more", "o.99.step", "o.0.max_exp_avg"):
+        with pytest.raises(CheckpointError, match=rf"unknown: {odd}"):
+            restore_optimizer(second, {**tensors, odd: torch.zeros(())}, "o", tmp_path)
 
 
 def test_files_of_a_checkpoint_can_be_read_by_others(saved: Path):
@@ -216,4 +297,7 @@ def test_files_of_a_checkpoint_can_be_read_by_others(saved: Path):
 
 
 def test_metadata_is_for_reading(saved: Path):
-    assert json.loads((saved / METADATA).read_text()) == METADATA_OF_TESTS
+    sums = {
+        name: hashlib.sha256((saved / name).read_bytes()).hexdigest() for name in (MODEL, TRAINING)
+    }
+    assert json.loads((saved / METADATA).read_text()) == {**METADATA_OF_TESTS, "sha256": sums}

@@ -15,12 +15,29 @@ import soundfile
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tests.training.tiny import ROOT, SMALL, TINY_RECIPE, UNINTERRUPTED, quiet, settings
-from vocoder.errors import AudioError, CheckpointError, CorpusError, RecipeError
+from tests.training.tiny import (
+    ROOT,
+    SMALL,
+    TINY_RECIPE,
+    UNINTERRUPTED,
+    leftover,
+    quiet,
+    settings,
+)
+from vocoder.data.locks import locked
+from vocoder.errors import (
+    AudioError,
+    CheckpointError,
+    CorpusError,
+    OutputError,
+    RecipeError,
+    TrainingError,
+)
 from vocoder.loading import METADATA, MODEL, read_tensors
 from vocoder.training.checkpoint import TRAINING
 from vocoder.training.recipe import load_recipe
 from vocoder.training.run import Lines, Throughput, train
+from vocoder.training.trainer import Trainer
 
 pytestmark = pytest.mark.slow
 
@@ -266,7 +283,7 @@ def test_a_killed_run_goes_on_bit_for_bit(trained_run: Path, tmp_path: Path):
     newest = max((run / "checkpoints").glob("step-*"))
     assert newest.name < "step-00000030"
     # As if the next checkpoint had been half written, and a line of the log.
-    partial = run / "checkpoints" / ".step-00000029.partial"
+    partial = run / "checkpoints" / leftover("part")
     partial.mkdir()
     whole = (newest / TRAINING).read_bytes()
     (partial / TRAINING).write_bytes(whole[: len(whole) // 3])
@@ -327,3 +344,30 @@ def test_two_processes_train_as_one(tmp_path: Path, fresh_accelerator: None):
     # The first step's losses are those of the very same segments, noise and weights.
     for name, value in one[0].items():
         assert two[0][name] == pytest.approx(value, rel=1e-5), name
+
+
+# -- refused runs --------------------------------------------------------------------------------
+
+
+def test_two_runs_never_share_a_folder(tmp_path: Path):
+    run = tmp_path / "run"
+    with locked(run), pytest.raises(OutputError, match=r"run: in use by another process .*pid"):
+        train_in_process(run)
+    assert not run.exists()
+
+
+def test_a_run_refused_before_its_first_step_leaves_the_folder_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_accelerator: None
+):
+    run = tmp_path / "run"
+
+    def refuse(self: Trainer) -> None:
+        raise TrainingError("refused")
+
+    monkeypatch.setattr(Trainer, "train_step", refuse)
+    with pytest.raises(TrainingError, match="refused"):
+        train_in_process(run, "training.steps=1", "training.validate_every=null")
+    assert not (run / "recipe.yaml").exists()
+    monkeypatch.undo()
+    train_in_process(run, "training.steps=1", "training.validate_every=null", "training.seed=3")
+    assert load_recipe(run / "recipe.yaml").training.seed == 3

@@ -1,5 +1,6 @@
 """The smallest complete training, for all tests that need a run or a trainer."""
 
+import socket
 from pathlib import Path
 
 import torch
@@ -38,6 +39,12 @@ UNINTERRUPTED = (
 def settings(overrides: tuple[str, ...] | list[str]) -> list[str]:
     """Overrides as arguments of the command line."""
     return [part for override in overrides for part in ("--set", override)]
+
+
+def leftover(ending: str) -> str:
+    """Name of what a killed process of this machine leaves while it writes."""
+    beyond_every_process = 2**22 + 1
+    return f".{socket.gethostname()}-{beyond_every_process}-0123abcd.{ending}"
 
 
 def quiet() -> Console:

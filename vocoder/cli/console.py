@@ -1,5 +1,7 @@
 """Shared by all commands: plain output, progress bars, one-line errors, NAME=VALUE arguments."""
 
+import io
+import sys
 from typing import Any
 
 import typer
@@ -13,7 +15,17 @@ error_console = Console(stderr=True)
 
 
 class ErrorReporter(TyperGroup):
-    """A command group that prints a user error as one line and exits with status 1."""
+    """A command group that prints a user error as one line and exits with status 1.
+
+    An interrupt (Ctrl-C) ends with one line and status 130. Characters that a stream cannot show
+    are escaped.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -21,8 +33,21 @@ class ErrorReporter(TyperGroup):
         except BrokenPipeError:  # the reader closed the pipe: typer exits quietly
             raise
         except (VocoderError, OSError) as error:  # an OSError names its file
-            say(error_console, f"error: {' '.join(str(error).splitlines())}")
-            raise typer.Exit(1) from error
+            raise _reported(str(error)) from error
+        except MemoryError as error:
+            raise _reported("not enough memory for this input; make it shorter") from error
+        except KeyboardInterrupt as error:
+            say(error_console, "interrupted; the same command goes on")
+            raise typer.Exit(130) from error
+        except RuntimeError as error:  # of torch
+            if "allocate memory" not in str(error):
+                raise
+            raise _reported("not enough memory for this input; make it shorter") from error
+
+
+def _reported(reason: str) -> typer.Exit:
+    say(error_console, f"error: {' '.join(reason.splitlines())}")
+    return typer.Exit(1)
 
 
 def say(console: Console, text: str) -> None:

@@ -11,6 +11,7 @@ from rich.console import Console
 from vocoder.cli.console import error_console, parse_named, say
 from vocoder.cli.options import JsonFlag
 from vocoder.errors import VocoderError
+from vocoder.reading import read_text
 
 if TYPE_CHECKING:
     from vocoder.listening.build import Options
@@ -170,10 +171,7 @@ def _text(path: Path | None) -> str | None:
     """Contents of the instructions file, or None for the default instructions."""
     if path is None:
         return None
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise VocoderError(f"{path}: the instructions cannot be read ({error})") from error
+    text = read_text(path, VocoderError)
     if not text.strip():
         raise VocoderError(f"{path}: holds no instructions")
     return text

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from vocoder.models.base import Vocoder
     from vocoder.models.waveform import WaveVocoder
 
+MOST_SEED = 2**63 - 1
+SeedOption = Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Of the noise.")]
+ThreadsOption = Annotated[int, typer.Option(min=1, max=1024, help="Threads of torch.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 ModelName = Annotated[
     str,

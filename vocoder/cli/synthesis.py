@@ -10,8 +10,16 @@ from rich.console import Console
 from rich.table import Table
 
 from vocoder.cli.console import progress_bar, say
-from vocoder.cli.options import JsonFlag, MelName, ModelName, load_for_mel, require_mel
-from vocoder.errors import VocoderError, suggestion
+from vocoder.cli.options import (
+    JsonFlag,
+    MelName,
+    ModelName,
+    SeedOption,
+    ThreadsOption,
+    load_for_mel,
+    require_mel,
+)
+from vocoder.errors import VocoderError, printable, suggestion
 
 DEMO_MELS = ("vocos_24k", "hifigan_22k", "speecht5_16k")
 """Mels that `vocoder demo` gives to a universal model; Griffin-Lim gets the first."""
@@ -23,8 +31,8 @@ def resynth(
     model: ModelName = "default",
     mel: MelName = None,
     f0_scale: Annotated[float, typer.Option(min=0.1, max=10, help="Factor on F0.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = 1,
+    seed: SeedOption = 0,
+    threads: ThreadsOption = 1,
     batch: Annotated[
         int | None,
         typer.Option(min=1, help="Files per batch; default: depends on the model."),
@@ -34,21 +42,24 @@ def resynth(
     """Recorded speech → mel → speech; --model world or lpc analyses the waveform directly."""
     import torch
 
+    from vocoder.data.files import remove_leftovers
     from vocoder.evaluation.resynthesis import Resynthesis, output_paths, resynthesise_files
 
     torch.set_num_threads(threads)
     targets, failed = output_paths(inputs, output)
     vocoder = load_for_mel(model, mel)
+    remove_leftovers(output)
     with progress_bar() as progress:
         task = progress.add_task("resynthesis", total=len(targets) + len(failed))
 
         def done(result: Resynthesis) -> None:
             progress.advance(task)
+            source = printable(str(result.source))
             for note in result.notes:
-                say(progress.console, f"{result.source}: {note}")
+                say(progress.console, f"{source}: {note}")
             if result.error:
                 # Reading and writing errors name their file; model errors do not.
-                named = "" if str(result.source) in result.error else f"{result.source}: "
+                named = "" if source in result.error else f"{source}: "
                 say(progress.console, f"failed: {named}{result.error}")
 
         for result in failed:
@@ -83,8 +94,8 @@ def synth(
     ] = None,
     model: ModelName = "default",
     f0_scale: Annotated[float, typer.Option(min=0.1, max=10, help="Factor on F0.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = 1,
+    seed: SeedOption = 0,
+    threads: ThreadsOption = 1,
     as_json: JsonFlag = False,
 ) -> None:
     """Mels → speech: .npy files, as TTS systems write them, to one WAV per file.
@@ -95,6 +106,7 @@ def synth(
     import torch
 
     from vocoder.data.audio import write_audio
+    from vocoder.data.files import remove_leftovers
     from vocoder.data.mels import find_mels, read_mel
     from vocoder.errors import MelError
     from vocoder.features.mel import PRESETS
@@ -113,6 +125,7 @@ def synth(
     options = {"f0_scale": f0_scale} if vocoder.scales_f0 else {}
     failed: dict[str, str] = {}
     targets = find_mels(inputs)
+    remove_leftovers(output)
     with progress_bar() as progress, torch.inference_mode():
         for source, name in progress.track(targets.items(), description="synthesis"):
             try:
@@ -125,7 +138,8 @@ def synth(
                     say(progress.console, f"warning: {source}: {warning.message}")
                 write_audio(output / name, waveform[0], vocoder.sample_rate)
             except VocoderError as error:
-                named = "" if str(source) in str(error) else f"{source}: "
+                shown = printable(str(source))
+                named = "" if shown in str(error) else f"{shown}: "
                 failed[str(source)] = str(error)
                 say(progress.console, f"failed: {named}{error}")
     written = len(targets) - len(failed)

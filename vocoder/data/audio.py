@@ -2,7 +2,8 @@
 
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -14,8 +15,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vocoder.data.containers import sound_bytes
 from vocoder.data.files import replacing
 from vocoder.errors import AudioError
+from vocoder.reading import open_file
 
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3"})
 
@@ -28,8 +31,18 @@ CLIPPED_FRACTION = 1e-3
 SILENCE_PEAK = 1e-4
 """Peak (−80 dBFS) below which a file is reported as silent."""
 
-UNKNOWN_SIZE = (0, 0xFFFFFFFF)
-"""WAV data sizes written by programs that do not know the length (into a pipe)."""
+LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 1_000, 768_000
+"""Range of the sample rates that are believed; headers of damaged files claim others."""
+
+LONGEST_SAMPLES = 2**29
+"""Most samples of one file after resampling, 6 hours at 24 kHz: a small file can claim, and a
+compressed one hold, more than fits into memory."""
+
+BLOCK_SAMPLES = 2**20
+"""Samples decoded at a time, over all channels."""
+
+_UNKNOWN_FRAMES = 2**63 - 1
+"""What libsndfile says of a FLAC that was written into a pipe."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +64,129 @@ class Audio:
         return self.waveform.shape[0] / self.sample_rate
 
 
+class _Sequential(soundfile.SoundFile):
+    """A sound file that is read from beginning to end.
+
+    soundfile seeks after each read of a seekable file, which fails at the end of a FLAC of unknown
+    length, and does not read all of a file that is not seekable, such as GSM 6.10.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
+class AudioFile:
+    """An audio file open for reading; `open_audio` makes one.
+
+    Attributes:
+        path: of the file.
+        sample_rate: Hz.
+        channels: how many are averaged to one.
+        length: samples per channel that the header promises, None where it does not know.
+    """
+
+    def __init__(self, path: Path, file: soundfile.SoundFile) -> None:
+        self.path, self._file = path, file
+        self.sample_rate, self.channels = int(file.samplerate), int(file.channels)
+        self.length: int | None = None if file.frames == _UNKNOWN_FRAMES else int(file.frames)
+        self._levels = _Levels()
+        if not LOWEST_RATE_HZ <= self.sample_rate <= HIGHEST_RATE_HZ:
+            raise AudioError(
+                f"{path}: its header claims a rate of {self.sample_rate} Hz, outside "
+                f"{LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ} Hz; write it again with its true rate"
+            )
+
+    @property
+    def duration_s(self) -> float | None:
+        """Length in seconds that the header promises, None where it does not know."""
+        return None if self.length is None else self.length / self.sample_rate
+
+    def blocks(self, sample_rate: int | None = None) -> Iterator[Float[Tensor, " samples"]]:
+        """The sound in pieces: the same samples and errors as of `read_audio`, at most once.
+
+        Memory does not grow with the length of the file.
+        """
+        rate = sample_rate or self.sample_rate
+        resampler = None
+        if rate != self.sample_rate:
+            resampler = soxr.ResampleStream(self.sample_rate, rate, 1, dtype="float32")
+        total = 0
+        for mono in self._decoded():
+            last = len(mono) == 0
+            piece = mono if resampler is None else resampler.resample_chunk(mono, last=last)
+            total += len(piece)
+            if total > LONGEST_SAMPLES:
+                raise AudioError(
+                    f"{self.path}: longer than {LONGEST_SAMPLES / rate / 3600:.1f} hours; cut it "
+                    "into parts"
+                )
+            if len(piece):
+                yield torch.from_numpy(piece)
+        if total == 0:
+            raise AudioError(f"{self.path}: too short to resample to {rate} Hz; leave it out")
+
+    def notes(self, sample_rate: int | None = None) -> list[str]:
+        """Notes of the blocks read: see `read_audio`."""
+        notes = []
+        if self.channels > 1:
+            notes.append(f"{self.channels} channels averaged to one")
+        notes += self._levels.notes()
+        if sample_rate not in (None, self.sample_rate):
+            notes.append(f"resampled from {self.sample_rate} to {sample_rate} Hz")
+        return notes
+
+    def _decoded(self) -> Iterator[Float[np.ndarray, " samples"]]:
+        """Averaged channels in pieces, the last of which is empty."""
+        count, block = 0, max(1, BLOCK_SAMPLES // self.channels)
+        while True:
+            try:
+                samples = self._file.read(block, dtype="float32", always_2d=True)
+            except (soundfile.SoundFileError, RuntimeError) as error:
+                raise _undecodable(self.path, error) from error
+            if not np.isfinite(samples).all():
+                raise AudioError(
+                    f"{self.path}: holds NaN or infinite samples; write the file again or drop it"
+                )
+            count += len(samples)
+            if len(samples):
+                self._levels.add(samples)
+                yield samples.mean(axis=1, dtype=np.float32)
+            if len(samples) < block:
+                break
+        if self.length is not None and count < self.length:
+            raise AudioError(
+                f"{self.path}: truncated, {count} of {self.length} samples; copy the file again"
+            )
+        if count == 0:
+            raise AudioError(f"{self.path}: holds no samples; leave it out")
+        yield np.zeros(0, dtype=np.float32)
+
+
+@contextmanager
+def open_audio(path: str | Path) -> Iterator[AudioFile]:
+    """Open an audio file: the one place where audio of unknown origin is opened.
+
+    Raises AudioError, naming the file, where it is missing, unreadable, a pipe or a device, empty,
+    truncated as far as its header tells, not audio, or of a rate outside 1 to 768 kHz.
+    """
+    path = Path(path)
+    with open_file(path, AudioError) as (raw, size):
+        if size == 0:
+            raise AudioError(f"{path}: an empty file; leave it out")
+        promised, present = sound_bytes(raw, size)
+        if promised > present:
+            raise AudioError(
+                f"{path}: truncated, {present} of {promised} bytes of sound; copy the file again"
+            )
+        os.lseek(raw.fileno(), 0, os.SEEK_SET)  # the buffer of `raw` has read ahead
+        try:
+            decoder = _Sequential(raw.fileno(), closefd=False)
+        except (soundfile.SoundFileError, RuntimeError) as error:
+            raise _undecodable(path, error) from error
+        with decoder:
+            yield AudioFile(path, decoder)
+
+
 def read_audio(path: str | Path, sample_rate: int | None = None) -> Audio:
     """Read an audio file as one channel of float32, resampled to `sample_rate` (Hz) if given.
 
@@ -58,24 +194,13 @@ def read_audio(path: str | Path, sample_rate: int | None = None) -> Audio:
     round(samples * new / old)). `notes` reports both, and clipping (more than 0.1 % of the samples
     at full scale), samples beyond full scale, and silence (peak below -80 dBFS).
 
-    Raises AudioError, naming the file, where it is missing, unreadable, not audio, truncated
-    (fewer samples than its header promises), empty, or holds NaN or infinite samples.
+    Raises AudioError, naming the file, where it is missing, unreadable, a pipe or a device, not
+    audio, truncated (fewer samples than its header promises), empty, longer than
+    `LONGEST_SAMPLES`, of a rate outside 1 to 768 kHz, or holds NaN or infinite samples.
     """
-    path = Path(path)
-    samples, source_rate = _decode(path)
-    if samples.shape[0] == 0:
-        raise AudioError(f"{path}: holds no samples; leave it out")
-    if not np.isfinite(samples).all():
-        raise AudioError(f"{path}: holds NaN or infinite samples; write the file again or drop it")
-    notes = []
-    if samples.shape[1] > 1:
-        notes.append(f"{samples.shape[1]} channels averaged to one")
-    notes += _level_notes(samples)
-    mono = Audio(torch.from_numpy(samples.mean(axis=1, dtype=np.float32)), source_rate, notes)
-    audio = mono if sample_rate is None else resample(mono, sample_rate)
-    if audio.waveform.shape[0] == 0:
-        raise AudioError(f"{path}: too short to resample to {sample_rate} Hz; leave it out")
-    return audio
+    with open_audio(path) as file:
+        blocks = list(file.blocks(sample_rate))
+        return Audio(torch.cat(blocks), sample_rate or file.sample_rate, file.notes(sample_rate))
 
 
 def resample(audio: Audio, sample_rate: int) -> Audio:
@@ -97,17 +222,45 @@ def write_audio(path: str | Path, waveform: Float[Tensor, " samples"], sample_ra
     The sample x becomes round(32768 x), clipped to [-32768, 32767]: the output of `read_audio` for
     a 16-bit file is written back bit for bit.
 
-    Raises AudioError where the waveform is not one-dimensional, is empty or is not finite.
+    Raises AudioError where the waveform is not one-dimensional, is empty or is not finite, and
+    OutputError where the file cannot be written.
+    """
+    if waveform.ndim != 1 or len(waveform) == 0:
+        shape = tuple(waveform.shape)
+        raise AudioError(f"{path}: a waveform of shape (samples,) is needed, not {shape}")
+    with audio_writer(path, sample_rate) as write:
+        write(waveform)
+
+
+@contextmanager
+def audio_writer(
+    path: str | Path, sample_rate: int
+) -> Iterator[Callable[[Float[Tensor, " samples"]], None]]:
+    """A function that appends waveforms to a WAV, as `write_audio` writes them in one piece.
+
+    The file appears under its name when the block ends without an error.
     """
     path = Path(path)
-    samples = waveform.detach().cpu().double().numpy()
-    if samples.ndim != 1 or samples.size == 0:
-        raise AudioError(f"{path}: a waveform of shape (samples,) is needed, not {samples.shape}")
-    if not np.isfinite(samples).all():
-        raise AudioError(f"{path}: the waveform holds NaN or infinite samples; not written")
-    pcm = np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
-    with replacing(path) as temporary:
-        soundfile.write(temporary, pcm, sample_rate, format="WAV", subtype="PCM_16")
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(_wav_header(0, sample_rate))
+
+        def write(waveform: Float[Tensor, " samples"]) -> None:
+            samples = waveform.detach().cpu().double().numpy()
+            if not np.isfinite(samples).all():
+                raise AudioError(f"{path}: the waveform holds NaN or infinite samples; not written")
+            pcm = np.clip(np.round(samples * 32768), -32768, 32767).astype("<i2")
+            file.write(pcm.tobytes())
+
+        yield write
+        size = file.tell() - len(_wav_header(0, sample_rate))
+        file.seek(0)
+        file.write(_wav_header(size, sample_rate))
+
+
+def _wav_header(size: int, sample_rate: int) -> bytes:
+    """The 44 bytes before ``size`` bytes of 16-bit mono PCM."""
+    form = struct.pack("<HHIIHH", 1, 1, sample_rate, 2 * sample_rate, 2, 16)
+    return struct.pack("<4sI8sI16s4sI", b"RIFF", size + 36, b"WAVEfmt ", 16, form, b"data", size)
 
 
 def find_audio(paths: Iterable[str | Path]) -> list[Path]:
@@ -144,62 +297,32 @@ def _walk(folder: Path) -> Iterator[Path]:
                 yield Path(parent) / name
 
 
-def _decode(path: Path) -> tuple[Float[np.ndarray, "samples channels"], int]:
-    """All samples of a file and its rate; every failure becomes a one-line AudioError."""
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            promised, present = _wav_data_bytes(file.read(1 << 16), size)
-    except FileNotFoundError as error:
-        raise AudioError(f"{path}: does not exist; check the path") from error
-    except OSError as error:
-        raise AudioError(f"{path}: cannot be read ({error.strerror})") from error
-    if size == 0:
-        raise AudioError(f"{path}: an empty file; leave it out")
-    if promised > present:
-        raise AudioError(
-            f"{path}: truncated, {present} of {promised} bytes of sound; copy the file again"
-        )
-    try:
-        with soundfile.SoundFile(path) as file:
-            samples = file.read(dtype="float32", always_2d=True)
-            frames, rate = file.frames, file.samplerate
-    except (soundfile.SoundFileError, RuntimeError) as error:
-        raise AudioError(f"{path}: not an audio file that can be decoded ({error})") from error
-    if samples.shape[0] < frames:
-        raise AudioError(
-            f"{path}: truncated, {samples.shape[0]} of {frames} samples; copy the file again"
-        )
-    return samples, rate
+def _undecodable(path: Path, error: Exception) -> AudioError:
+    # libsndfile's own prefix names the descriptor
+    reason = " ".join(str(getattr(error, "error_string", error)).split())
+    return AudioError(f"{path}: not an audio file that can be decoded ({reason})")
 
 
-def _wav_data_bytes(head: bytes, file_size: int) -> tuple[int, int]:
-    """Bytes of audio data: declared in a RIFF WAV's header, and present in the file.
+class _Levels:
+    """Level of the blocks of a file, before its channels are averaged."""
 
-    libsndfile silently reads a truncated WAV as a shorter one. (0, 0) for other formats, and for
-    the placeholder sizes of programs that write into a pipe.
-    """
-    if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
-        return 0, 0
-    position = 12
-    while position + 8 <= len(head):
-        name, size = struct.unpack_from("<4sI", head, position)
-        position += 8
-        if name == b"data":
-            return (0, 0) if size in UNKNOWN_SIZE else (size, file_size - position)
-        position += size + size % 2
-    return 0, 0
+    def __init__(self) -> None:
+        self._peak, self._clipped, self._count = 0.0, 0, 0
 
+    def add(self, samples: Float[np.ndarray, "samples channels"]) -> None:
+        magnitude = np.abs(samples)
+        self._peak = max(self._peak, float(magnitude.max()))
+        self._clipped += int((magnitude >= FULL_SCALE).sum())
+        self._count += magnitude.size
 
-def _level_notes(samples: Float[np.ndarray, "samples channels"]) -> list[str]:
-    magnitude = np.abs(samples)
-    peak = float(magnitude.max())
-    if peak < SILENCE_PEAK:
-        return ["silent (peak below -80 dBFS)"]
-    notes = []
-    clipped = float((magnitude >= FULL_SCALE).mean())
-    if clipped > CLIPPED_FRACTION:
-        notes.append(f"clipped ({100 * clipped:.1f} % of the samples at full scale)")
-    if peak > 1.0:
-        notes.append(f"peak {peak:.2f} beyond full scale")
-    return notes
+    def notes(self) -> list[str]:
+        """Notes of clipping, overshoot and silence."""
+        if self._peak < SILENCE_PEAK:
+            return ["silent (peak below -80 dBFS)"]
+        notes = []
+        clipped = self._clipped / self._count
+        if clipped > CLIPPED_FRACTION:
+            notes.append(f"clipped ({100 * clipped:.1f} % of the samples at full scale)")
+        if self._peak > 1.0:
+            notes.append(f"peak {self._peak:.2f} beyond full scale")
+        return notes

@@ -36,8 +36,16 @@ class Package:
 
 
 def cache_folder() -> Path:
-    """Folder for downloads: `$VOCODER_CACHE`, else `~/.cache/vocoder`."""
-    return Path(os.environ.get("VOCODER_CACHE") or Path.home() / ".cache" / "vocoder")
+    """Folder for downloads: `$VOCODER_CACHE`, else `~/.cache/vocoder`.
+
+    Raises CorpusError if the user has no home folder.
+    """
+    if named := os.environ.get("VOCODER_CACHE"):
+        return Path(named)
+    try:
+        return Path.home() / ".cache" / "vocoder"
+    except RuntimeError as error:
+        raise CorpusError("no home folder for the cache; set VOCODER_CACHE to a folder") from error
 
 
 def fetch(package: Package, folder: Path) -> Path:

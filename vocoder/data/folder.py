@@ -1,17 +1,15 @@
 """User recordings as a corpus: a folder of audio, speakers, a random but fixed split."""
 
-import csv
 import hashlib
 import re
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
 
-import soundfile
-
-from vocoder.data.audio import find_audio, read_audio
+from vocoder.data.audio import find_audio, open_audio, read_audio
 from vocoder.data.layout import Recording
-from vocoder.errors import CorpusError
+from vocoder.errors import AudioError, CorpusError, printable
+from vocoder.reading import read_table
 
 BY_FOLDER = "by-folder"
 MEL_SUFFIXES = (".npy", ".pt")
@@ -43,7 +41,7 @@ def folder_corpus(
     if not source.is_dir():
         raise CorpusError(f"{source}: no such folder; name your recordings by --source")
     found = find_audio([source])
-    paths = {path.relative_to(source).with_suffix("").as_posix(): path for path in found}
+    paths = {printable(path.relative_to(source).with_suffix("").as_posix()): path for path in found}
     if len(paths) < len(found):
         raise CorpusError(
             f"{source}: files whose names differ in the suffix alone would become one recording"
@@ -121,8 +119,9 @@ def own_rates(source: Path) -> dict[Path, int]:
     found = {}
     for path in find_audio([source]):
         try:
-            found[path] = soundfile.info(path).samplerate
-        except (soundfile.SoundFileError, RuntimeError):  # the audio reader reports it later
+            with open_audio(path) as file:
+                found[path] = file.sample_rate
+        except AudioError:  # the audio reader reports it later
             continue
     if not found:
         raise CorpusError(f"{source}: no audio file whose header can be read")
@@ -152,14 +151,8 @@ def _speakers(how: str, source: Path) -> Callable[[str], str]:
 
 
 def _from_table(path: Path) -> Callable[[str], str]:
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError) as error:
-        raise CorpusError(f"{path}: no readable table of speakers ({error})") from error
-    if rows and not rows[0].keys() >= {"utterance", "speaker"}:
-        raise CorpusError(f"{path}: needs the columns utterance and speaker in its first line")
-    table = {row["utterance"]: row["speaker"] for row in rows}
+    rows = read_table(path, ("utterance", "speaker"), CorpusError)
+    table = {row["utterance"]: row["speaker"] for _, row in rows}
 
     def looked_up(name: str) -> str:
         if not table.get(name):

@@ -5,14 +5,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import soundfile
 from joblib import Parallel, delayed
 from rich.progress import track
 
-from vocoder.data.audio import Audio, write_audio
-from vocoder.data.files import write_text
+from vocoder.data.audio import Audio, open_audio, write_audio
+from vocoder.data.files import remove_leftovers, write_text
 from vocoder.data.manifest import Utterance, write_manifest
 from vocoder.errors import AudioError, CorpusError
+from vocoder.reading import read_json
 
 MANIFEST = "manifest.jsonl"
 PREPARATION = "preparation.json"
@@ -43,13 +43,15 @@ class Recording:
 def claim(output: Path, corpus: str, sample_rate: int) -> None:
     """Reserve `output` for one preparation; raise CorpusError if it holds another.
 
-    This prevents mixing two corpora or two sample rates in one folder.
+    This prevents mixing two corpora or two sample rates in one folder. What a killed preparation
+    left half-written is removed.
     """
+    remove_leftovers(output)
     wanted = {"corpus": corpus, "sample_rate": sample_rate}
     path = output / PREPARATION
     if not path.exists():
         write_text(path, json.dumps(wanted) + "\n")
-    elif (present := _read_claim(path)) != wanted:
+    elif (present := read_json(path, CorpusError)) != wanted:
         raise CorpusError(
             f"{output}: holds another preparation ({present}, wanted {wanted}); "
             "choose another --output or delete it"
@@ -57,14 +59,14 @@ def claim(output: Path, corpus: str, sample_rate: int) -> None:
 
 
 def is_complete(output: Path, utterances: Sequence[Utterance]) -> bool:
-    """Whether every file of a manifest exists."""
-    return all((output / utterance.path).is_file() for utterance in utterances)
+    """Whether every file of a manifest is there with all its sound."""
+    return all(_duration_s(output / utterance.path) for utterance in utterances)
 
 
 def lay_out(
     recordings: Sequence[Recording], output: Path, sample_rate: int, *, jobs: int, progress: bool
 ) -> list[Utterance]:
-    """Write every missing recording, then the manifest; return its utterances.
+    """Write every missing or damaged recording, then the manifest; return its utterances.
 
     The manifest is sorted by path and is written last, when all recordings exist. Raises
     CorpusError with the number of unreadable recordings and the first reason; the others are kept,
@@ -94,20 +96,31 @@ def lay_out(
 
 def _write(recording: Recording, output: Path, sample_rate: int) -> Utterance | AudioError:
     path = output / recording.path
-    try:
-        if not path.is_file():
-            write_audio(path, recording.read(sample_rate).waveform, sample_rate)
-        info = soundfile.info(path)
-    except AudioError as error:
-        return error
+    duration_s = _duration_s(path)
+    if duration_s is None:
+        try:
+            audio = recording.read(sample_rate)
+            write_audio(path, audio.waveform, sample_rate)
+        except AudioError as error:
+            return error
+        duration_s = audio.duration_s
     return Utterance(
         path=recording.path,
         speaker=recording.speaker,
         split=recording.split,
-        duration_s=info.frames / info.samplerate,
+        duration_s=duration_s,
         licence=recording.licence,
         mel=recording.mel,
     )
+
+
+def _duration_s(path: Path) -> float | None:
+    """Length in seconds of a file written here; None if it is missing, truncated or empty."""
+    try:
+        with open_audio(path) as file:
+            return file.duration_s or None
+    except AudioError:
+        return None
 
 
 def _refuse_duplicates(recordings: Sequence[Recording], output: Path) -> None:
@@ -116,10 +129,3 @@ def _refuse_duplicates(recordings: Sequence[Recording], output: Path) -> None:
         if recording.path in seen:
             raise CorpusError(f"{output}: two recordings would become {recording.path}")
         seen.add(recording.path)
-
-
-def _read_claim(path: Path) -> object:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CorpusError(f"{path}: unreadable ({error}); delete it and run again") from error

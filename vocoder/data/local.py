@@ -7,10 +7,11 @@ from functools import partial
 from pathlib import Path
 
 from vocoder.data.audio import read_audio
-from vocoder.data.files import write_text
+from vocoder.data.files import write_bytes, write_text
 from vocoder.data.layout import MANIFEST, Recording
 from vocoder.data.manifest import read_manifest
 from vocoder.errors import CorpusError
+from vocoder.reading import read_bytes, read_text
 
 LJSPEECH_HELD_OUT = 250
 
@@ -150,11 +151,10 @@ def speechocean762(source: Path, output: Path) -> list[Recording]:
     for split in ("train", "test"):
         path = source / split / "spk2utt"
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except OSError as error:
+            lines = read_text(path, CorpusError).splitlines()
+        except CorpusError as error:
             raise CorpusError(
-                f"{path}: cannot be read ({error.strerror}); name the folder of speechocean762 "
-                "that holds WAVE, train and test"
+                f"{error}; name the folder of speechocean762 that holds WAVE, train and test"
             ) from error
         splits |= dict.fromkeys((line.split()[0] for line in lines if line.strip()), split)
     trained = sorted(speaker for speaker, split in splits.items() if split == "train")
@@ -177,7 +177,7 @@ def tiny(source: Path, output: Path) -> list[Recording]:
     """Recordings of a small corpus with its own manifest, such as egs/tiny."""
     utterances = read_manifest(source / MANIFEST)
     for notice in sorted(source.glob("LICENCE*")):
-        write_text(output / notice.name, notice.read_text(encoding="utf-8"))
+        write_bytes(output / notice.name, read_bytes(notice, CorpusError))
     return [
         _recording(
             _Sound(utterance.path.stem, utterance.speaker, source / utterance.path),

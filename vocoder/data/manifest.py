@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError
 from vocoder.config import Config
 from vocoder.data.files import write_text
 from vocoder.errors import CorpusError
+from vocoder.reading import MOST_TABLE_BYTES, read_text
 
 
 class Utterance(Config):
@@ -24,7 +25,7 @@ class Utterance(Config):
     path: Path
     speaker: str = Field(min_length=1)
     split: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
-    duration_s: float = Field(gt=0)
+    duration_s: float = Field(gt=0, allow_inf_nan=False)
     licence: str = Field(min_length=1)
     mel: Path | None = None
 
@@ -37,11 +38,9 @@ def read_manifest(path: str | Path) -> list[Utterance]:
     """
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CorpusError(
-            f"{path}: no readable manifest ({error}); `vocoder prepare CORPUS` writes one"
-        ) from error
+        lines = read_text(path, CorpusError, MOST_TABLE_BYTES).splitlines()
+    except CorpusError as error:
+        raise CorpusError(f"{error}; `vocoder prepare CORPUS` writes a manifest") from error
     utterances = [
         _parse(line, f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()
     ]

@@ -1,5 +1,7 @@
 """Mels as files: .npy arrays and .pt tensors as TTS systems write them."""
 
+import tokenize
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from pickle import UnpicklingError
@@ -11,6 +13,13 @@ from torch import Tensor
 
 from vocoder.errors import MelError
 from vocoder.features.mel import MelSpec
+from vocoder.reading import open_file
+
+_DAMAGED = (
+    *(ValueError, EOFError, TypeError, SyntaxError, OverflowError),
+    *(tokenize.TokenError, zipfile.BadZipFile),
+)
+"""What numpy raises for damaged headers, which it parses as Python, and for archives."""
 
 
 def find_mels(inputs: Sequence[Path]) -> dict[Path, Path]:
@@ -53,7 +62,7 @@ def read_mel(path: Path, spec: MelSpec) -> Float[Tensor, "1 n_mels frames"]:
         )
     if array.shape[0] != spec.n_mels:
         array = array.T
-    mel = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))[None]
+    mel = torch.from_numpy(np.array(array, dtype=np.float32, order="C"))[None]
     try:
         spec.check(mel)
     except MelError as error:
@@ -63,15 +72,19 @@ def read_mel(path: Path, spec: MelSpec) -> Float[Tensor, "1 n_mels frames"]:
 
 def _read_array(path: Path) -> object:
     try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise MelError(f"{path}: not a readable .npy file ({error})") from error
+        with open_file(path, MelError):
+            # Mapped, so that no more is read than there is, whatever the header claims.
+            return np.load(path, mmap_mode="r", allow_pickle=False)
+    except _DAMAGED as error:
+        reason = " ".join(str(error).split())
+        raise MelError(f"{path}: not a readable .npy file ({reason})") from error
 
 
 def _read_tensor(path: Path) -> object:
     try:
-        # Tensors alone: nothing else is unpickled.
-        stored = torch.load(path, map_location="cpu", weights_only=True)
+        with open_file(path, MelError):
+            # Tensors alone: nothing else is unpickled.
+            stored = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
         reason = " ".join(str(error).split())
         raise MelError(f"{path}: not a readable .pt file of a tensor ({reason})") from error

@@ -14,6 +14,7 @@ from vocoder.metrics.extras import require_packages
 
 Backend = Literal["loky", "dask"]
 
+MOST_JOBS = 1024
 _CONNECT_S = 10
 _CAUSES = (
     "too little memory, or a crash in the C code of a metric. Run the same command again: with "
@@ -28,6 +29,8 @@ def check_backend(backend: str, scheduler: str | None, jobs: int) -> None:
         raise VocoderError(f"no backend {backend!r}; there are: {', '.join(get_args(Backend))}")
     if jobs == 0:
         raise VocoderError("jobs: 0 worker processes cannot work; use 1 or more, or -1 for all")
+    if jobs > MOST_JOBS:
+        raise VocoderError(f"jobs: {jobs} worker processes are more than {MOST_JOBS}; use fewer")
     if backend == "loky" and scheduler is not None:
         raise VocoderError(f"--scheduler {scheduler} is for --backend dask; name that one too")
     if backend == "dask":

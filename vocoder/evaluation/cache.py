@@ -12,13 +12,14 @@ from pydantic import Field, ValidationError
 from vocoder.config import Config
 from vocoder.data.debian import cache_folder
 from vocoder.data.files import write_text
-from vocoder.errors import VocoderError
+from vocoder.errors import AudioError, VocoderError
 from vocoder.evaluation.alignment import ALIGNMENT_VERSION
 from vocoder.evaluation.plugins import PluginMeasure
 from vocoder.evaluation.registry import Column
 from vocoder.evaluation.versions import package_version, package_versions
+from vocoder.reading import open_file
 
-_FORMAT = 3
+_FORMAT = 4  # before 4, a metric could change the signals of those after it
 
 
 class StoredScore(Config):
@@ -81,7 +82,7 @@ class ScoreCache:
             settings: of the alignment, see `vocoder.evaluation.pairs.Scoring.settings`.
 
         Raises:
-            OSError: a file cannot be read.
+            AudioError: a file cannot be read.
         """
         digests = map(_digest, (reference, estimate))
         parts = [_FORMAT, *digests, *settings, ALIGNMENT_VERSION, package_versions()]
@@ -101,7 +102,7 @@ class ScoreCache:
             raise CorruptEntryError from error
 
     def write(self, key: str, entry: Entry) -> None:
-        """Write the entry. Raises OSError if the folder cannot be written."""
+        """Write the entry. Raises OutputError if the folder cannot be written."""
         write_text(self._path(key), entry.model_dump_json())
 
     def check(self) -> None:
@@ -153,5 +154,5 @@ def fresh_scores(entry: Entry | None, columns: Sequence[Column]) -> dict[str, St
 
 
 def _digest(path: Path) -> str:
-    with path.open("rb") as file:
+    with open_file(path, AudioError) as (file, _):
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=20)).hexdigest()

@@ -9,8 +9,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from vocoder.data.files import write_text
-from vocoder.errors import AudioError, VocoderError
+from vocoder.data.files import remove_leftovers, write_text
+from vocoder.errors import AudioError, VocoderError, printable
 from vocoder.evaluation.alignment import (
     DEFAULT_MAX_DELAY_MS,
     DEFAULT_MAX_LENGTH_DIFFERENCE_S,
@@ -150,9 +150,9 @@ def evaluate_folders(
     summary = summarise(
         rows,
         columns,
-        {name: str(folder) for name, folder in systems.items()},
-        str(reference),
-        command,
+        {name: printable(str(folder)) for name, folder in systems.items()},
+        printable(str(reference)),
+        printable(command),
         resamples,
         seed,
         scoring,
@@ -253,6 +253,7 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise VocoderError(f"{folder}: cannot be made ({error.strerror})") from error
+    remove_leftovers(folder)
 
 
 def _table(rows: Sequence[Row], columns: Sequence[Column]) -> str:

@@ -29,6 +29,8 @@ class Metric:
             are matched for the other metrics.
         packages: distributions (pip's names) used, besides numpy, soundfile, soxr and torch; cached
             scores from other versions of them are recomputed.
+        timeout_s: seconds after which a pair fails. Code that never returns to Python, and the
+            threads of a Dask worker, are not interrupted.
     """
 
     label: str
@@ -44,3 +46,4 @@ class Metric:
     version: int = 1
     measures_level: bool = False
     packages: tuple[str, ...] = ()
+    timeout_s: float = 600.0

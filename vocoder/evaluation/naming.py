@@ -1,6 +1,5 @@
 """Matching of files to utterances if a system's file names differ from the recordings'."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -8,6 +7,7 @@ from vocoder.config import Config
 from vocoder.data.audio import AUDIO_SUFFIXES
 from vocoder.errors import AudioError, VocoderError
 from vocoder.evaluation.pairs import files_by_utterance
+from vocoder.reading import read_table
 
 EVERY_SYSTEM = "*"
 """Stands for all systems in a map."""
@@ -137,18 +137,8 @@ def read_map(file: Path) -> tuple[MapLine, ...]:
         VocoderError: the file cannot be read, lacks a column, or a line lacks one of the three;
             the message begins with the file and the number of the line.
     """
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as text:
-            reader = csv.DictReader(text)
-            if missing := sorted(set(_HEADER) - set(reader.fieldnames or ())):
-                raise VocoderError(
-                    f"{file}: no column {missing[0]!r}; the first line must be {','.join(_HEADER)}"
-                )
-            rows = [(reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise VocoderError(f"{file}: cannot be read as CSV ({error})") from error
     lines = []
-    for number, row in rows:
+    for number, row in read_table(file, _HEADER, VocoderError):
         for column in _HEADER:
             if not row[column]:
                 raise VocoderError(f"{file}:{number}: {column}: nothing stands there")

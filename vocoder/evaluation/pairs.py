@@ -3,6 +3,9 @@
 import contextlib
 import filecmp
 import math
+import signal
+import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +15,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from vocoder.data.audio import Audio, find_audio, read_audio
-from vocoder.errors import AudioError, PitchError, VocoderError
+from vocoder.errors import AudioError, OutputError, PitchError, VocoderError, printable
 from vocoder.evaluation.alignment import (
     DEFAULT_MAX_DELAY_MS,
     DEFAULT_MAX_LENGTH_DIFFERENCE_S,
@@ -105,7 +108,7 @@ def files_by_utterance(folder: Path) -> dict[str, Path]:
         raise AudioError(f"{folder}: no such folder")
     found: dict[str, Path] = {}
     for path in find_audio([folder]):
-        name = path.relative_to(folder).with_suffix("").as_posix()
+        name = printable(path.relative_to(folder).with_suffix("").as_posix())
         if name in found:
             raise AudioError(f"{path}: {found[name].name} is the same utterance; remove one")
         found[name] = path
@@ -229,8 +232,7 @@ def _look_up(pair: Pair, scoring: Scoring) -> tuple[str | None, Entry | None, tu
         return None, None, ()
     try:
         key = scoring.cache.key(pair.reference, pair.estimate, scoring.settings)
-    except OSError:
-        # The audio reader reports this error.
+    except AudioError:  # the audio reader reports it
         return None, None, ()
     try:
         return key, scoring.cache.read(key), ()
@@ -242,8 +244,8 @@ def _remember(cache: ScoreCache, key: str, entry: Entry) -> tuple[str, ...]:
     """Write an entry; on failure return a note, since the scores are still valid."""
     try:
         cache.write(key, entry)
-    except OSError as error:
-        return (f"not put into the score cache ({error.strerror})",)
+    except OutputError as error:
+        return (f"not put into the score cache ({error})",)
     return ()
 
 
@@ -281,9 +283,12 @@ def _measure(
     signals = (reference.waveform, estimate.waveform, reference.sample_rate)
     for column in columns:
         if column.source not in results:
-            results[column.source] = _attempt(column.measure, *signals)
+            results[column.source] = _attempt(column.metric.timeout_s, column.measure, *signals)
         result = results[column.source]
-        number = result if isinstance(result, Exception) else _attempt(column.value, result)
+        if isinstance(result, Exception):
+            number: float | Exception = result
+        else:
+            number = _attempt(column.metric.timeout_s, column.value, result)
         value, error = None, None
         if isinstance(number, Exception):
             error = _one_line(number)
@@ -299,13 +304,37 @@ def _measure(
     return scores, transient_failures
 
 
-def _attempt(function: Callable[..., _T], *arguments: object) -> _T | Exception:
+def _attempt(timeout_s: float, function: Callable[..., _T], *arguments: object) -> _T | Exception:
     """The function's result, or the exception that it raised."""
     try:
-        return function(*arguments)
+        # Standard output is for --json.
+        with contextlib.redirect_stdout(sys.stderr), _time_limit(timeout_s):
+            return function(*arguments)
     # Metrics run third-party code on arbitrary files; one failing cell must not end the run.
     except Exception as error:
         return error
+    except SystemExit as error:
+        return RuntimeError(f"the metric ended the program (sys.exit({error.code!r}))")
+
+
+@contextlib.contextmanager
+def _time_limit(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError in the main thread of a process after so many seconds."""
+    if threading.current_thread() is not threading.main_thread():  # signals arrive only there
+        yield
+        return
+
+    def stop(signum: int, frame: object) -> None:
+        raise TimeoutError(f"no result after {seconds:g} s (timeout_s of the metric)")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    # Again every second, in case the metric's code catches the first.
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _one_line(error: Exception) -> str:

@@ -1,5 +1,6 @@
 """User-defined metrics, from a Python file or module."""
 
+import contextlib
 import functools
 import hashlib
 import importlib
@@ -141,9 +142,10 @@ def _file_module(path: Path, spec: str) -> ModuleType:
     module = importlib.util.module_from_spec(found)
     sys.modules[name] = module
     try:
-        found.loader.exec_module(module)
-    # The user's code may raise anything.
-    except Exception as error:
+        with contextlib.redirect_stdout(sys.stderr):  # standard output is for --json
+            found.loader.exec_module(module)
+    # The user's code may raise anything, and end the program.
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise VocoderError(f"{spec}: it fails ({type(error).__name__}: {error})") from error
     return module
@@ -151,9 +153,10 @@ def _file_module(path: Path, spec: str) -> ModuleType:
 
 def _module(name: str, spec: str) -> ModuleType:
     try:
-        return importlib.import_module(name)
+        with contextlib.redirect_stdout(sys.stderr):
+            return importlib.import_module(name)
     # As above; usually the module does not exist.
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise VocoderError(
             f"{spec}: it cannot be imported ({type(error).__name__}: {error}); install it or put "
             "its folder into PYTHONPATH, or give the file: path/to/file.py:OBJECT"
@@ -170,6 +173,8 @@ def _checked(name: object, metric: object, spec: str) -> Metric:
         raise VocoderError(
             f"{spec}: metric {name!r}: expected a vocoder.evaluation.metric.Metric, got {metric!r}"
         )
+    if not metric.timeout_s > 0:
+        raise VocoderError(f"{spec}: metric {name!r}: timeout_s: {metric.timeout_s} is not above 0")
     for field, kind in get_type_hints(Metric).items():
         value = getattr(metric, field)
         try:

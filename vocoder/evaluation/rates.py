@@ -4,9 +4,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
-import soundfile
-
-from vocoder.errors import VocoderError
+from vocoder.data.audio import open_audio
+from vocoder.errors import AudioError, VocoderError
 from vocoder.evaluation.pairs import Pair
 
 SampleRate = int | Literal["auto", "reference"]
@@ -69,11 +68,12 @@ def scoring_rate(pairs: Sequence[Pair], sample_rate: SampleRate = "auto") -> tup
 
 def _rates(paths: Iterable[Path | None]) -> set[int]:
     rates = set()
-    for path in dict.fromkeys(paths):
+    for path in filter(None, dict.fromkeys(paths)):
         try:
-            rates.add(int(soundfile.info(str(path)).samplerate))
+            with open_audio(path) as file:
+                rates.add(file.sample_rate)
         # The audio reader reports this error in the row of the file.
-        except (soundfile.SoundFileError, RuntimeError, OSError):
+        except AudioError:
             continue
     return rates
 

@@ -4,6 +4,9 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from torch import Tensor
+
 from vocoder.errors import VocoderError
 from vocoder.evaluation.metric import Metric as Metric
 from vocoder.metrics import (
@@ -46,7 +49,8 @@ _RESEMBLYZER = ("librosa", "resemblyzer", "scipy")
 METRICS: dict[str, Metric] = {
     "pesq": Metric("PESQ-WB", pesq.pesq_wb, None, "higher", 3, pesq.CONVENTION, banded=True,
                    packages=_PESQ),
-    "mstft": Metric("M-STFT", mstft.mstft, None, "lower", 3, mstft.CONVENTION, banded=True),
+    "mstft": Metric("M-STFT", mstft.mstft, None, "lower", 3, mstft.CONVENTION, banded=True,
+                    undefined="the reference is silent"),
     "mel_distance": Metric("mel distance (Np)", mel_distance.mel_distance, None, "lower", 3,
                            mel_distance.CONVENTION, banded=True, packages=_LIBROSA),
     "f0_rmse_cents": Metric("F0 RMSE (cents)", f0.f0_errors, "rmse_cents", "lower", 1,
@@ -162,16 +166,27 @@ class Column:
         return self.metric.measure, self.to_7k, self.metric.measures_level
 
     def measure(self, reference: Signal, estimate: Signal, sample_rate: int) -> object:
-        """The metric's result, in this column's band."""
+        """The metric's result, in this column's band.
+
+        The metric gets copies: whatever it does to them in place, others see the signals as they
+        are.
+        """
         if self.to_7k:
             reference, estimate = (lowpass_7k(x, sample_rate) for x in (reference, estimate))
-        return self.metric.measure(reference, estimate, sample_rate)
+        return self.metric.measure(_copy(reference), _copy(estimate), sample_rate)
 
     def value(self, result: object) -> float:
         """This column's number in a result of `measure`; NaN if undefined."""
         number = result if self.metric.field is None else getattr(result, self.metric.field)
-        assert isinstance(number, int | float)
+        if isinstance(number, Tensor | np.ndarray | np.generic) and len(number.reshape(-1)) == 1:
+            number = number.item()
+        if not isinstance(number, int | float):
+            raise VocoderError(f"its result is of the type {type(number).__name__}, not one number")
         return float(number)
+
+
+def _copy(signal: Signal) -> Signal:
+    return signal.clone() if isinstance(signal, Tensor) else signal.copy()
 
 
 def resolve_columns(

@@ -1,5 +1,6 @@
 """Audio files through a vocoder: wav → mel → wav, or wav → a classical vocoder → wav."""
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,12 +10,26 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vocoder.data.audio import Audio, find_audio, read_audio, write_audio
+from vocoder.data.audio import (
+    Audio,
+    audio_writer,
+    find_audio,
+    open_audio,
+    read_audio,
+    write_audio,
+)
 from vocoder.dsp.framing import fit_length
 from vocoder.errors import AudioError, VocoderError
+from vocoder.features.mel_blocks import mel_sections
 from vocoder.models.base import Vocoder
 from vocoder.models.blocks.padding import pad_silence
+from vocoder.models.source_filter import SourceFilter
+from vocoder.models.source_filter.streaming import Stream
 from vocoder.models.waveform import WaveVocoder
+
+STREAMED_S = 300.0
+"""Files longer than this are read, analysed, synthesised and written in pieces, if the model is a
+source-filter vocoder."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +69,7 @@ def output_paths(
     for source, target in targets.items():
         if target in owners:
             raise AudioError(f"{source} and {owners[target]} would both become {target}")
-        if target.resolve() == source.resolve():
+        if os.path.realpath(target) == os.path.realpath(source):
             raise AudioError(f"{source}: --output would overwrite it; choose another folder")
         owners[target] = source
     return targets, failed
@@ -71,7 +86,8 @@ def resynthesise_files(
     """Resynthesise files; a bad file is reported without stopping the others.
 
     Each file's noise starts from ``seed``, so results do not depend on other files. The output has
-    the length of the input at the model's rate.
+    the length of the input at the model's rate. Files longer than `STREAMED_S` are streamed; the
+    seconds of these include reading and writing.
 
     Args:
         batch_size: files synthesised together, padded with silence to the longest. The default is
@@ -86,7 +102,17 @@ def resynthesise_files(
     if batch_size > 1 and not batched:
         raise VocoderError(f"{type(model).__name__} takes one file at a time; leave --batch out")
     results: dict[Path, Resynthesis] = {}
+
+    def note(result: Resynthesis) -> None:
+        results[result.source] = result
+        if on_done is not None:
+            on_done(result)
+
     sources = list(targets)
+    if isinstance(model, SourceFilter):
+        for source in filter(_is_long, sources):
+            note(_stream(model, source, targets[source], f0_scale, seed))
+        sources = [source for source in sources if source not in results]
     # Files of similar length share a batch; only several batches' worth are read at a time, to
     # bound memory.
     stretch = batch_size if batch_size == 1 else 8 * batch_size
@@ -96,10 +122,62 @@ def resynthesise_files(
         batches = (read[at : at + batch_size] for at in range(0, len(read), batch_size))
         written = (_batch(model, batch, targets, f0_scale, seed) for batch in batches)
         for result in chain(done, chain.from_iterable(written)):
-            results[result.source] = result
-            if on_done is not None:
-                on_done(result)
-    return [results[source] for source in sources]
+            note(result)
+    return [results[source] for source in targets]
+
+
+def _is_long(source: Path) -> bool:
+    """Whether a file is, or may be, longer than `STREAMED_S`."""
+    try:
+        with open_audio(source) as file:
+            return file.duration_s is None or file.duration_s > STREAMED_S
+    except AudioError:  # reported when it is read
+        return False
+
+
+@torch.inference_mode()
+def _stream(
+    model: SourceFilter, source: Path, target: Path, f0_scale: float, seed: int
+) -> Resynthesis:
+    """Read, analyse, synthesise and write a file in pieces: memory does not grow with it."""
+    started = time.perf_counter()
+    rate, read, written, peak = model.sample_rate, 0, 0, 0.0
+    stream = model.stream(1, f0_scale, torch.Generator().manual_seed(seed))
+
+    def counted(blocks: Iterator[Tensor]) -> Iterator[Tensor]:
+        nonlocal read
+        for block in blocks:
+            read += len(block)
+            yield block
+
+    try:
+        with open_audio(source) as file, audio_writer(target, rate) as write:
+            # The last frames reach beyond the end of the file, so that the whole is cut to it.
+            sections = mel_sections(model.spec, counted(file.blocks(rate)))
+            for piece in chain(map(stream.push, sections), map(Stream.flush, [stream])):
+                kept = piece[0, : read - written]
+                peak = max(peak, float(kept.abs().amax())) if len(kept) else peak
+                written += len(kept)
+                write(kept)
+            write(torch.zeros(read - written))
+            notes = file.notes(rate)
+    except VocoderError as error:
+        return Resynthesis(source, target, error=str(error))
+    notes += _peak_note(peak)
+    return Resynthesis(source, target, read / rate, time.perf_counter() - started, notes)
+
+
+def _options(model: Vocoder, f0_scale: float) -> dict[str, float]:
+    """Arguments of a model besides the mel; VocoderError if it has no F0 to scale."""
+    if model.scales_f0:
+        return {"f0_scale": f0_scale}
+    if f0_scale != 1.0:
+        raise VocoderError(f"{type(model).__name__} has no F0 to scale; leave --f0-scale out")
+    return {}
+
+
+def _peak_note(peak: float) -> list[str]:
+    return [f"output peak {peak:.2f} clipped"] if peak > 1 else []
 
 
 def _read(
@@ -110,7 +188,7 @@ def _read(
     for source in sources:
         try:
             read.append((source, read_audio(source, sample_rate)))
-        except (VocoderError, OSError) as error:
+        except VocoderError as error:
             failed.append(Resynthesis(source, targets[source], error=str(error)))
     return failed, read
 
@@ -139,13 +217,11 @@ def _batch(
     total = sum(audio.duration_s for _, audio in batch)
     speed = (time.perf_counter() - started) / total
     for (source, audio), waveform in zip(batch, waveforms, strict=True):
-        target, notes = targets[source], list(audio.notes)
-        peak = float(waveform.abs().max())
-        if peak > 1:
-            notes.append(f"output peak {peak:.2f} clipped")
+        target = targets[source]
+        notes = [*audio.notes, *_peak_note(float(waveform.abs().max()))]
         try:
             write_audio(target, waveform, model.sample_rate)
-        except (VocoderError, OSError) as error:
+        except VocoderError as error:
             yield Resynthesis(source, target, error=str(error))
         else:
             duration_s = audio.duration_s
@@ -173,11 +249,7 @@ def resynthesise_batch(
             model.resynthesise(waveform, f0_scale, torch.Generator().manual_seed(seed))
             for waveform in waveforms
         ]
-    options = {}
-    if model.scales_f0:
-        options["f0_scale"] = f0_scale
-    elif f0_scale != 1.0:
-        raise VocoderError(f"{type(model).__name__} has no F0 to scale; leave --f0-scale out")
+    options = _options(model, f0_scale)
     mels = [model.mel(waveform) for waveform in waveforms]
     frames = max(mel.shape[2] for mel in mels)
     together = torch.cat([pad_silence(mel, model.spec, (0, frames - mel.shape[2])) for mel in mels])

@@ -1,11 +1,11 @@
 """The speaker of each utterance, from the files' folders, a corpus's manifest, or a CSV."""
 
-import csv
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from vocoder.data.manifest import read_manifest
 from vocoder.errors import VocoderError
+from vocoder.reading import read_table
 
 _HEADER = ("utterance", "speaker")
 
@@ -71,15 +71,9 @@ def _read(file: Path) -> list[tuple[str, str]]:
             (utterance.path.with_suffix("").as_posix(), utterance.speaker)
             for utterance in read_manifest(file)
         ]
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as text:
-            reader = csv.DictReader(text)
-            if not set(_HEADER) <= set(reader.fieldnames or ()):
-                raise VocoderError(f"{file}: the first line must name the columns {_HEADER}")
-            lines = [(row["utterance"], row["speaker"]) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise VocoderError(f"{file}: cannot be read as CSV ({error})") from error
-    for number, (name, speaker) in enumerate(lines, 2):
-        if not name or speaker is None:
-            raise VocoderError(f"{file}:{number}: an utterance and a speaker are needed")
+    lines = []
+    for number, row in read_table(file, _HEADER, VocoderError):
+        if not row["utterance"]:
+            raise VocoderError(f"{file}:{number}: an utterance is needed")
+        lines.append((row["utterance"], row["speaker"]))
     return lines

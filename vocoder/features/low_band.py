@@ -161,5 +161,7 @@ def _band(spec: MelSpec, device: torch.device, dtype: torch.dtype) -> _Band:
         )
         window = DualWindow(grid, *(part.to(device, dtype) for part in pair[1:]))
         anchored = int(inside.sum()) < FEWEST_BANDS * bins
-        parts = (tensor.to(device, dtype).contiguous() for tensor in tensors)
-        return _Band(window, *parts, anchored=anchored)
+        analysis, synthesis, filters, share = (
+            tensor.to(device, dtype).contiguous() for tensor in tensors
+        )
+        return _Band(window, analysis, synthesis, filters, share, anchored)

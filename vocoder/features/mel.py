@@ -68,11 +68,11 @@ class MelSpec(Config):
     every length from one sample up has a mel of `frames(samples)` frames.
     """
 
-    sample_rate: int = Field(gt=0)
-    n_fft: int = Field(gt=1)
+    sample_rate: int = Field(gt=0, le=768_000)
+    n_fft: int = Field(gt=1, le=2**16)
     hop_length: int = Field(gt=0)
     win_length: int = Field(gt=1)
-    n_mels: int = Field(gt=0)
+    n_mels: int = Field(gt=0, le=1024)
     f_min: float = Field(ge=0.0)
     f_max: float = Field(gt=0.0)
     window: Literal["hann"] = "hann"

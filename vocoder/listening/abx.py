@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 from vocoder.config import Config
 from vocoder.errors import VocoderError
 from vocoder.evaluation.statistics import clopper_pearson
-from vocoder.listening.answers import AbxAnswers, AbxTrial
+from vocoder.listening.answers import AbxAnswers, AbxTrial, unheard_notes
 from vocoder.listening.key import Key
 
 
@@ -111,7 +111,7 @@ def summarise_abx(key: Key, answers: Sequence[AbxAnswers], refused: Sequence[str
         pooled=_score(trials),
         participants={one.participant: _score(one.trials) for one in answers},
         utterances={name: _score(by_utterance[name]) for name in sorted(by_utterance)},
-        notes=tuple(_notes(answers)),
+        notes=(*_notes(answers), *unheard_notes(answers)),
         refused=tuple(refused),
     )
 

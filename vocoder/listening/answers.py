@@ -1,7 +1,7 @@
 """Reading answer files and checking them against the key of their test."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,6 +10,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from vocoder.config import Config
 from vocoder.errors import VocoderError
 from vocoder.listening.key import Key, first_problem
+from vocoder.reading import read_bytes
 
 _Counts = dict[str, Annotated[int, Field(ge=0)]]
 
@@ -25,7 +26,7 @@ class MushraTrial(Config):
     order: tuple[str, ...]
     scores: dict[str, Annotated[float, Field(ge=0, le=100)]]
     plays: _Counts
-    seconds: float = Field(ge=0)
+    seconds: float = Field(ge=0, allow_inf_nan=False)
 
 
 class AbxTrial(Config):
@@ -37,7 +38,7 @@ class AbxTrial(Config):
     x: str
     choice: str
     plays: _Counts
-    seconds: float = Field(ge=0)
+    seconds: float = Field(ge=0, allow_inf_nan=False)
 
 
 class _Answers(Config):
@@ -93,15 +94,13 @@ def read_answers(paths: Sequence[Path], key: Key) -> tuple[list[Answers], list[s
     seen: dict[bytes, Path] = {}
     for path in _files(paths):
         try:
-            content = path.read_bytes()
-            answers = _parse(content)
+            content = read_bytes(path, VocoderError)
+            answers = _parse(content, strict=True)
             _check(answers, key)
-        except OSError as error:
-            refused.append(f"{path}: cannot be read ({error.strerror})")
         except ValidationError as error:
             refused.append(f"{path}: no answers of a listening test ({first_problem(error)})")
         except VocoderError as error:
-            refused.append(f"{path}: {error}")
+            refused.append(str(error) if str(path) in str(error) else f"{path}: {error}")
         else:
             if content in seen:
                 refused.append(f"{path}: the same as {seen[content]}")
@@ -120,6 +119,24 @@ def read_answers(paths: Sequence[Path], key: Key) -> tuple[list[Answers], list[s
             )
             del accepted[path]
     return sorted(accepted.values(), key=lambda answers: answers.participant), refused
+
+
+def unheard_notes(answers: Sequence[Answers]) -> Iterator[str]:
+    """A note for each participant who answered without playing the sounds.
+
+    In MUSHRA each graded sound counts, in ABX X of each trial.
+    """
+    for one in answers:
+        plays = [
+            trial.plays.get(name, 0)
+            for trial in one.trials
+            for name in (trial.scores if isinstance(trial, MushraTrial) else ("x",))
+        ]
+        if unheard := plays.count(0):
+            yield (
+                f"{one.participant} answered {unheard} of {len(plays)} sounds without playing "
+                "them: leave this file out, unless the plays were lost"
+            )
 
 
 def _files(paths: Iterable[Path]) -> list[Path]:

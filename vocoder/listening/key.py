@@ -1,13 +1,14 @@
 """The key of a listening test: the sound behind each opaque name on its page."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from vocoder.config import Config
 from vocoder.data.files import write_text
 from vocoder.errors import VocoderError
+from vocoder.reading import MOST_TABLE_BYTES, read_text
 
 REFERENCE = "reference"
 LOW_ANCHOR = "anchor_3k5"
@@ -54,12 +55,25 @@ class Key(Config):
     seed: int
     sample_rate: int
     level: Literal["loudness", "none"]
-    repeats: int
+    repeats: int = Field(ge=1)
     reference: str
     systems: dict[str, str]
     notes: tuple[str, ...]
     training: dict[str, TrialKey]
-    trials: dict[str, TrialKey]
+    trials: dict[str, TrialKey] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _trials_have_the_conditions(self) -> Self:
+        known = {REFERENCE, *self.systems}
+        if self.kind == "mushra":
+            known |= {MID_ANCHOR, LOW_ANCHOR}
+        for name, trial in self.trials.items():
+            conditions = sorted(stimulus.condition for stimulus in trial.stimuli.values())
+            if self.kind == "mushra" and conditions != sorted(known):
+                raise ValueError(f"trials.{name}: its conditions are not {', '.join(known)}")
+            if self.kind == "abx" and not (len(conditions) == 2 and set(conditions) <= known):
+                raise ValueError(f"trials.{name}: its conditions are not two of {', '.join(known)}")
+        return self
 
 
 def write_key(path: Path, key: Key) -> None:
@@ -73,10 +87,9 @@ def read_key(path: Path) -> Key:
     Raises:
         VocoderError: the file is missing, or is no key of a known version.
     """
+    text = read_text(path, VocoderError, MOST_TABLE_BYTES)
     try:
-        return Key.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise VocoderError(f"{path}: cannot be read ({error})") from error
+        return Key.model_validate_json(text, strict=True)
     except ValidationError as error:
         raise VocoderError(
             f"{path}: no key of a listening test ({first_problem(error)}); "

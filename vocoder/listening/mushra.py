@@ -12,7 +12,7 @@ from vocoder.evaluation.comparison import METHOD, Comparison, compare_systems
 from vocoder.evaluation.metric import Metric
 from vocoder.evaluation.registry import Column
 from vocoder.evaluation.statistics import crossed_bootstrap, t_interval
-from vocoder.listening.answers import MushraAnswers
+from vocoder.listening.answers import MushraAnswers, unheard_notes
 from vocoder.listening.key import LOW_ANCHOR, MID_ANCHOR, REFERENCE, Key
 from vocoder.listening.screening import (
     ALLOWED,
@@ -203,7 +203,7 @@ def summarise_mushra(
         utterances=tuple(_utterances(grades)),
         comparisons=_comparisons(grades, [REFERENCE, *key.systems], resamples, seed),
         comparison_method=COMPARISON,
-        notes=tuple(_notes(key, answers, grades, screening)),
+        notes=(*_notes(key, answers, grades, screening), *unheard_notes(answers)),
         refused=tuple(refused),
     )
 

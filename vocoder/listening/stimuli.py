@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import soundfile
 from jaxtyping import Float
 
-from vocoder.data.audio import Audio, read_audio
+from vocoder.data.audio import Audio, open_audio, read_audio
 from vocoder.errors import AudioError, VocoderError
 from vocoder.evaluation.alignment import find_delay
 from vocoder.evaluation.pairs import files_by_utterance
@@ -164,8 +163,9 @@ class Material:
     def _duration_s(self, utterance: str) -> float:
         """Duration from the header; infinite if unreadable, which `read` reports."""
         try:
-            return float(soundfile.info(self._recordings[utterance]).duration)
-        except (soundfile.SoundFileError, RuntimeError):
+            with open_audio(self._recordings[utterance]) as file:
+                return math.inf if file.duration_s is None else file.duration_s
+        except AudioError:
             return math.inf
 
     def _require(self, utterance: str) -> None:

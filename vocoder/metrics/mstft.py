@@ -1,5 +1,7 @@
 """M-STFT: the multi-resolution short-time spectral distance that vocoder papers report."""
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -17,7 +19,8 @@ _POWER_FLOOR = 1e-8
 
 
 def mstft(reference: Signal, estimate: Signal, sample_rate: int) -> float:
-    """Multi-resolution STFT distance, from 0 (equal) upwards; lower is better.
+    """Multi-resolution STFT distance, from 0 (equal) upwards; lower is better. NaN where the
+    reference is silent: its spectrum, by which the distance is divided, lies at the floor.
 
     The mean over three resolutions (n_fft, hop, window in samples) of
 
@@ -47,6 +50,8 @@ def mstft(reference: Signal, estimate: Signal, sample_rate: int) -> float:
 def _distance(reference: Tensor, estimate: Tensor, n_fft: int, hop: int, win: int) -> float:
     """Spectral convergence plus log-magnitude distance at one resolution."""
     y, x = _magnitude(reference, n_fft, hop, win), _magnitude(estimate, n_fft, hop, win)
+    if bool((y <= 1.0001 * math.sqrt(_POWER_FLOOR)).all()):
+        return math.nan
     convergence = torch.linalg.norm(y - x) / torch.linalg.norm(y)
     return float(convergence + (x.log() - y.log()).abs().mean())
 

@@ -4,7 +4,8 @@ A name of the form ``module:Class`` stands for a model outside the table, see
 `vocoder.models.outside`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated, Any, NamedTuple, Protocol, Union, cast
 
 from pydantic import (
@@ -15,6 +16,8 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
 )
+from torch import nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from vocoder.config import Config
 from vocoder.errors import VocoderError, suggestion
@@ -33,6 +36,10 @@ from vocoder.models.waveglow import WaveGlow, WaveGlowConfig
 from vocoder.models.wavenet import WaveNet, WaveNetConfig
 from vocoder.models.wavernn import WaveRNN, WaveRNNConfig
 from vocoder.models.wavernn_dual import DualWaveRNN, DualWaveRNNConfig
+
+MOST_SIZE = 2**16
+"""Largest number in a configuration: channels, layers, kernels, bins."""
+MOST_WEIGHTS, MOST_TENSORS = 10**9, 20_000
 
 
 class ModelEntry(NamedTuple):
@@ -105,13 +112,27 @@ def refused_name(name: str, reason: OutsideModelError, *section: str) -> Validat
 def _configuration(value: Any) -> Config:
     """The configuration that the values' ``name`` asks for, of the table or outside it."""
     name = value.get("name") if isinstance(value, Mapping) else getattr(value, "name", None)
-    if not (isinstance(name, str) and is_outside(name)):
-        return cast(Config, _BUILT_IN.validate_python(value))
+    if name is not None and not isinstance(name, str):
+        raise ValueError("name: the name of a model is needed, see `vocoder info --models`")
+    if name is None or not is_outside(name):
+        built_in = cast(Config, _BUILT_IN.validate_python(value))
+        check_sizes(built_in.model_dump(), "model")
+        return built_in
     try:
         config = config_class(name)
     except OutsideModelError as error:
         raise refused_name(name, error) from error
     return config.model_validate(value)
+
+
+def check_sizes(values: Any, where: str) -> None:
+    """Raise ValueError if a number of a configuration is larger than any network's sizes."""
+    if isinstance(values, dict | tuple | list):
+        items = values.items() if isinstance(values, dict) else enumerate(values)
+        for name, value in items:
+            check_sizes(value, f"{where}.{name}")
+    elif isinstance(values, int | float) and not abs(values) <= MOST_SIZE:
+        raise ValueError(f"{where} is larger than {MOST_SIZE}, which no network has")
 
 
 class NamedConfig(Protocol):
@@ -139,6 +160,30 @@ NamedMel = Annotated[MelSpec, BeforeValidator(preset_or_fields)]
 """A mel given by its fields or by the name of a preset."""
 
 
+@contextmanager
+def _bounded(name: str) -> Iterator[None]:
+    """Stop the construction of a network that is larger than any, before it fills the memory."""
+    weights = tensors = 0
+
+    def count(module: nn.Module, parameter_name: str, parameter: nn.Parameter | None) -> None:
+        nonlocal weights, tensors
+        weights += 0 if parameter is None else parameter.numel()
+        tensors += 1
+        if weights > MOST_WEIGHTS or tensors > MOST_TENSORS:
+            raise MemoryError(f"more than {MOST_WEIGHTS} weights or {MOST_TENSORS} layers")
+
+    hook = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    except (MemoryError, OverflowError, RuntimeError, ValueError) as error:
+        said = " ".join(str(error).split())
+        raise VocoderError(
+            f"model: {name} of these sizes cannot be built ({said}); change its sizes or its mel"
+        ) from error
+    finally:
+        hook.remove()
+
+
 class ModelDescription(Config):
     """All that decides which model a file of weights belongs to.
 
@@ -155,12 +200,14 @@ class ModelDescription(Config):
         """The model with fresh weights, from PyTorch's current random state.
 
         Raises:
-            VocoderError: a model outside the package that does not keep its configuration.
+            VocoderError: sizes that do not fit together or into memory, or a model outside the
+                package that does not keep its configuration.
         """
         name = self.model.name
         # A configuration and its class belong together, which a table of types cannot express.
         model: Any = outside_class(name) if is_outside(name) else MODELS[name].model
-        vocoder = model(self.model, self.mel)
+        with _bounded(name):
+            vocoder = model(self.model, self.mel)
         if getattr(vocoder, "config", None) != self.model:
             raise VocoderError(
                 f"{name}: its attribute `config` is not the configuration it was built from, which "

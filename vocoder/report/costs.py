@@ -1,6 +1,5 @@
 """The cost of the systems, from the output of `vocoder bench --json`."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from vocoder.errors import VocoderError
 from vocoder.evaluation.cost import Cost
+from vocoder.reading import read_json
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,9 @@ def read_costs(files: Mapping[str, Path]) -> dict[str, Cost]:
 def _one_thread(path: Path) -> Cost:
     again = "`vocoder bench --model MODEL --json` prints it"
     try:
-        bench = json.loads(path.read_text(encoding="utf-8"))
-        costs = TypeAdapter(list[Cost]).validate_python(bench["costs"])
-    except OSError as error:
-        raise VocoderError(f"{path}: cannot be read ({error.strerror}); {again}") from error
+        costs = TypeAdapter(list[Cost]).validate_python(read_json(path, VocoderError)["costs"])
+    except VocoderError as error:
+        raise VocoderError(f"{error}; {again}") from error
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, ("costs", *first["loc"])))

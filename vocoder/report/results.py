@@ -1,7 +1,5 @@
 """Read the output of `vocoder evaluate`: the table, the summary, and the paths of the audio."""
 
-import csv
-import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ from vocoder.errors import AudioError, VocoderError
 from vocoder.evaluation.folders import SUMMARY_NAME, TABLE_NAME
 from vocoder.evaluation.naming import Naming
 from vocoder.evaluation.summary import Summary
+from vocoder.reading import MOST_TABLE_BYTES, read_table, read_text
 
 RECORDING = "recording"
 """Name of the reference in the report if no evaluated system is the reference folder."""
@@ -151,17 +150,16 @@ def _read_summary(path: Path) -> Summary:
 
 
 def _read_table(path: Path, summary: Summary) -> list[Cell]:
-    # Not splitlines(): names may contain line breaks that do not end a CSV row.
-    reader = csv.DictReader(io.StringIO(_text(path)))
-    columns = set(reader.fieldnames or ())
-    wanted = {"system", "utterance", "speaker", "duration_s", "error", "note", *summary.metrics}
-    if missing := sorted(wanted - columns):
-        raise VocoderError(
-            f"{path}: no column {missing[0]!r}, which {SUMMARY_NAME} speaks of; evaluate again"
-        )
-    cells = [_cell(row, summary, f"{path}:{reader.line_num}") for row in reader]
+    described = ("system", "utterance", "speaker", "duration_s", "error", "note")
+    try:
+        rows = read_table(path, (*described, *summary.metrics), VocoderError)
+    except VocoderError as error:
+        raise VocoderError(f"{error}; evaluate again") from error
+    cells = [_cell(row, summary, f"{path}:{number}") for number, row in rows]
     if not cells:
         raise VocoderError(f"{path}: no utterances; evaluate again")
+    if len({(cell.system, cell.utterance) for cell in cells}) < len(cells):
+        raise VocoderError(f"{path}: an utterance of a system stands there twice; evaluate again")
     if strange := {cell.system for cell in cells} - summary.systems.keys():
         raise VocoderError(
             f"{path}: system {min(strange)!r} is not in {SUMMARY_NAME}; evaluate again"
@@ -195,11 +193,10 @@ def _number(text: str, column: str, where: str) -> float | None:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return read_text(path, VocoderError, MOST_TABLE_BYTES)
+    except VocoderError as error:
         raise VocoderError(
-            f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}); "
-            f"`vocoder evaluate … --output {path.parent}` writes it"
+            f"{error}; `vocoder evaluate … --output {path.parent}` writes it"
         ) from error
 
 

@@ -6,6 +6,8 @@ Besides the files for inference (`vocoder.loading`) a checkpoint has
     training.safetensors   everything needed to resume a run exactly
 """
 
+import functools
+import hashlib
 import json
 import shutil
 import subprocess
@@ -19,19 +21,22 @@ from safetensors.torch import save
 from torch import Tensor
 
 from vocoder import __version__
-from vocoder.data.files import replacing_folder, write_text
+from vocoder.data.files import remove_leftovers, replacing_folder, write_text
 from vocoder.errors import CheckpointError
 from vocoder.loading import (
+    CHECKSUMS,
     DESCRIPTION,
     METADATA,
     MODEL,
     check_tensors,
     dump_description,
     find_checkpoint,
+    load,
     parse_description,
     read_metadata,
-    read_tensors,
+    step_folders,
 )
+from vocoder.reading import parse_yaml, read_text
 
 TRAINING, RECIPE = "training.safetensors", "recipe.yaml"
 
@@ -49,14 +54,17 @@ def save_checkpoint(
         folder: of the checkpoint.
         model_state: weights for inference.
         texts: contents of ``model.yaml`` and ``recipe.yaml`` by file name.
-        metadata: JSON without NaN.
+        metadata: JSON without NaN; the SHA-256 of the files of tensors are added to it.
         training_state: state needed only for training.
     """
-    described = json.dumps(metadata, indent=2, sort_keys=True, allow_nan=False)
+    files = {MODEL: save(_contiguous(model_state))}
+    if training_state is not None:
+        files[TRAINING] = save(_contiguous(training_state))
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    described = json.dumps({**metadata, CHECKSUMS: sums}, indent=2, sort_keys=True, allow_nan=False)
     with replacing_folder(folder) as fresh:
-        (fresh / MODEL).write_bytes(save(_contiguous(model_state)))
-        if training_state is not None:
-            (fresh / TRAINING).write_bytes(save(_contiguous(training_state)))
+        for name, content in files.items():
+            (fresh / name).write_bytes(content)
         for name, text in texts.items():
             (fresh / name).write_text(text, encoding="utf-8")
         (fresh / METADATA).write_text(f"{described}\n", encoding="utf-8")
@@ -69,7 +77,8 @@ def publish_checkpoint(model: str | Path, output: Path) -> Path:
     checkpoint.
 
     Raises:
-        CheckpointError: it cannot be read, or ``output`` has other contents.
+        CheckpointError: it cannot be read, its weights do not fit its description or lie beyond
+            float16, or ``output`` has other contents.
     """
     folder = find_checkpoint(model)
     known = {MODEL, DESCRIPTION, RECIPE, METADATA}
@@ -77,7 +86,16 @@ def publish_checkpoint(model: str | Path, output: Path) -> Path:
         raise CheckpointError(
             f"{output}: holds other files, which would be lost; name a new folder"
         )
-    weights = {name: tensor.half() for name, tensor in read_tensors(folder / MODEL).items()}
+    weights = {
+        name: tensor.half() if tensor.is_floating_point() else tensor
+        for name, tensor in load(folder).state_dict().items()
+    }
+    for name, tensor in weights.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise CheckpointError(
+                f"{folder / MODEL}: {name} has values beyond float16 (65504); such weights cannot "
+                "be published, train with a lower training.learning_rate"
+            )
     texts = {name: _text(folder / name) for name in (DESCRIPTION, RECIPE)}
     save_checkpoint(output, weights, texts, read_metadata(folder))
     return folder
@@ -93,10 +111,7 @@ def convert_checkpoint(folder: Path) -> Path:
     """
     folder = find_checkpoint(folder)
     recipe = folder / RECIPE
-    try:
-        values = yaml.safe_load(_text(recipe))
-    except yaml.YAMLError as error:
-        raise CheckpointError(f"{recipe}: not valid YAML ({error})") from error
+    values, _ = parse_yaml(_text(recipe), str(recipe), CheckpointError)
     if not isinstance(values, dict) or not all(
         isinstance(values.get(key), dict) for key in ("mel", "model")
     ):
@@ -111,19 +126,19 @@ def convert_checkpoint(folder: Path) -> Path:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CheckpointError(
-            f"{path}: cannot be read ({error}); the checkpoint is incomplete"
-        ) from error
+        return read_text(path, CheckpointError)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}; the checkpoint is incomplete") from error
 
 
 def prune_checkpoints(folder: Path, keep: int) -> None:
-    """Remove all but the newest ``keep`` checkpoints, and incomplete ones of a killed run."""
-    for path in sorted(folder.glob("step-*"))[:-keep]:
+    """Remove all but the newest ``keep`` checkpoints, and incomplete ones of a killed run.
+
+    Folders with other names, such as copies made by hand, are kept and do not count.
+    """
+    for path in step_folders(folder)[:-keep]:
         shutil.rmtree(path)
-    for path in folder.glob(".step-*"):
-        shutil.rmtree(path)
+    remove_leftovers(folder)
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, Tensor]:
@@ -140,15 +155,20 @@ def restore_optimizer(
     optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], prefix: str, path: Path
 ) -> None:
     """Restore the tensors of :func:`optimizer_tensors`: moments of all parameters, or none."""
+    found = with_prefix(under_prefix(tensors, prefix), prefix)
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    expected = {
+        f"{prefix}.{index}.{name}": torch.zeros(()) if name == "step" else parameter
+        for index, parameter in enumerate(parameters)
+        for name in ("step", "exp_avg", "exp_avg_sq")
+    }
+    if found:
+        check_tensors(found, expected, path)
     state: dict[int, dict[str, Tensor]] = {}
-    for key, value in under_prefix(tensors, prefix).items():
-        index, name = key.split(".")
+    for key, value in found.items():
+        index, name = key.rsplit(".", 2)[1:]
         state.setdefault(int(index), {})[name] = value
     groups = optimizer.state_dict()["param_groups"]
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    for name in ("exp_avg", "exp_avg_sq") if state else ():
-        found = {f"{prefix}.{i}.{name}": v[name] for i, v in state.items() if name in v}
-        check_tensors(found, {f"{prefix}.{i}.{name}": p for i, p in enumerate(parameters)}, path)
     optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 
@@ -163,16 +183,21 @@ def under_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
 
 
+@functools.cache
 def provenance() -> dict[str, str]:
-    """Version of the package and, in a git checkout, the revision."""
-    result = subprocess.run(
-        ["git", "describe", "--always", "--dirty"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    revision = result.stdout.strip() if result.returncode == 0 else "unknown"
+    """Version of the package and, in a git checkout with git installed, the revision."""
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+        revision = described.stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        revision = "unknown"
     return {"vocoder_version": __version__, "git_revision": revision}
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from torch.utils.tensorboard import SummaryWriter
 
-from vocoder.data.files import write_text
+from vocoder.data.files import naming_errors, write_text
 
 
 class StepReport(NamedTuple):
@@ -55,9 +55,9 @@ class LossLog:
             self.flush()
 
     def flush(self) -> None:
-        """Write all added steps."""
+        """Write all added steps; OutputError, with the file's name, where the disk is full."""
         if self.active and self.pending:
-            with self.path.open("a") as file:
+            with naming_errors(self.path), self.path.open("a") as file:
                 file.write("".join(f"{line}\n" for line in self.pending))
         self.pending = []
 

@@ -5,6 +5,7 @@ files and the recipe itself override what they include, key by key. Everything a
 the resolved recipe.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -25,9 +26,11 @@ from vocoder.models.registry import (
     ModelConfig,
     ModelDescription,
     NamedMel,
+    check_sizes,
     config_class,
     refused_name,
 )
+from vocoder.reading import parse_yaml, read_text
 from vocoder.training.objectives.adversarial import AdversarialConfig
 from vocoder.training.objectives.base import Objective
 from vocoder.training.objectives.registry import (
@@ -51,6 +54,13 @@ BOOKKEEPING = {
 EXTENDABLE = {"training.steps", "training.budget_minutes"}
 """Keys that may grow when a run is resumed: it goes on from where it is, and the learning rate
 follows the longer cosine from there."""
+
+
+MOST_INCLUDES = 64
+"""Most files that a recipe consists of."""
+
+MOST_BATCH_SAMPLES = 2**28
+"""Most samples of one step's batch, 3 hours at 24 kHz."""
 
 
 class Recipe(Config):
@@ -101,6 +111,18 @@ class Recipe(Config):
                 f"adversarial: the objective {self.loss.objective} gives no waveforms to judge; "
                 "write adversarial: null"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _batches_fit_into_memory(self) -> Self:
+        samples = self.data.batch_size * self.data.segment_frames * self.mel.hop_length
+        if samples > MOST_BATCH_SAMPLES:
+            raise ValueError(
+                f"data.batch_size x data.segment_frames x mel.hop_length are {samples} samples, "
+                f"more than {MOST_BATCH_SAMPLES}: take less of one"
+            )
+        if self.adversarial is not None:
+            check_sizes(self.adversarial.model_dump(exclude={"start_step"}), "adversarial")
         return self
 
     @model_validator(mode="after")
@@ -169,7 +191,7 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """
     path = Path(path)
     origins: dict[tuple[str, ...], str] = {}
-    values = _read(path, origins, ())
+    values = _read(path, origins, (), [])
     for override in overrides:
         _apply_override(values, override, origins)
     return parse_recipe(values, str(path), origins)
@@ -207,20 +229,24 @@ def _is_longer(before: object, after: object) -> bool:
 
 
 def _read(
-    path: Path, origins: dict[tuple[str, ...], str], including: tuple[Path, ...]
+    path: Path,
+    origins: dict[tuple[str, ...], str],
+    including: tuple[Path, ...],
+    read: list[Path],
 ) -> dict[str, Any]:
-    resolved = path.resolve()
+    """The values of a file and of what it includes; ``read`` collects the files."""
+    try:
+        text = read_text(path, RecipeError)
+    except RecipeError as error:
+        hint = f", included from {including[-1]}" if including else ""
+        raise RecipeError(f"{error}{hint}") from error
+    resolved = Path(os.path.realpath(path))
     if resolved in including:
         raise RecipeError(f"{path}: includes itself; break the circle of include:")
-    try:
-        text = path.read_text(encoding="utf-8")
-        values = yaml.safe_load(text)
-        node = yaml.compose(text)
-    except OSError as error:
-        hint = f", included from {including[-1]}" if including else ""
-        raise RecipeError(f"{path}: no readable recipe{hint} ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    read.append(resolved)
+    if len(read) > MOST_INCLUDES:
+        raise RecipeError(f"{path}: the {MOST_INCLUDES}th file included; include fewer")
+    values, node = parse_yaml(text, str(path), RecipeError)
     if not isinstance(values, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of keys to values")
     includes = values.pop("include", [])
@@ -229,7 +255,7 @@ def _read(
         raise RecipeError(f"{path}: include: takes a path or a list of paths")
     merged: dict[str, Any] = {}
     for include in includes:
-        _merge(merged, _read(path.parent / include, origins, (*including, resolved)))
+        _merge(merged, _read(path.parent / include, origins, (*including, resolved), read))
     _note_origins(node, str(path), origins)
     return _merge(merged, values)
 
@@ -265,10 +291,7 @@ def _apply_override(
     keys = tuple(dotted.split("."))
     if not equals or not all(keys):
         raise RecipeError(f"--set {override}: write it as section.key=value")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"--set {override}: the value is not valid YAML") from error
+    value, _ = parse_yaml(text, f"--set {override}", RecipeError)
     place = values
     for depth, key in enumerate(keys[:-1], 1):
         if place.get(key) is None:
@@ -321,10 +344,18 @@ def _explain(
         else:
             message = problem["msg"].removeprefix("Value error, ")
             given = problem.get("input")
-            shown = f" (given: {given!r})" if isinstance(given, str | int | float) else ""
+            shown = f" (given: {_short(given)})" if isinstance(given, str | int | float) else ""
             named = f"{name}: " if name else ""
             parts.append(f"{where}: {named}{message}{shown}")
     return "; ".join(parts)
+
+
+def _short(value: object) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # Python does not write numbers of more than 4300 digits
+        return "a number of thousands of digits"
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _outside_model(values: dict[str, Any]) -> str | None:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import soundfile
 import torch
 from accelerate import Accelerator
 from rich.console import Console
@@ -15,8 +14,10 @@ from rich.table import Column
 from torch.utils.tensorboard import SummaryWriter
 
 from vocoder.data.any_mel import AnyMelSource, load_native_recordings
+from vocoder.data.audio import open_audio
 from vocoder.data.debian import cache_folder
-from vocoder.data.files import write_text
+from vocoder.data.files import remove_leftovers, write_text
+from vocoder.data.locks import locked
 from vocoder.data.predicted_mels import PredictedMelSource, with_predicted_mels
 from vocoder.data.segments import Recording, SegmentSource, load_recordings, recording_paths
 from vocoder.errors import RecipeError
@@ -25,6 +26,7 @@ from vocoder.models.base import Vocoder
 from vocoder.training.checkpoint import RECIPE
 from vocoder.training.losslog import StepReport, log_step
 from vocoder.training.objectives.base import Objective
+from vocoder.training.processes import is_main_process
 from vocoder.training.recipe import Recipe, difference, dump_recipe, load_recipe
 from vocoder.training.trainer import Trainer
 from vocoder.training.validation import Validator
@@ -42,8 +44,17 @@ def train(recipe: Recipe, run_folder: Path, console: Console | None = None) -> d
     Raises:
         RecipeError: the folder has a run of another recipe.
         TrainingError: a loss or gradient that is not finite.
+        OutputError: another process trains in this folder, or it cannot be written.
     """
-    console = console or Console()
+    if not is_main_process():
+        return _train(recipe, run_folder, console or Console())
+    with locked(run_folder):
+        remove_leftovers(run_folder)
+        return _train(recipe, run_folder, console or Console())
+
+
+def _train(recipe: Recipe, run_folder: Path, console: Console) -> dict[str, float]:
+    """As :func:`train`, in a folder that no other run writes into."""
     _check_folder(run_folder, recipe)
     accelerator = make_accelerator(recipe)
     torch.set_num_threads(recipe.training.threads)  # accelerate may have chosen otherwise
@@ -68,9 +79,6 @@ def train(recipe: Recipe, run_folder: Path, console: Console | None = None) -> d
             if split == "train" or validated
         }
     trainer = build_trainer(recipe, objective, recordings["train"], run_folder, accelerator)
-    # Written late, so that a failed start leaves the folder free.
-    if accelerator.is_main_process:
-        write_text(run_folder / RECIPE, dump_recipe(recipe))
     resumed = trainer.resume()
     scores: dict[str, float] = {}
     board = validator = None
@@ -92,8 +100,13 @@ def train(recipe: Recipe, run_folder: Path, console: Console | None = None) -> d
         task = progress.add_task("training", total=total)
         speed = Throughput()
         lines = Lines(console, total, "steps" if budget is None else "s")
+        claimed: list[Path] = []
 
         def on_step(report: StepReport) -> None:
+            # Not before a step has succeeded: a run refused earlier leaves the folder free.
+            if accelerator.is_main_process and not claimed:
+                write_text(run_folder / RECIPE, dump_recipe(recipe))
+                claimed.append(run_folder)
             speed.add(report.audio_seconds)
             steps = report.step + 1
             done = steps if budget is None else round(trainer.spent_s)
@@ -237,7 +250,7 @@ def _warn_of_lower_rates(recipe: Recipe, console: Console) -> None:
     if recipe.data.mels is not None:
         return
     paths = recording_paths(recipe.data.manifests, "train", recipe.data.held_out)
-    rates = [soundfile.info(path).samplerate for path in paths]
+    rates = [_sample_rate(path) for path in paths]
     lower = [rate for rate in rates if rate < recipe.mel.sample_rate]
     if lower:
         console.print(
@@ -246,6 +259,11 @@ def _warn_of_lower_rates(recipe: Recipe, console: Console) -> None:
             f"sounds above {min(lower) // 2} Hz",
             soft_wrap=True,
         )
+
+
+def _sample_rate(path: Path) -> int:
+    with open_audio(path) as file:
+        return file.sample_rate
 
 
 def _teacher(recipe: Recipe, name: str) -> Vocoder:

@@ -24,9 +24,9 @@ class TrainingConfig(Config):
     run, in (0, 1], at which the weights are kept beside the checkpoints, for learning curves.
     """
 
-    steps: int = Field(ge=1)
-    budget_minutes: float | None = Field(None, gt=0)
-    seed: int = Field(0, ge=0)
+    steps: int = Field(ge=1, lt=2**53)
+    budget_minutes: float | None = Field(None, gt=0, allow_inf_nan=False)
+    seed: int = Field(0, ge=0, lt=2**53)
     learning_rate: float = Field(1e-3, gt=0)
     final_learning_rate: float = Field(1e-5, ge=0)
     warmup_steps: int = Field(500, ge=1)
@@ -35,7 +35,7 @@ class TrainingConfig(Config):
     max_gradient_norm: float = Field(5.0, gt=0)
     ema_decay: float = Field(0.999, ge=0, lt=1)
     precision: Literal["float32", "bfloat16"] = "float32"
-    threads: int = Field(2, ge=1)
+    threads: int = Field(2, ge=1, le=1024)
     log_every: int = Field(50, ge=1)
     validate_every: int | None = Field(2000, ge=1)
     validate_utterances: int = Field(50, ge=1)

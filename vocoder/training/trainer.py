@@ -25,6 +25,7 @@ from vocoder.loading import (
     latest_checkpoint,
     read_metadata,
     read_tensors,
+    step_name,
 )
 from vocoder.models.registry import ModelDescription
 from vocoder.training.checkpoint import (
@@ -242,12 +243,18 @@ class Trainer:
         """Resume from the newest checkpoint of the run; returns False if there is none.
 
         Raises:
-            CheckpointError: it is corrupt, or was trained on other recordings.
+            CheckpointError: it is corrupt, a copy of another step, or was trained on other
+                recordings.
         """
         folder = latest_checkpoint(self.checkpoints)
         if folder is None:
             return False
         metadata, path = read_metadata(folder), folder / TRAINING
+        if step_name(metadata["step"]) != folder.name:
+            raise CheckpointError(
+                f"{folder}: holds step {metadata['step']}, so it is a copy; move it out of this "
+                "folder"
+            )
         if metadata.get("data_hash") not in (None, self.source.data_hash):
             raise CheckpointError(
                 f"{folder}: the recordings of the train split have changed since; put them back, "
@@ -295,7 +302,7 @@ class Trainer:
         for name, value in state.items():
             if not bool(torch.isfinite(value).all()):
                 raise TrainingError(f"{name} is not finite at step {self.step}; {self._advice}")
-        folder = self.checkpoints / f"step-{self.step:08d}"
+        folder = self.checkpoints / step_name(self.step)
         save_checkpoint(folder, self.averaged, self.texts, self._metadata(scores), state)
         prune_checkpoints(self.checkpoints, self.config.keep_checkpoints)
         return folder
