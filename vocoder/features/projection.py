@@ -8,6 +8,7 @@ from torch import Tensor
 
 from vocoder.dsp.carry import Carry
 from vocoder.features.mel import MelSpec
+from vocoder.features.precision import outside_autocast
 
 LARGEST_GAIN = 55.0
 """Bound of one update's gain in a bin, 35 dB."""
@@ -77,7 +78,7 @@ def project_pieces(
     equally long, but no frame of the mel may come later than the waveform that it is compared with.
     """
     # Mixed precision would round the energies to 8 bits.
-    with torch.autocast(waveform.device.type, enabled=False):
+    with outside_autocast(waveform.device):
         filters = _filters(spec, waveform.device, waveform.dtype)
         wanted = (spec.power * log_amplitude.to(waveform)).exp().transpose(1, 2) @ filters
         for number in range(passes):
@@ -103,15 +104,16 @@ def _one_pass(
     wanted = carry.take(f"{name} mel", wanted, count)
     # Where a window stands in the transform does not matter to a gain without phase.
     spectrum = torch.fft.rfft(frames, n=spec.n_fft)
-    gain = _gain(torch.view_as_real(spectrum).square().sum(-1), wanted, spec, updates)
-    frames = torch.fft.irfft(spectrum * gain, n=spec.n_fft)[..., :size] * window
-    total = carry.overlap_add(name + " sum", frames, hop, lead)
-    squares = window.square().expand(1, count, -1)
-    weight = carry.overlap_add(name + " weight", squares, hop, lead)
+    pairs = torch.view_as_real(spectrum)
+    gain = _gain(pairs.square().sum(-1), wanted, spec, updates)
+    spectrum = torch.view_as_complex(pairs * gain[..., None])
+    frames = torch.fft.irfft(spectrum, n=spec.n_fft)[..., :size] * window
+    # Numerator and denominator overlap alike: Σ w frame, and Σ w² as one more row.
+    rows = torch.cat([frames, window.square().expand(1, count, -1)])
+    total = carry.overlap_add(f"{name} sum", rows, hop, lead)
     if carry.whole:
-        total = torch.cat([total, carry.tensors[name + " sum"]], dim=1)[:, : count * hop]
-        weight = torch.cat([weight, carry.tensors[name + " weight"]], dim=1)[:, : count * hop]
-    return total / weight.clamp(min=1e-4), wanted
+        total = torch.cat([total, carry.tensors[f"{name} sum"]], dim=1)[:, : count * hop]
+    return total[:-1] / total[-1:].clamp(min=1e-4), wanted
 
 
 def _gain(
