@@ -12,7 +12,7 @@ import vocoder
 from tests.models.speech import SMALL, new_model, seeded
 from vocoder.data.audio import read_audio
 from vocoder.errors import VocoderError
-from vocoder.export.files import export_module, metadata, save_onnx, save_torch
+from vocoder.export.files import export_module, save_onnx, save_torch
 from vocoder.features.mel import PRESETS
 from vocoder.models.source_filter import SourceFilter
 
@@ -161,7 +161,7 @@ def test_a_torch_program_gives_the_same_waveform(tmp_path: Path):
     save_torch(module, path)
     extra = {"metadata.json": ""}
     program = torch.export.load(path, extra_files=extra).module()
-    assert json.loads(extra["metadata.json"]) == metadata(module)
+    assert json.loads(extra["metadata.json"]) == module.metadata()
     mel = recorded_mel(model, 0.5).repeat(3, 1, 1)
     pitch = half_given(mel.shape[2])
     arguments = (

@@ -23,11 +23,14 @@ def export(
     mel_projection: Annotated[
         int | None, typer.Option(min=0, help="Passes; default: the model's; 0 for scaled F0.")
     ] = None,
+    streaming: Annotated[
+        bool, typer.Option("--streaming", help="A few frames and a state in and out.")
+    ] = False,
 ) -> None:
     """Write a source-filter vocoder as one file: mel, noise, F0 and voicing in, waveform out."""
     from vocoder.export.files import export_module, save_onnx, save_torch
 
-    module = export_module(require_mel(load_for_mel(model, spec), model), mel_projection)
+    module = export_module(require_mel(load_for_mel(model, spec), model), mel_projection, streaming)
     save = save_onnx if form == "onnx" else save_torch
     save(module, output)
     say(Console(), f"{output}: {output.stat().st_size / 1e6:.1f} MB")
