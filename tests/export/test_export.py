@@ -13,6 +13,7 @@ from tests.models.speech import SMALL, new_model, seeded
 from vocoder.data.audio import read_audio
 from vocoder.errors import VocoderError
 from vocoder.export.files import export_module, save_onnx, save_torch
+from vocoder.export.module import StreamModule
 from vocoder.features.mel import PRESETS
 from vocoder.models.source_filter import SourceFilter
 
@@ -68,6 +69,44 @@ def test_without_projection_the_mel_is_not_met():
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
     assert module.lookahead_frames == 10
     assert export_module(model).lookahead_frames == model.lookahead_frames
+
+
+@torch.inference_mode()
+def test_the_exported_stream_is_the_vocoder_after_silence():
+    model = vocoder.load()
+    module = export_module(model, streaming=True)
+    assert isinstance(module, StreamModule)
+    mel = recorded_mel(model, 0.6)
+    frames, hop, ahead = mel.shape[2], 256, module.lookahead_frames
+    noise = noise_of(mel, hop)
+    f0_hz, voicing = (torch.full((1, frames), value) for value in (130.0, 0.7))
+    before = module.floor.expand(1, -1, module.SILENT_FRAMES)
+    held = torch.zeros(1, module.SILENT_FRAMES)
+    whole = module.silence(1, module.SILENT_FRAMES)[1].flatten(1)
+    expected = export_module(model)(
+        torch.cat([before, mel], dim=2),
+        torch.cat([whole, noise], dim=1).view(1, -1, hop),
+        torch.cat([held, f0_hz], dim=1),
+        torch.cat([held - 1, voicing], dim=1),
+    )[0][:, module.SILENT_FRAMES * hop :]
+    after = module.silence(1, ahead)
+    signals = [
+        torch.cat([mel, after[0]], dim=2),
+        torch.cat([noise.view(1, frames, hop), after[1]], dim=1),
+        torch.cat([f0_hz, f0_hz[:, :1].expand(1, ahead)], dim=1),
+        torch.cat([voicing, voicing[:, :1].expand(1, ahead)], dim=1),
+    ]
+    state, pieces = tuple(module.state.values()), []
+    for start, stop in ((0, 1), (1, 3), (3, 20), (20, frames + ahead)):
+        piece = [signals[0][:, :, start:stop], *(s[:, start:stop] for s in signals[1:])]
+        samples, _, _, *state = module(*piece, *state)
+        assert [t.shape for t in state] == [t.shape for t in module.state.values()]
+        assert samples.shape == (1, (stop - start) * hop)
+        pieces.append(samples)
+    late = torch.cat(pieces, dim=1)[:, module.delay_samples :]
+    # The projection raises rounding in bands of the mel that this F0 leaves empty.
+    torch.testing.assert_close(late[:, : frames * hop], expected, atol=1e-3, rtol=0)
+    assert 0 <= ahead * hop - module.delay_samples < hop
 
 
 def test_what_cannot_be_exported_is_refused():
@@ -150,6 +189,35 @@ def test_the_runtime_needs_no_torch_and_refuses_other_mels(onnx_file: Path):
         exported(np.full((1, 100, 5), np.nan))
     with pytest.raises(ValueError, match="voicing is"):
         exported(np.zeros((1, 100, 5)), voicing=np.zeros(5))
+
+
+@pytest.mark.slow
+def test_an_onnx_stream_is_the_exported_stream(tmp_path: Path):
+    pytest.importorskip("onnx", reason="in the extra export")
+    from vocoder.export.runtime import OnnxStream, OnnxVocoder
+
+    model = vocoder.load()
+    path = tmp_path / "stream.onnx"
+    module = export_module(model, streaming=True)
+    assert isinstance(module, StreamModule)
+    save_onnx(module, path)
+    mel = recorded_mel(model, 0.8)
+    frames, silent = mel.shape[2], module.SILENT_FRAMES
+    noise = noise_of(mel, 256)
+    before, hush = module.silence(1, silent)[:2]
+    expected = model(
+        torch.cat([before, mel], dim=2), noise=torch.cat([hush.flatten(1), noise], dim=1)
+    )[:, silent * 256 :]
+    stream = OnnxStream(OnnxVocoder(path))
+    for sizes in ([1] * frames, [4] * 10 + [frames - 40]):
+        pieces = [
+            stream.push(m.numpy(), noise=n.flatten(1).numpy())
+            for m, n in zip(
+                mel.split(sizes, 2), noise.view(1, -1, 256).split(sizes, 1), strict=True
+            )
+        ]
+        found = torch.from_numpy(np.concatenate([*pieces, stream.flush()], axis=1))
+        torch.testing.assert_close(found, expected, atol=1e-3, rtol=0)
 
 
 @pytest.mark.slow
