@@ -4,6 +4,7 @@ import base64
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -79,7 +80,8 @@ def save_onnx(module: ExportModule, path: Path) -> None:
 
 def _packed_state(module: StreamModule) -> bytes:
     packed = io.BytesIO()
-    np.savez(packed, **{name: tensor.numpy() for name, tensor in module.state.items()})
+    arrays: Any = {name: tensor.numpy() for name, tensor in module.state.items()}
+    np.savez(packed, **arrays)
     return packed.getvalue()
 
 

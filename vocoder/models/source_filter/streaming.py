@@ -242,6 +242,8 @@ class Stream:
         if predicted is not None:
             voicing = predicted.voicing if voicing is None else voicing
             f0_hz = predicted.f0_hz if f0_hz is None else f0_hz
+        assert f0_hz is not None
+        assert voicing is not None
         if self.f0_scale != 1:
             f0_hz = f0_hz * self.f0_scale
             validate_f0(f0_hz, vocoder.sample_rate)
