@@ -30,7 +30,8 @@ def export(
     """Write a source-filter vocoder as one file: mel, noise, F0 and voicing in, waveform out."""
     from vocoder.export.files import export_module, save_onnx, save_torch
 
-    module = export_module(require_mel(load_for_mel(model, spec), model), mel_projection, streaming)
+    vocoder = require_mel(load_for_mel(model, spec, "--spec"), model)
+    module = export_module(vocoder, mel_projection, streaming)
     save = save_onnx if form == "onnx" else save_torch
     save(module, output)
     say(Console(), f"{output}: {output.stat().st_size / 1e6:.1f} MB")
