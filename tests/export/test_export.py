@@ -168,6 +168,7 @@ def test_an_onnx_file_says_what_it_takes(onnx_file: Path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unchecked_shapes")
 def test_the_runtime_needs_no_torch_and_refuses_other_mels(onnx_file: Path):
     import subprocess
     import sys
