@@ -32,6 +32,7 @@ TESTS = {
         "tests/models/test_source_filter.py",
         "tests/models/test_source_filter_sound.py",
         "tests/models/test_source_filter_training.py",
+        "tests/models/test_streaming.py",
         "tests/models/test_universal.py",
     ],
     "vocoder/evaluation": ["tests/evaluation", "tests/test_cli.py"],

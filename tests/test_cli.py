@@ -578,7 +578,7 @@ def test_convert_refuses_what_is_no_checkpoint(tmp_path: Path):
     assert str(tmp_path) in refusal("convert", tmp_path)
 
 
-@pytest.mark.parametrize("command", ["resynth", "bench", "info", "publish"])
+@pytest.mark.parametrize("command", ["resynth", "bench", "info", "publish", "export"])
 def test_an_unknown_model_is_one_line(command: str, tmp_path: Path):
     output = ("--output", tmp_path / "out")
     arguments = {
@@ -586,10 +586,19 @@ def test_an_unknown_model_is_one_line(command: str, tmp_path: Path):
         "bench": ("--model", "nobody"),
         "info": ("nobody",),
         "publish": ("nobody", *output),
+        "export": ("nobody", *output),
     }[command]
     message = refusal(command, *arguments)
     assert "nobody: neither a model's name (default, universal, source_filter_16k, " in message
     assert not (tmp_path / "out").exists()
+
+
+def test_only_source_filter_vocoders_are_exported(tmp_path: Path):
+    output = ("--output", tmp_path / "out.onnx")
+    assert "GriffinLim cannot be exported" in refusal("export", "griffin_lim", *output)
+    message = refusal("export", "source_filter_16k", "--spec", "vocos_24k", *output)
+    assert "--spec vocos_24k: source_filter_16k: this vocoder serves only" in message
+    assert not (tmp_path / "out.onnx").exists()
 
 
 # -- as a program --------------------------------------------------------------------------------
@@ -620,7 +629,7 @@ def test_help_is_quick_and_names_every_command():
     )
     commands = (
         "prepare", "train", "resynth", "evaluate", "report", "bench", "info", "publish", "convert",
-        "demo", "listening-test",
+        "demo", "export", "listening-test",
     )  # fmt: skip
     for command in commands:
         assert f"│ {command} " in done.stdout

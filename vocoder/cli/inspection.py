@@ -117,6 +117,7 @@ def _description(vocoder: "Vocoder | WaveVocoder") -> dict[str, Any]:
         "mel": vocoder.spec.model_dump(mode="json"),
         "mel_fingerprint": vocoder.spec.fingerprint,
         "serves_any_mel": vocoder.serves_any_mel,
+        "streams": vocoder.streams,
     }
     for timing in ("latency_seconds", "lookahead_frames", "history_frames"):
         if hasattr(vocoder, timing):

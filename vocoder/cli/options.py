@@ -25,8 +25,8 @@ MelName = Annotated[
 ]
 
 
-def load_for_mel(model: str, mel: str | None) -> "Vocoder | WaveVocoder":
-    """The vocoder named ``model``, for the mel preset of that name if one is given.
+def load_for_mel(model: str, mel: str | None, option: str = "--mel") -> "Vocoder | WaveVocoder":
+    """The vocoder named ``model``, for the mel preset of that name if one is given by ``option``.
 
     Raises:
         VocoderError: no such model or preset, or the model does not serve that mel.
@@ -39,7 +39,7 @@ def load_for_mel(model: str, mel: str | None) -> "Vocoder | WaveVocoder":
     try:
         return require_mel(vocoder, model).for_mel(mel)
     except MelError as error:
-        raise MelError(f"--mel {mel}: {model}: {error}") from error
+        raise MelError(f"{option} {mel}: {model}: {error}") from error
 
 
 def require_mel(vocoder: "Vocoder | WaveVocoder", model: str) -> "Vocoder":

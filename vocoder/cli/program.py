@@ -5,6 +5,7 @@ import typer
 from vocoder.cli.console import ErrorReporter
 from vocoder.cli.corpora import prepare
 from vocoder.cli.evaluation import evaluate
+from vocoder.cli.export import export
 from vocoder.cli.inspection import bench, info
 from vocoder.cli.listening import listening_test
 from vocoder.cli.report import report
@@ -27,6 +28,7 @@ for command in (
     report,
     bench,
     info,
+    export,
     publish,
     convert,
     demo,

@@ -41,6 +41,7 @@ from vocoder.dsp.analysis.prediction import (
     predictor_from_reflection,
     reflection_from_predictor,
 )
+from vocoder.dsp.carry import Carry
 from vocoder.dsp.companding import (
     mu_law_compress,
     mu_law_decode,
@@ -87,6 +88,8 @@ from vocoder.dsp.filters.spectral_filter import (
     from_short_time_spectrum,
     short_time_spectrum,
     time_varying_filter,
+    windowed_frames,
+    windowed_spectrum,
 )
 from vocoder.dsp.filters.state_variable import state_variable_filter, trapezoidal, warp
 from vocoder.dsp.filters.tap_shapes import (
@@ -135,6 +138,7 @@ from vocoder.dsp.sources.wavetable import WavetableLevels, wavetable, wavetable_
 __all__ = [
     "Adaptation",
     "AdaptiveState",
+    "Carry",
     "ComplexCepstrum",
     "ConvolutionState",
     "LFShape",
@@ -253,5 +257,7 @@ __all__ = [
     "white_noise",
     "wiener_filter",
     "wiener_gain",
+    "windowed_frames",
+    "windowed_spectrum",
     "wrap",
 ]

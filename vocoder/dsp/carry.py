@@ -135,9 +135,8 @@ class Carry:
     def overlap_add(self, name: str, frames: Tensor, hop_length: int, lead: int = 0) -> Tensor:
         """:func:`vocoder.dsp.framing.overlap_add` of (batch, frames, window), as far as no later
         frame adds to it; without the first ``lead`` samples of all. The rest is kept."""
-        if frames.shape[2] % hop_length:
-            frames = pad(frames, (0, -frames.shape[2] % hop_length))
-        total = overlap_add(frames, hop_length)
+        surplus = -frames.shape[2] % hop_length
+        total = overlap_add(pad(frames, (0, surplus)) if surplus else frames, hop_length)
         complete = frames.shape[1] * hop_length
         first = self.begins(name)
         if not first:

@@ -10,6 +10,7 @@ import math
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import pad
 
 
 def boundary_values(
@@ -137,11 +138,9 @@ def overlap_add(
     if n_frames == 1:
         return frames[:, 0]
     blocks = frames.reshape(batch, n_frames, overlap, hop_length)
-    total = torch.zeros(
-        batch, n_frames + overlap - 1, hop_length, dtype=frames.dtype, device=frames.device
-    )
-    for shift in range(overlap):
-        total[:, shift : shift + n_frames] += blocks[:, :, shift]
+    total = pad(blocks[:, :, 0], (0, 0, 0, overlap - 1))
+    for shift in range(1, overlap):
+        total = total + pad(blocks[:, :, shift], (0, 0, shift, overlap - 1 - shift))
     return total.flatten(1)
 
 
@@ -152,4 +151,4 @@ def fit_length(waveform: Float[Tensor, "batch samples"], n_samples: int) -> Tens
     [[1.0, 1.0, 0.0]]
     """
     missing = n_samples - waveform.shape[-1]
-    return torch.nn.functional.pad(waveform, (0, missing))
+    return pad(waveform, (0, missing))

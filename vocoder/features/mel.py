@@ -27,6 +27,7 @@ from torch import Tensor
 from vocoder.config import Config
 from vocoder.errors import MelError, suggestion
 from vocoder.features.filterbank import mel_filters
+from vocoder.features.precision import outside_autocast
 from vocoder.features.presets import PRESET_FIELDS
 
 LN10 = math.log(10.0)
@@ -156,7 +157,7 @@ class MelSpec(Config):
         if precision is None:
             precision = torch.float32 if waveform.device.type == "mps" else torch.float64
         # Mixed precision would round the energies to 8 bits before the logarithm.
-        with torch.autocast(device_type=waveform.device.type, enabled=False):
+        with outside_autocast(waveform.device):
             padded = self._padded(waveform.to(precision))
             n_frames, blocks = self.frames(waveform.shape[1]), []
             for start in range(0, n_frames, _BLOCK_FRAMES):
@@ -173,7 +174,7 @@ class MelSpec(Config):
         in the waveform's precision; arithmetic alone.
         """
         left = (self.n_fft - self.win_length) // 2
-        with torch.autocast(device_type=waveform.device.type, enabled=False):
+        with outside_autocast(waveform.device):
             padded = torch.nn.functional.pad(waveform, (left, self.n_fft - self.win_length - left))
             return self._mel_of_frames(padded)
 

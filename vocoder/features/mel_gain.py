@@ -39,7 +39,7 @@ def projection_gain(
 
 
 @lru_cache(maxsize=128)
-def mel_filters(
+def spec_filters(
     spec: MelSpec, device: torch.device, dtype: torch.dtype
 ) -> Float[Tensor, "n_mels bins"]:
     """The spec's filterbank.

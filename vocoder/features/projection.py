@@ -9,7 +9,8 @@ from torch import Tensor
 from vocoder.dsp.carry import Carry, DualWindow, Grid
 from vocoder.features.low_band import project_low_band
 from vocoder.features.mel import MelSpec
-from vocoder.features.mel_gain import mel_filters, projection_gain
+from vocoder.features.mel_gain import projection_gain, spec_filters
+from vocoder.features.precision import outside_autocast
 
 
 def project_mel(
@@ -79,8 +80,8 @@ def project_pieces(
     often at a low rate, see `vocoder.features.low_band`.
     """
     # Mixed precision would round the energies to 8 bits.
-    with torch.autocast(waveform.device.type, enabled=False):
-        filters = mel_filters(spec, waveform.device, waveform.dtype)
+    with outside_autocast(waveform.device):
+        filters = spec_filters(spec, waveform.device, waveform.dtype)
         energies = (spec.power * log_amplitude.to(waveform)).exp().transpose(1, 2)
         wanted = energies @ filters
         for number in range(passes):
@@ -89,10 +90,10 @@ def project_pieces(
             if low_band_passes and number == passes - 1:
                 spectrum = project_low_band(spectrum, energies, spec, low_band_passes, carry)
             wanted = carry.take(f"{name} mel", wanted, spectrum.shape[1])
-            gain = projection_gain(
-                torch.view_as_real(spectrum).square().sum(-1), wanted, filters, spec, updates
-            )
-            waveform = _synthesis(name, spectrum * gain, spec, carry)
+            pairs = torch.view_as_real(spectrum)
+            gain = projection_gain(pairs.square().sum(-1), wanted, filters, spec, updates)
+            spectrum = torch.view_as_complex(pairs * gain[..., None])
+            waveform = _synthesis(name, spectrum, spec, carry)
     return waveform
 
 

@@ -107,7 +107,8 @@ def filter_spectrum(
     [(2+1j), (2+1j)]
     """
     if imaginary is None:
-        return spectrum * real
+        # Exporters know products of two complex or of two real numbers only.
+        return torch.view_as_complex(torch.view_as_real(spectrum) * real[..., None])
     return spectrum * torch.complex(real, imaginary)
 
 

@@ -2,6 +2,7 @@
 
 from vocoder.models.source_filter.config import SourceFilterConfig
 from vocoder.models.source_filter.model import SourceFilter
+from vocoder.models.source_filter.streaming import Stream
 from vocoder.models.source_filter.synthesis import Controls
 
-__all__ = ["Controls", "SourceFilter", "SourceFilterConfig"]
+__all__ = ["Controls", "SourceFilter", "SourceFilterConfig", "Stream"]

@@ -15,10 +15,11 @@ from torch import Tensor
 from vocoder.dsp.carry import Carry
 from vocoder.dsp.sources.noise import extend_noise
 from vocoder.errors import AudioError, MelError, PitchError
-from vocoder.features.pitch import validate_f0
+from vocoder.features.pitch import PitchEstimate, validate_f0
 from vocoder.models.base import Generators, check_generators
 from vocoder.models.blocks.padding import pad_silence
 from vocoder.models.blocks.precision import at_least_float32
+from vocoder.models.source_filter.synthesis import Controls
 
 if TYPE_CHECKING:
     from vocoder.models.source_filter.model import SourceFilter
@@ -159,25 +160,30 @@ class Stream:
         given = torch.tensor([name in self._given for name in OPTIONAL])
         state |= {"owed": torch.tensor(self._owed), "given": given}
         for index, generator in enumerate(self._generators()):
-            state[f"generator {index}"] = generator.get_state()
+            state[f"generator {index:06d}"] = generator.get_state()
         return state
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Go on from a :meth:`state` of this stream, or of another with the same vocoder and
-        options."""
-        state = dict(state)
-        for index, generator in enumerate(self._generators()):
-            generator.set_state(state.pop(f"generator {index}"))
+        options.
+
+        Raises:
+            ValueError: that stream had another number of generators.
+        """
+        state, generators = dict(state), self._generators()
+        saved = [state.pop(name) for name in sorted(state) if name.startswith("generator ")]
+        if len(saved) != len(generators):
+            raise ValueError(f"a state of {len(saved)} generators for {len(generators)}")
+        for generator, numbers in zip(generators, saved, strict=True):
+            generator.set_state(numbers)
         self._owed, given = int(state.pop("owed")), state.pop("given").tolist()
         self._given = {name for name, was in zip(OPTIONAL, given, strict=True) if was}
         self._carry = Carry({name: tensor.clone() for name, tensor in state.items()})
 
     def _generators(self) -> list[torch.Generator]:
-        if self.generator is None:
-            return []
-        return (
-            [self.generator] if isinstance(self.generator, torch.Generator) else [*self.generator]
-        )
+        if self.generator is None or isinstance(self.generator, torch.Generator):
+            return [] if self.generator is None else [self.generator]
+        return list(self.generator)
 
     # ---- checks --------------------------------------------------------------------------------
 
@@ -242,39 +248,26 @@ class Stream:
         noise: Tensor | None = None,
     ) -> Tensor:
         vocoder, carry = self.vocoder, self._carry
-        samples = mel.shape[1] * vocoder.spec.hop_length
-        begins, (left, right) = carry.begins("gain"), vocoder.context
-        mel = mel.transpose(1, 2)
-        gain = vocoder.log_gain(pad_silence(mel, vocoder.spec, (left, 0)) if begins else mel)
-        inputs = vocoder.synthesis.network_input(gain)
-
-        def inputs_of(name: str, context: tuple[int, int]) -> Tensor:
-            """Held back as far as the other network looks further ahead."""
-            piece = inputs[:, left - context[0] :] if begins else inputs
-            held_back = right - context[1] if begins else 0
-            return carry.take(f"{name} inputs", piece, piece.shape[1] - held_back)
-
-        network = vocoder.filter_network
-        filters, depths = network(inputs_of("filter", network.context), carry)
-        frames = depths.shape[1]
-        around = carry.take("gain", gain[:, left - 1 :] if begins else gain, frames, context=2)
-        if f0_hz is None or voicing is None:
-            predictor = vocoder.pitch_predictor
-            predicted = predictor(inputs_of("pitch", predictor.context), carry)
+        predicts = f0_hz is None or voicing is None
+        controls, gain, predicted = read_frames(vocoder, carry, mel.transpose(1, 2), predicts)
+        if predicted is not None:
             voicing = predicted.voicing if voicing is None else voicing
             f0_hz = predicted.f0_hz if f0_hz is None else f0_hz
+        assert f0_hz is not None
+        assert voicing is not None
         if self.f0_scale != 1:
             f0_hz = f0_hz * self.f0_scale
             validate_f0(f0_hz, vocoder.sample_rate)
         if noise is None:
+            samples = mel.shape[1] * vocoder.spec.hop_length
             drawn = self._draw(carry.tensors.pop("drawn", mel.new_empty(self.batch, 0)), samples)
             noise, carry.tensors["drawn"] = drawn[:, :samples], drawn[:, samples:]
         waveform, mel_gain = vocoder.synthesis.excite(
-            vocoder.synthesis.controls(around, filters, depths),
-            carry.take("f0_hz", f0_hz, frames),
-            carry.take("voicing", voicing, frames),
+            controls,
+            carry.take("f0_hz", f0_hz, gain.shape[1]),
+            carry.take("voicing", voicing, gain.shape[1]),
             noise,
-            around[:, 1:-1] if self.meets_mel else None,
+            gain if self.meets_mel else None,
             carry,
         )
         if mel_gain is None or self.passes == 0:
@@ -317,3 +310,33 @@ class Stream:
         """No samples, (batch, 0), in the vocoder's dtype and on its device."""
         weight = self.vocoder.filter_network.output.weight
         return at_least_float32(weight.new_empty(self.batch, 0))
+
+
+def read_frames(
+    vocoder: "SourceFilter",
+    carry: Carry,
+    mel: Float[Tensor, "batch n_mels frames"],
+    predicts_pitch: bool,
+) -> tuple[Controls, Float[Tensor, "batch known_frames n_mels"], PitchEstimate | None]:
+    """Controls, log gain and predicted pitch of the frames that the networks now know: as many as
+    the new ones, earlier by as much as the networks look ahead; at the beginning fewer."""
+    begins, (left, right) = carry.begins("gain"), vocoder.context
+    gain = vocoder.log_gain(pad_silence(mel, vocoder.spec, (left, 0)) if begins else mel)
+    inputs = vocoder.synthesis.network_input(gain)
+
+    def inputs_of(name: str, context: tuple[int, int]) -> Tensor:
+        """Held back as far as the other network looks further ahead."""
+        piece, held_back = inputs[:, left - context[0] :] if begins else inputs, right - context[1]
+        if held_back == 0:
+            return piece
+        count = piece.shape[1] - (held_back if begins else 0)
+        return carry.take(f"{name} inputs", piece, count)
+
+    network, predictor = vocoder.filter_network, vocoder.pitch_predictor
+    filters, depths = network(inputs_of("filter", network.context), carry)
+    predicted = None
+    if predicts_pitch:
+        predicted = predictor(inputs_of("pitch", predictor.context), carry)
+    around = gain[:, left - 1 :] if begins else gain
+    around = carry.take("gain", around, depths.shape[1], context=2)
+    return vocoder.synthesis.controls(around, filters, depths), around[:, 1:-1], predicted

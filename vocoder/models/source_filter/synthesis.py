@@ -16,6 +16,7 @@ from vocoder.errors import MelError
 from vocoder.features.envelope import bin_weights, white_noise_level
 from vocoder.features.low_band import low_band_passes
 from vocoder.features.mel import MelSpec
+from vocoder.features.precision import outside_autocast
 from vocoder.features.projection import project_pieces
 from vocoder.models.blocks.layers import normalise_log_gain
 from vocoder.models.blocks.precision import SignalBuffers
@@ -219,12 +220,13 @@ class Synthesis(SignalBuffers):
         values = carry.span("values", carry.hold_ends("values", values, 1, 1), 3, 1)
         # As `boundary_values`: between the frames' centres, at multiples of the hop.
         boundaries = torch.lerp(values[:, 1:], values[:, :-1], offset / hop)
-        f0_boundaries, *others = boundaries.unbind(2)
+        f0_boundaries = boundaries[:, :, 0]
         starts = boundary_phase(f0_boundaries, sample_rate, hop, carry.tensors.get("phase"))
         carry.tensors["phase"] = starts[:, -1]
         phase = sample_phase(starts, f0_boundaries, sample_rate, hop)
-        pulses = pulse_train(phase, interpolate_linear(f0_boundaries, hop), sample_rate)
-        voiced, *depth = (interpolate_linear(values, hop) for values in others)
+        at_samples = interpolate_linear(boundaries.movedim(2, 0).flatten(0, 1), hop)
+        f0_sampled, voiced, *depth = at_samples.unflatten(0, (4, -1)).unbind(0)
+        pulses = pulse_train(phase, f0_sampled, sample_rate)
         noise = carry.take("noise", noise, phase.shape[1])
         if self.config.noise_modulation:
             noise = noise * pulse_modulation(phase, *(voiced * d for d in depth))
@@ -237,7 +239,9 @@ class Synthesis(SignalBuffers):
         step, edge = self.step_length, self.n_fft - self.step_length
         sources = carry.pad_ends("sources", torch.cat([pulses, noise]), edge, edge)
         sources = carry.span("sources", sources, self.n_fft, step)
-        pulse_spectrum, noise_spectrum = windowed_spectrum(sources, self.n_fft, step).chunk(2)
+        spectra = windowed_spectrum(sources, self.n_fft, step)
+        batch = pulses.shape[0]
+        pulse_spectrum, noise_spectrum = spectra[:batch], spectra[batch:]
         gain = controls.harmonic_gain.exp()
         filters = [
             gain * controls.harmonic_real,
@@ -304,5 +308,5 @@ class Synthesis(SignalBuffers):
 
 def _in_float32(values: Tensor, weights: Tensor) -> Tensor:
     """``values @ weights`` outside autocast, whose eight bits would be a quarter of a decibel."""
-    with torch.autocast(values.device.type, enabled=False):
+    with outside_autocast(values.device):
         return values @ weights

@@ -1,0 +1,52 @@
+"""docs/streaming.md: the code of its sections Streaming and ONNX runs."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+import vocoder
+from tests.test_readme import blocks, newcomer, run
+from vocoder.data.audio import read_audio
+
+ROOT = Path(__file__).parent.parent
+GUIDE = (ROOT / "docs" / "streaming.md").read_text(encoding="utf-8")
+
+
+def section(title: str) -> str:
+    return re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", GUIDE, re.DOTALL | re.MULTILINE)[1]
+
+
+def run_python(text: str) -> None:
+    session: dict = {}
+    for block in blocks("python", text):
+        exec(compile(block, "docs/streaming.md", "exec"), session)
+
+
+def test_the_streaming_section_speaks_and_its_numbers_hold(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(newcomer(tmp_path))
+    run_python(section("Streaming"))
+    spoken = read_audio("streamed.wav", 24000).waveform
+    original = read_audio("egs/tiny/wavs/test/ru_0806.wav", 24000).waveform
+    assert len(spoken) - len(original) in range(257)
+    model = vocoder.load()
+    streams = model.stream(), model.stream(mel_projection=1), model.stream(mel_correction=False)
+    frames = [stream.lookahead_frames for stream in streams]
+    latency_ms = [round(1000 * count * 256 / 24000) for count in frames]
+    pairs = [f"{count}( frames)?, {ms} ms" for count, ms in zip(frames, latency_ms, strict=True)]
+    for pair in pairs:
+        assert re.search(pair, GUIDE), pair
+    with torch.inference_mode():
+        streams[0].push(model.mel(original))
+    size = sum(tensor.nbytes for tensor in streams[0].state().values())
+    assert f"{size / 1000:.0f} kB" in section("Streaming")
+
+
+@pytest.mark.slow
+def test_the_onnx_section_runs(tmp_path, monkeypatch) -> None:
+    pytest.importorskip("onnx", reason="in the extra export")
+    (command,) = blocks("bash", section("ONNX"))
+    run(["bash", "-c", command], tmp_path)
+    monkeypatch.chdir(tmp_path)
+    run_python(section("ONNX"))

@@ -1,0 +1,37 @@
+"""``vocoder export``: a vocoder as one file for another runtime."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from vocoder.cli.console import say
+from vocoder.cli.options import load_for_mel, require_mel
+
+
+def export(
+    model: Annotated[str, typer.Argument(help="A model's name, a checkpoint or a training run.")],
+    output: Annotated[Path, typer.Option(help="File to write.")],
+    form: Annotated[
+        Literal["onnx", "torch"], typer.Option("--format", help="ONNX, or torch.export's .pt2.")
+    ] = "onnx",
+    spec: Annotated[
+        str | None,
+        typer.Option(help="Preset of the mel, of universal models; default: the model's."),
+    ] = None,
+    mel_projection: Annotated[
+        int | None, typer.Option(min=0, help="Passes; default: the model's; 0 for scaled F0.")
+    ] = None,
+    streaming: Annotated[
+        bool, typer.Option("--streaming", help="A few frames and a state in and out.")
+    ] = False,
+) -> None:
+    """Write a source-filter vocoder as one file: mel, noise, F0 and voicing in, waveform out."""
+    from vocoder.export.files import export_module, save_onnx, save_torch
+
+    vocoder = require_mel(load_for_mel(model, spec, "--spec"), model)
+    module = export_module(vocoder, mel_projection, streaming)
+    save = save_onnx if form == "onnx" else save_torch
+    save(module, output)
+    say(Console(), f"{output}: {output.stat().st_size / 1e6:.1f} MB")

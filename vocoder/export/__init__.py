@@ -1,0 +1,1 @@
+"""Vocoders as files for other runtimes."""

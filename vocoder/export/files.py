@@ -1,0 +1,96 @@
+"""Vocoders written as ONNX graphs and as PyTorch's exported programs."""
+
+import base64
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from vocoder.errors import VocoderError
+from vocoder.export.module import INPUTS, ExportModule, StreamModule, WholeModule
+from vocoder.models.base import Vocoder
+from vocoder.models.source_filter import SourceFilter
+
+OPSET = 20
+"""ONNX operators, the first set with the inverse of a one-sided Fourier transform."""
+
+
+def export_module(
+    model: Vocoder, mel_projection: int | None = None, streaming: bool = False
+) -> ExportModule:
+    """The module of a vocoder that can be exported, for whole utterances or for a stream.
+
+    Raises:
+        VocoderError: it is no source-filter vocoder, or passes are below zero.
+    """
+    if not isinstance(model, SourceFilter):
+        raise VocoderError(
+            f"{type(model).__name__} cannot be exported: choose weights of a source_filter model"
+        )
+    if mel_projection is not None and mel_projection < 0:
+        raise VocoderError(f"mel_projection is {mel_projection}: passes, 0 for none")
+    return (StreamModule if streaming else WholeModule)(model, mel_projection).eval()
+
+
+def save_torch(module: ExportModule, path: Path) -> None:
+    """Write a file for `torch.export.load`, its metadata as the extra file ``metadata.json``, and
+    the state in which a stream begins as ``state.npz``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    extra: dict[str, str | bytes] = {"metadata.json": json.dumps(module.metadata())}
+    if isinstance(module, StreamModule):
+        extra["state.npz"] = _packed_state(module)
+    torch.export.save(_traced(module), path, extra_files=extra)
+
+
+def save_onnx(module: ExportModule, path: Path) -> None:
+    """Write an ONNX file, its metadata as `metadata_props`, and check it; ``state``, of a stream,
+    is an .npz file in base64.
+
+    Raises:
+        VocoderError: the packages of the extra ``export`` are missing.
+    """
+    try:
+        import onnx
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise VocoderError(f"{error}: pip install 'vocoder[export]'") from error
+    # The exporter's own optimisation takes the small numbers that keep quotients finite for zero.
+    program = torch.onnx.export(
+        _traced(module),
+        input_names=module.inputs,
+        output_names=module.outputs,
+        opset_version=OPSET,
+        dynamo=True,
+        optimize=False,
+        verbose=False,
+    )
+    assert program is not None
+    for name, value in module.metadata().items():
+        program.model.metadata_props[name] = value if isinstance(value, str) else json.dumps(value)
+    if isinstance(module, StreamModule):
+        state = base64.b64encode(_packed_state(module)).decode()
+        program.model.metadata_props["state"] = state
+    path.parent.mkdir(parents=True, exist_ok=True)
+    program.save(path, external_data=False)
+    onnx.checker.check_model(str(path))
+
+
+def _packed_state(module: StreamModule) -> bytes:
+    packed = io.BytesIO()
+    arrays: Any = {name: tensor.numpy() for name, tensor in module.state.items()}
+    np.savez(packed, **arrays)
+    return packed.getvalue()
+
+
+@torch.no_grad()
+def _traced(module: ExportModule) -> torch.export.ExportedProgram:
+    inputs, dimensions = module.example()
+    # Windows and filters are cached: tracing must find tensors there, and leave none of its own.
+    module(*inputs)
+    # A state is one parameter, `*state`.
+    named = len(INPUTS)
+    shapes = (*dimensions[:named], *[dimensions[named:]] * (len(dimensions) > named))
+    return torch.export.export(module, inputs, dynamic_shapes=shapes, strict=False)

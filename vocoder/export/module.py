@@ -1,0 +1,200 @@
+"""The tensor arithmetic of a source-filter vocoder, without checks: what is exported.
+
+Frames whose ``f0_hz`` is 0, and frames whose ``voicing`` is below 0, take what the model predicts:
+one graph serves with pitch from outside, without, and with part of it, and its outputs tell the
+prediction. All of it is arithmetic, so that any runtime can take it.
+"""
+
+from abc import abstractmethod
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+import vocoder
+from vocoder.dsp.carry import Carry
+from vocoder.models.source_filter import SourceFilter
+from vocoder.models.source_filter.streaming import read_frames
+from vocoder.models.source_filter.synthesis import Controls
+
+INPUTS = ("mel", "noise", "f0_hz", "voicing")
+OUTPUTS = ("waveform", "used_f0_hz", "used_voicing")
+EXAMPLE_FRAMES = 40
+"""Length that is traced; any other is served."""
+
+Dimensions = dict[int, torch.export.Dim]
+
+
+class ExportModule(nn.Module):
+    """What the two exported forms of a vocoder have in common.
+
+    Args:
+        vocoder: on the CPU.
+        mel_projection: passes; by default as many as the vocoder's config says. With 0 the mel is
+            not met at all, as suits F0 from outside that is not that of the mel.
+
+    As in a stream, the low band is not projected further.
+    """
+
+    inputs: tuple[str, ...] = INPUTS
+    outputs: tuple[str, ...] = OUTPUTS
+
+    def __init__(self, vocoder: SourceFilter, mel_projection: int | None = None) -> None:
+        super().__init__()
+        self.vocoder = vocoder
+        self.passes = vocoder.config.mel_projection if mel_projection is None else mel_projection
+        corrects = mel_projection is None and vocoder.config.mel_correction
+        self.meets_mel = self.passes > 0 or corrects
+        self.tail = vocoder.synthesis.reach_frames(self.passes, 0)
+        weight = vocoder.filter_network.output.weight
+        floor = torch.as_tensor(vocoder.spec.log_floor).to(weight).expand(vocoder.spec.n_mels)
+        self.floor: Tensor
+        self.register_buffer("floor", floor[None, :, None].clone())
+
+    @property
+    def lookahead_frames(self) -> int:
+        """Mel frames after its own that a sample depends on."""
+        return self.vocoder.context[1] + self.tail
+
+    def silence(self, batch: int, frames: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The first four inputs: a silent mel, whose pitch is to be predicted, without noise."""
+        mel = self.floor.expand(batch, -1, frames).clone()
+        noise = mel.new_zeros(batch, frames, self.vocoder.spec.hop_length)
+        nothing = mel.new_zeros(batch, frames)
+        return mel, noise, nothing, nothing - 1
+
+    def speak(
+        self,
+        controls: Controls,
+        f0_hz: Tensor,
+        voicing: Tensor,
+        noise: Tensor,
+        gain: Float[Tensor, "batch frames n_mels"],
+        carry: Carry,
+    ) -> Float[Tensor, "batch samples"]:
+        """The next samples from what the networks say."""
+        synthesis = self.vocoder.synthesis
+        mel_gain = gain if self.meets_mel else None
+        waveform, mel_gain = synthesis.excite(controls, f0_hz, voicing, noise, mel_gain, carry)
+        if mel_gain is None or self.passes == 0:
+            return waveform
+        return synthesis.project(waveform, mel_gain, self.passes, 0, carry)
+
+    @abstractmethod
+    def example(self) -> tuple[tuple[Tensor, ...], tuple[Dimensions, ...]]:
+        """Inputs to trace with, and the dimensions of each that may change."""
+
+    def metadata(self) -> dict[str, object]:
+        """What a user of the file must know: the mel, rate, hop, latency, version."""
+        spec = self.vocoder.spec
+        return {
+            "vocoder_version": vocoder.__version__,
+            "mel": spec.model_dump(mode="json"),
+            "mel_fingerprint": spec.fingerprint,
+            "sample_rate": spec.sample_rate,
+            "hop_length": spec.hop_length,
+            "silence": self.floor.flatten().tolist(),
+            "mel_projection": self.passes,
+            "lookahead_frames": self.lookahead_frames,
+            "latency_seconds": self.lookahead_frames * spec.hop_length / spec.sample_rate,
+        }
+
+
+class WholeModule(ExportModule):
+    """A whole utterance at once, any batch and length: the signal of `SourceFilter.forward` with
+    ``low_band_projection`` 0."""
+
+    def example(self) -> tuple[tuple[Tensor, ...], tuple[Dimensions, ...]]:
+        batch, frames = torch.export.Dim("batch"), torch.export.Dim("frames")
+        one: Dimensions = {0: batch, 1: frames}
+        return self.silence(2, EXAMPLE_FRAMES), ({0: batch, 2: frames}, one, one, one)
+
+    def forward(
+        self,
+        mel: Float[Tensor, "batch n_mels frames"],
+        noise: Float[Tensor, "batch frames hop"],
+        f0_hz: Float[Tensor, "batch frames"],
+        voicing: Float[Tensor, "batch frames"],
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        model, tail = self.vocoder, self.tail
+        left, right = model.context
+        frames, hop = mel.shape[2], model.spec.hop_length
+        silence = self.floor.expand(mel.shape[0], -1, -1)
+        before, after = silence.expand(-1, -1, left), silence.expand(-1, -1, right + tail)
+        gain = model.log_gain(torch.cat([before, mel, after], dim=2))
+        predicted = model.estimate_pitch(gain)
+        f0_hz, voicing = _hold(f0_hz, tail), _hold(voicing, tail)
+        f0_hz = torch.where(f0_hz > 0, f0_hz, predicted.f0_hz)
+        voicing = torch.where(voicing >= 0, voicing, predicted.voicing)
+        waveform = self.speak(
+            model.controls(gain),
+            f0_hz,
+            voicing,
+            pad(noise, (0, 0, 0, tail)).flatten(1),
+            gain[:, left : left + frames + tail],
+            Carry(whole=True),
+        )
+        return waveform[:, : frames * hop], f0_hz[:, :frames], voicing[:, :frames]
+
+
+class StreamModule(ExportModule):
+    """The next frames of one utterance, and the state of its stream in and out.
+
+    As many samples come out as the frames have, ``delay_samples`` late; those before the first
+    sample of the utterance are to be dropped, and ``lookahead_frames`` of silence bring the last
+    ones. The utterance begins in silence: its first sample is that of a `Stream` that has heard
+    `SILENT_FRAMES` of silence before.
+    """
+
+    SILENT_FRAMES = 64
+
+    def __init__(self, vocoder: SourceFilter, mel_projection: int | None = None) -> None:
+        super().__init__(vocoder, mel_projection)
+        carry = Carry()
+        with torch.no_grad():
+            samples = self._advance(*self.silence(1, self.SILENT_FRAMES), carry)[0].shape[1]
+        self.delay_samples = self.SILENT_FRAMES * vocoder.spec.hop_length - samples
+        self.state = {name: tensor.clone() for name, tensor in carry.tensors.items()}
+        """The state in which an utterance begins, by name."""
+        self.inputs = (*INPUTS, *(f"state {name}" for name in self.state))
+        self.outputs = (*OUTPUTS, *(f"next {name}" for name in self.state))
+
+    def example(self) -> tuple[tuple[Tensor, ...], tuple[Dimensions, ...]]:
+        frames = torch.export.Dim("frames")
+        one: Dimensions = {1: frames}
+        fixed: tuple[Dimensions, ...] = ({},) * len(self.state)
+        inputs = (*self.silence(1, EXAMPLE_FRAMES), *self.state.values())
+        return inputs, ({2: frames}, one, one, one, *fixed)
+
+    def metadata(self) -> dict[str, object]:
+        return {**super().metadata(), "delay_samples": self.delay_samples}
+
+    def forward(
+        self,
+        mel: Float[Tensor, "1 n_mels frames"],
+        noise: Float[Tensor, "1 frames hop"],
+        f0_hz: Float[Tensor, "1 frames"],
+        voicing: Float[Tensor, "1 frames"],
+        *state: Tensor,
+    ) -> tuple[Tensor, ...]:
+        carry = Carry(dict(zip(self.state, state, strict=True)))
+        outputs = self._advance(mel, noise, f0_hz, voicing, carry)
+        return (*outputs, *(carry.tensors[name] for name in self.state))
+
+    def _advance(
+        self, mel: Tensor, noise: Tensor, f0_hz: Tensor, voicing: Tensor, carry: Carry
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        controls, gain, predicted = read_frames(self.vocoder, carry, mel, predicts_pitch=True)
+        assert predicted is not None
+        f0_hz = carry.take("f0_hz", f0_hz, gain.shape[1])
+        f0_hz = torch.where(f0_hz > 0, f0_hz, predicted.f0_hz)
+        voicing = carry.take("voicing", voicing, gain.shape[1])
+        voicing = torch.where(voicing >= 0, voicing, predicted.voicing)
+        waveform = self.speak(controls, f0_hz, voicing, noise.flatten(1), gain, carry)
+        return waveform, f0_hz, voicing
+
+
+def _hold(values: Tensor, tail: int) -> Tensor:
+    """The last value held for ``tail`` frames more."""
+    return torch.cat([values, values[:, -1:].expand(-1, tail)], dim=1)
