@@ -150,7 +150,7 @@ def test_vocoders_warn_in_use_and_not_in_training(recordings: list[Tensor]):
     with pytest.warns(MelWarning, match="decimal logarithm of amplitudes"):
         vocoder(mel)
     with pytest.warns(MelWarning, match="decimal logarithm of amplitudes"):
-        next(vocoder.chunks(mel))  # type: ignore[attr-defined]
+        vocoder.stream().push(mel)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         vocoder.train()(mel)

@@ -142,7 +142,11 @@ def _stream(
     """Read, analyse, synthesise and write a file in pieces: memory does not grow with it."""
     started = time.perf_counter()
     rate, read, written, peak = model.sample_rate, 0, 0, 0.0
-    stream = model.stream(1, f0_scale, torch.Generator().manual_seed(seed))
+    stream = model.stream(
+        f0_scale=f0_scale,
+        generator=torch.Generator().manual_seed(seed),
+        low_band_projection=model.config.low_band_projection,
+    )
 
     def counted(blocks: Iterator[Tensor]) -> Iterator[Tensor]:
         nonlocal read
