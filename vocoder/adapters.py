@@ -13,13 +13,13 @@ torch.Size([2560])
 
 from collections.abc import Sequence
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vocoder.data.mels import DAMAGED_ARRAY
 from vocoder.errors import MelError
 from vocoder.features.mel import MelSpec, named_mel
 from vocoder.models.base import Generators, Vocoder
@@ -248,10 +248,13 @@ def read_statistics(path: str | Path) -> tuple[list[float], list[float]]:
         if isinstance(stored, np.ndarray):
             mean, scale = stored
         else:
-            count, total, squares = (stored[key] for key in ("count", "sum", "sum_square"))
+            with stored:
+                count, total, squares = (stored[key] for key in ("count", "sum", "sum_square"))
             mean = total / count
             scale = np.sqrt(np.maximum(squares / count - np.square(mean), 1e-20))
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        if np.ndim(mean) != 1:
+            raise ValueError("not one value per bin")
+    except (*DAMAGED_ARRAY, OSError, KeyError) as error:
         raise MelError(
             f"{path}: no statistics ({error}); give ESPnet's feats_stats.npz or ParallelWaveGAN's "
             "stats.npy"

@@ -3,7 +3,7 @@
     python -m studies.ablations.oracles --speech data/many_voices/manifest.jsonl
 
 Each row takes one thing from the recording (F0, voicing, magnitudes, phases) and the rest from the
-weights, on speakers that were not trained on.
+weights, on speakers that were not trained on. The low band is not projected.
 """
 
 import argparse

@@ -1,6 +1,5 @@
 """Speech and scores that the ablations share: held-out speakers, one utterance each."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vocoder.data.audio import Audio, read_audio, resample
+from vocoder.data.manifest import read_manifest
 from vocoder.errors import VocoderError
 from vocoder.evaluation.registry import METRICS
 
@@ -36,9 +36,8 @@ def read_utterances(
         VocoderError: a speaker who is not in the manifest.
     """
     first: dict[str, Path] = {}
-    for line in manifest.read_text(encoding="utf-8").splitlines():
-        entry = json.loads(line)
-        first.setdefault(entry["speaker"], manifest.parent / entry["path"])
+    for entry in read_manifest(manifest):
+        first.setdefault(entry.speaker, manifest.parent / entry.path)
     missing = [speaker for speaker in speakers if speaker not in first]
     if missing:
         raise VocoderError(f"{manifest}: no utterance of {missing[0]}; choose another manifest")

@@ -101,10 +101,11 @@ def test_a_model_that_gains_nothing_takes_one_file_at_a_time(folder: Path, tmp_p
         resynthesise_files(GriffinLim(SPEC), targets, batch_size=4)
 
 
+@pytest.mark.parametrize("name", ["source_filter_16k", "universal"])
 def test_a_streamed_file_is_what_it_is_in_one_piece(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    model = load("source_filter_16k")
+    model = load(name)
     whole = written(folder, tmp_path / "whole", None, model)
     monkeypatch.setattr("vocoder.evaluation.resynthesis.STREAMED_S", 0.25)
     monkeypatch.setattr("vocoder.features.mel_blocks.SECTION_FRAMES", 9)

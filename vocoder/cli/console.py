@@ -37,7 +37,7 @@ class ErrorReporter(TyperGroup):
         except MemoryError as error:
             raise _reported("not enough memory for this input; make it shorter") from error
         except KeyboardInterrupt as error:
-            say(error_console, "interrupted; the same command goes on")
+            say(error_console, "interrupted")
             raise typer.Exit(130) from error
         except RuntimeError as error:  # of torch
             if "allocate memory" not in str(error):

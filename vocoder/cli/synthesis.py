@@ -86,7 +86,9 @@ def resynth(
 
 
 def synth(
-    inputs: Annotated[list[Path], typer.Argument(help=".npy files with mels, or folders of them.")],
+    inputs: Annotated[
+        list[Path], typer.Argument(help=".npy or .pt files with mels, or folders of them.")
+    ],
     output: Annotated[Path, typer.Option(help="Folder for the WAVs.")],
     spec: Annotated[
         str | None,
@@ -98,7 +100,7 @@ def synth(
     threads: ThreadsOption = 1,
     as_json: JsonFlag = False,
 ) -> None:
-    """Mels → speech: .npy files, as TTS systems write them, to one WAV per file.
+    """Mels → speech: .npy or .pt files, as TTS systems write them, to one WAV per file.
 
     Universal models serve any preset. Other models convert a mel of another preset if that is
     exact, and reject it otherwise.
@@ -135,7 +137,7 @@ def synth(
                     warnings.simplefilter("always", MelWarning)
                     waveform = vocoder(mel, generator=generator, **options)
                 for warning in caught:
-                    say(progress.console, f"warning: {source}: {warning.message}")
+                    say(progress.console, f"warning: {printable(str(source))}: {warning.message}")
                 write_audio(output / name, waveform[0], vocoder.sample_rate)
             except VocoderError as error:
                 shown = printable(str(source))

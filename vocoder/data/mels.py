@@ -15,7 +15,9 @@ from vocoder.errors import MelError
 from vocoder.features.mel import MelSpec
 from vocoder.reading import open_file
 
-_DAMAGED = (
+MEL_SUFFIXES = (".npy", ".pt")
+
+DAMAGED_ARRAY = (
     *(ValueError, EOFError, TypeError, SyntaxError, OverflowError),
     *(tokenize.TokenError, zipfile.BadZipFile),
 )
@@ -23,7 +25,7 @@ _DAMAGED = (
 
 
 def find_mels(inputs: Sequence[Path]) -> dict[Path, Path]:
-    """Named files and every .npy in named folders: source → path of its WAV below --output.
+    """Named files and every .npy and .pt in named folders: source → path of its WAV below --output.
 
     Raises:
         MelError: an input that is missing, or a folder without a mel.
@@ -31,9 +33,10 @@ def find_mels(inputs: Sequence[Path]) -> dict[Path, Path]:
     found: dict[Path, Path] = {}
     for given in inputs:
         if given.is_dir():
-            inside = sorted(path for path in given.rglob("*.npy") if path.is_file())
+            found_here = (path for path in given.rglob("*") if path.suffix in MEL_SUFFIXES)
+            inside = sorted(path for path in found_here if path.is_file())
             if not inside:
-                raise MelError(f"{given}: no .npy file in this folder")
+                raise MelError(f"{given}: no .npy or .pt file in this folder")
             found |= {path: path.relative_to(given).with_suffix(".wav") for path in inside}
         elif given.is_file():
             found[given] = Path(given.with_suffix(".wav").name)
@@ -75,7 +78,7 @@ def _read_array(path: Path) -> object:
         with open_file(path, MelError):
             # Mapped, so that no more is read than there is, whatever the header claims.
             return np.load(path, mmap_mode="r", allow_pickle=False)
-    except _DAMAGED as error:
+    except DAMAGED_ARRAY as error:
         reason = " ".join(str(error).split())
         raise MelError(f"{path}: not a readable .npy file ({reason})") from error
 
@@ -85,7 +88,11 @@ def _read_tensor(path: Path) -> object:
         with open_file(path, MelError):
             # Tensors alone: nothing else is unpickled.
             stored = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
+    except (*DAMAGED_ARRAY, RuntimeError, UnpicklingError, LookupError, AttributeError) as error:
         reason = " ".join(str(error).split())
         raise MelError(f"{path}: not a readable .pt file of a tensor ({reason})") from error
-    return stored.float().numpy() if isinstance(stored, Tensor) else stored
+    if not isinstance(stored, Tensor) or stored.layout != torch.strided:
+        return stored
+    if stored.is_complex() or stored.dtype == torch.bool:
+        return stored  # no real numbers
+    return stored.detach().float().numpy()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from vocoder.data.files import replacing
 from vocoder.errors import VocoderError
 from vocoder.export.module import INPUTS, ExportModule, StreamModule, WholeModule
 from vocoder.models.base import Vocoder
@@ -38,11 +39,12 @@ def export_module(
 def save_torch(module: ExportModule, path: Path) -> None:
     """Write a file for `torch.export.load`, its metadata as the extra file ``metadata.json``, and
     the state in which a stream begins as ``state.npz``."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     extra: dict[str, str | bytes] = {"metadata.json": json.dumps(module.metadata())}
     if isinstance(module, StreamModule):
         extra["state.npz"] = _packed_state(module)
-    torch.export.save(_traced(module), path, extra_files=extra)
+    program = _traced(module)
+    with replacing(path) as temporary:
+        torch.export.save(program, temporary, extra_files=extra)
 
 
 def save_onnx(module: ExportModule, path: Path) -> None:
@@ -73,9 +75,9 @@ def save_onnx(module: ExportModule, path: Path) -> None:
     if isinstance(module, StreamModule):
         state = base64.b64encode(_packed_state(module)).decode()
         program.model.metadata_props["state"] = state
-    path.parent.mkdir(parents=True, exist_ok=True)
-    program.save(path, external_data=False)
-    onnx.checker.check_model(str(path))
+    with replacing(path) as temporary:
+        program.save(temporary, external_data=False)
+        onnx.checker.check_model(str(temporary))
 
 
 def _packed_state(module: StreamModule) -> bytes:

@@ -73,7 +73,7 @@ class ExportModule(nn.Module):
         gain: Float[Tensor, "batch frames n_mels"],
         carry: Carry,
     ) -> Float[Tensor, "batch samples"]:
-        """The next samples from what the networks say."""
+        """The next samples from the networks' output."""
         synthesis = self.vocoder.synthesis
         mel_gain = gain if self.meets_mel else None
         waveform, mel_gain = synthesis.excite(controls, f0_hz, voicing, noise, mel_gain, carry)
@@ -143,8 +143,8 @@ class StreamModule(ExportModule):
 
     As many samples come out as the frames have, ``delay_samples`` late; those before the first
     sample of the utterance are to be dropped, and ``lookahead_frames`` of silence bring the last
-    ones. The utterance begins in silence: its first sample is that of a `Stream` that has heard
-    `SILENT_FRAMES` of silence before.
+    ones. The utterance begins in silence: its first sample is that of a `Stream` after
+    `SILENT_FRAMES` of silence.
     """
 
     SILENT_FRAMES = 64

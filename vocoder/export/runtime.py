@@ -98,6 +98,8 @@ class OnnxStream:
 
     def __init__(self, vocoder: OnnxVocoder, seed: int = 0) -> None:
         self.vocoder, self.generator = vocoder, np.random.default_rng(seed)
+        if "state" not in vocoder.metadata:
+            raise ValueError("not a streaming file: write it with `vocoder export --streaming`")
         packed = base64.b64decode(vocoder.metadata["state"])
         with np.load(io.BytesIO(packed)) as state:
             self._start = {f"state {name}": state[name] for name in state.files}

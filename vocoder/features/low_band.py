@@ -30,7 +30,7 @@ ACCELERATION = 0.9
 """Extrapolation from pass to pass. With 0.99 as published the distance to the mel swings, and more
 passes can be worse than fewer."""
 
-FEWEST_BANDS = 0.45
+FEWEST_BANDS_PER_BIN = 0.45
 """Bands per bin in the low band from which the mel alone shall say how energy lies there; Vocos's
 has 0.75, HiFi-GAN's 0.53, SpeechT5's 0.38."""
 
@@ -70,7 +70,7 @@ def project_low_band(
 
         z₀ = y;  yₖ = P(zₖ₋₁);  zₖ = yₖ + `ACCELERATION` · (yₖ − yₖ₋₁),  z₁ = y₁
 
-    For mels of few bands (`FEWEST_BANDS`) the gain of a pass is g^(1−a) · (A₁ / |Y|)^a, where A₁
+    For mels of few bands (`FEWEST_BANDS_PER_BIN`) the gain of a pass is g^(1−a) · (A₁ / |Y|)^a, where A₁
     are the magnitudes after the first gain and a is `ANCHOR`.
 
     Args:
@@ -160,7 +160,7 @@ def _band(spec: MelSpec, device: torch.device, dtype: torch.dtype) -> _Band:
             ((high - hertz) / (high - low)).clamp(0, 1),
         )
         window = DualWindow(grid, *(part.to(device, dtype) for part in pair[1:]))
-        anchored = int(inside.sum()) < FEWEST_BANDS * bins
+        anchored = int(inside.sum()) < FEWEST_BANDS_PER_BIN * bins
         analysis, synthesis, filters, share = (
             tensor.to(device, dtype).contiguous() for tensor in tensors
         )

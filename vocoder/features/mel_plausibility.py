@@ -102,14 +102,16 @@ def check_plausible(mel: Float[Tensor, "batch n_mels frames"], spec: MelSpec) ->
     """
     if int(_references(spec)[2].sum()) < FEWEST_BANDS:
         return
+    square = mel.shape[2] == spec.n_mels
     # At most that many frames: the cost must not grow with the length.
     mel = mel[:, :, : max(MOST_FRAMES // mel.shape[0], 1)].float()
     statistics = level_statistics(spec.log_amplitude(mel), spec)
-    square = mel.shape[2] == spec.n_mels
     problem = implausibility(statistics, mel.shape[0] * mel.shape[2], square)
     if problem is None:
         return
-    message = f"this mel cannot be speech in its spec: {problem}{likely_convention(mel, spec)}"
+    message = (
+        f"this mel cannot be speech in its spec: {problem}{likely_convention(mel, spec, square)}"
+    )
     if statistics.loudness_db > REFUSED_DB:
         raise MelError(message)
     warnings.warn(message, MelWarning, stacklevel=3)
@@ -156,7 +158,7 @@ def implausibility(statistics: LevelStatistics, frames: int, square: bool = Fals
     s = statistics
     if s.loudness_db > FULL_SCALE_DB:
         return f"it is {s.loudness_db - FULL_SCALE_DB:.0f} dB louder than full scale"
-    if s.below_floor > BELOW_FLOOR_SHARE:
+    if frames >= FEWEST_FRAMES and s.below_floor > BELOW_FLOOR_SHARE:
         return f"{100 * s.below_floor:.0f} % of its values are below the floor"
     if frames < FEWEST_FRAMES or s.loudness_db < QUIET_DB or s.floor_margin_db < FLOOR_MARGIN_DB:
         return None
@@ -172,10 +174,12 @@ def implausibility(statistics: LevelStatistics, frames: int, square: bool = Fals
     return None
 
 
-def likely_convention(mel: Float[Tensor, "batch n_mels frames"], spec: MelSpec) -> str:
+def likely_convention(
+    mel: Float[Tensor, "batch n_mels frames"], spec: MelSpec, square: bool = False
+) -> str:
     """The end of a message about an implausible mel: what it looks like, and what to do."""
     frames = mel.shape[0] * mel.shape[2]
-    if mel.shape[2] == spec.n_mels:
+    if square and mel.shape[2] == spec.n_mels:
         transposed = level_statistics(spec.log_amplitude(mel.mT), spec)
         if implausibility(transposed, frames) is None:
             return "; it looks like (batch, frames, n_mels): transpose it"

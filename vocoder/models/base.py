@@ -12,6 +12,7 @@ from vocoder.errors import MelError, VocoderError
 from vocoder.features.mel import MelSpec, named_mel
 from vocoder.features.mel_plausibility import check_plausible
 from vocoder.features.pitch import PitchEstimate
+from vocoder.models.blocks.precision import at_least_float32
 
 Generators = torch.Generator | Sequence[torch.Generator] | None
 """Where random numbers come from: one source for the whole batch, one for each of its items (an
@@ -21,7 +22,7 @@ LOW_PRECISION = (torch.float16, torch.bfloat16)
 
 
 class MelStream(Protocol):
-    """A vocoder that is at work on an utterance."""
+    """One utterance in progress: frames in, samples out."""
 
     def push(
         self, mel: Float[Tensor, "batch n_mels frames"]
@@ -76,7 +77,7 @@ class Vocoder(nn.Module):
     def accept(self, mel: Tensor) -> Float[Tensor, "batch n_mels frames"]:
         """A mel from outside, checked, in the precision and on the device of this vocoder.
 
-        But in training and while it is traced, it is also checked to be plausible as speech.
+        Except in training and while it is traced, it is also checked to be plausible as speech.
 
         The precision is that of the weights; where these are float16 or bfloat16, float32, in which
         signals are processed.
@@ -93,7 +94,7 @@ class Vocoder(nn.Module):
             check_plausible(mel, self.spec)
         weight = next(self.parameters(), None)
         if weight is None:
-            return mel.to(torch.promote_types(mel.dtype, torch.float32))
+            return at_least_float32(mel)
         if weight.dtype in LOW_PRECISION and not self.half_precision:
             raise VocoderError(
                 f"{type(self).__name__} does not work with weights in {weight.dtype}: call "

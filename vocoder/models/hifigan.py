@@ -22,6 +22,7 @@ from vocoder.errors import MelError
 from vocoder.features.mel import MelSpec
 from vocoder.models.base import Generators, Vocoder
 from vocoder.models.blocks.layers import MelInput
+from vocoder.models.blocks.precision import at_least_float32
 from vocoder.models.blocks.upsampling import (
     END_KERNEL,
     UpsamplingConfig,
@@ -66,5 +67,5 @@ class HiFiGAN(Vocoder):
         x = self.network(self.mel_input(mel))
         # The rounding of a bfloat16 waveform is audible.
         with torch.autocast(x.device.type, enabled=False):
-            x = x.to(torch.promote_types(x.dtype, torch.float32))
+            x = at_least_float32(x)
             return torch.tanh(self.output(x))[:, 0]

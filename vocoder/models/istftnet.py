@@ -26,6 +26,7 @@ from vocoder.errors import MelError
 from vocoder.features.mel import MelSpec
 from vocoder.models.base import Generators, Vocoder
 from vocoder.models.blocks.layers import MelInput
+from vocoder.models.blocks.precision import at_least_float32
 from vocoder.models.blocks.upsampling import (
     END_KERNEL,
     UpsamplingConfig,
@@ -96,7 +97,7 @@ class ISTFTNet(Vocoder):
         x = self.network(self.mel_input(mel))
         # There is no complex bfloat16.
         with torch.autocast(x.device.type, enabled=False):
-            x = self.output(x.to(torch.promote_types(x.dtype, torch.float32))).mT
+            x = self.output(at_least_float32(x)).mT
             log_magnitude, phase = x.chunk(2, dim=2)
             magnitude = log_magnitude.clamp(max=LARGEST_LOG_MAGNITUDE).exp()
             return torch.polar(magnitude, torch.sin(phase))

@@ -29,6 +29,7 @@ from vocoder.errors import MelError
 from vocoder.features.mel import MelSpec
 from vocoder.models.base import Generators, Vocoder
 from vocoder.models.blocks.layers import MelInput
+from vocoder.models.blocks.precision import at_least_float32
 
 LARGEST_MAGNITUDE = 100.0
 KERNEL = 7
@@ -90,7 +91,7 @@ class Vocos(Vocoder):
             x = block(x)
         # There is no complex bfloat16.
         with torch.autocast(x.device.type, enabled=False):
-            x = self.final_norm(x.to(torch.promote_types(x.dtype, torch.float32)))
+            x = self.final_norm(at_least_float32(x))
             log_magnitude, phase = self.output(x).chunk(2, dim=2)
             # Limited before the exponential, to avoid infinite values without gradients.
             magnitude = log_magnitude.clamp(max=math.log(LARGEST_MAGNITUDE)).exp()

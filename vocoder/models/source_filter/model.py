@@ -104,10 +104,9 @@ class SourceFilter(Vocoder):
         """(batch, frames, n_mels): nepers above the mel of white noise of unit power."""
         return self.synthesis.log_gain(mel)
 
-    def pad_context(self, mel: Float[Tensor, "batch n_mels frames"], tail: int = 0) -> Tensor:
-        """Silence around a mel, as much as the networks look back and ahead, and ``tail`` frames
-        more at its end."""
-        return pad_silence(mel, self.spec, (self.context[0], self.context[1] + tail))
+    def pad_context(self, mel: Float[Tensor, "batch n_mels frames"]) -> Tensor:
+        """Silence around a mel, as much as the networks look back and ahead."""
+        return pad_silence(mel, self.spec, self.context)
 
     def predict_pitch(self, mel: Float[Tensor, "batch n_mels frames"]) -> PitchEstimate:
         """F0 and voicing of a mel, as :meth:`forward` takes them where none are given."""
@@ -161,7 +160,7 @@ class SourceFilter(Vocoder):
         """A stream at its beginning, which turns mel frames into samples as they come.
 
         Args:
-            batch: utterances spoken in parallel.
+            batch: utterances in parallel.
             f0_scale: factor on F0.
             generator: source of the noise.
             mel_correction: meet the given mel, by correction and projection as far as the config
@@ -169,9 +168,9 @@ class SourceFilter(Vocoder):
                 is not that of the mel, whose harmonics would be forced upon it.
             mel_projection: passes of the mel projection, where the mel is met; by default as many
                 as the config says. Each costs a window of the mel, less one hop, of latency.
-            low_band_projection: further passes below 740 Hz, in the time of so many whole ones.
-                Each costs as much latency as a whole one, more than a second together; so a stream
-                has none unless asked to.
+            low_band_projection: cost of further passes below 740 Hz, in whole passes. Each of them
+                adds as much latency as a whole one, one to two seconds together at a cost of 4;
+                so a stream has none unless asked to.
 
         Raises:
             ValueError: passes below zero, or a mel to be met by a model whose config has neither
