@@ -70,8 +70,8 @@ def project_low_band(
 
         z₀ = y;  yₖ = P(zₖ₋₁);  zₖ = yₖ + `ACCELERATION` · (yₖ − yₖ₋₁),  z₁ = y₁
 
-    For mels of few bands (`FEWEST_BANDS_PER_BIN`) the gain of a pass is g^(1−a) · (A₁ / |Y|)^a, where A₁
-    are the magnitudes after the first gain and a is `ANCHOR`.
+    For mels of few bands (`FEWEST_BANDS_PER_BIN`) the gain of a pass is g^(1−a) · (A₁ / |Y|)^a,
+    where A₁ are the magnitudes after the first gain and a is `ANCHOR`.
 
     Args:
         spectrum: of the mel's windows at their full rate, each at the start of its transform.
