@@ -125,7 +125,7 @@ def test_a_folder_takes_one_preparation_only(festvox: Path, tmp_path: Path):
     with pytest.raises(CorpusError, match="holds another preparation"):
         prepare("ljspeech", output, tmp_path, progress=False)
     (output / "preparation.json").write_text("{")
-    with pytest.raises(CorpusError, match=r"preparation\.json: unreadable"):
+    with pytest.raises(CorpusError, match=r"preparation\.json: not valid JSON"):
         prepare("festvox_ru", output, festvox, progress=False)
 
 

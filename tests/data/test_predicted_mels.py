@@ -133,7 +133,7 @@ def test_a_missing_mel_is_named(tiny_corpus: Path, tmp_path: Path):
         with_predicted_mels(plain, SPEC)
     manifest = write_pairs(tiny_corpus.resolve(), tmp_path)
     (tmp_path / "mels" / "en_conf-onlyperson.npy").unlink()
-    with pytest.raises(CorpusError, match=r"onlyperson\.npy: not a readable \.npy file"):
+    with pytest.raises(CorpusError, match=r"onlyperson\.npy: cannot be read, it does not exist"):
         with_predicted_mels(load(manifest, tmp_path / "cache"), SPEC)
 
 
