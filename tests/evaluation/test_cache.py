@@ -19,7 +19,7 @@ import pytest
 import torch
 
 from vocoder.data.audio import read_audio, write_audio
-from vocoder.errors import AudioError, VocoderError
+from vocoder.errors import AudioError, OutputError, VocoderError
 from vocoder.evaluation import cache as cache_module
 from vocoder.evaluation import folders as folders_module
 from vocoder.evaluation.cache import CorruptEntryError, Entry, ScoreCache, StoredScore
@@ -309,7 +309,7 @@ def test_a_folder_that_cannot_be_made_is_refused_before_the_run(material, tmp_pa
 
 def test_scores_survive_a_full_disk(material, cache, measured, monkeypatch):
     def full(path: Path, text: str) -> None:
-        raise OSError(28, "No space left on device", str(path))
+        raise OutputError("No space left on device")
 
     monkeypatch.setattr("vocoder.evaluation.cache.write_text", full)
     assert run(material, cache, "first").failures == 0
