@@ -298,7 +298,7 @@ def test_nothing_but_a_report_is_replaced(evaluation, tmp_path):
     assert (output / "chapter.tex").read_text() == "years of work"
     with pytest.raises(VocoderError, match="is a file"):
         build_report(evaluation, output / "chapter.tex", progress=False)
-    with pytest.raises(VocoderError, match="cannot be made"):
+    with pytest.raises(VocoderError, match="cannot be written"):
         build_report(evaluation, output / "chapter.tex" / "page", progress=False)
 
 
