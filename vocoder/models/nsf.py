@@ -38,6 +38,7 @@ from vocoder.dsp.framing import boundary_values, interpolate_linear
 from vocoder.dsp.sources.oscillators import TOP, boundary_phase, sample_phase, wrap
 from vocoder.features.mel import MelSpec
 from vocoder.features.pitch import PitchEstimate, validate_f0
+from vocoder.features.precision import outside_autocast
 from vocoder.models.base import Generators, Vocoder, draw_normal, draw_uniform
 from vocoder.models.blocks.layers import MelInput
 from vocoder.models.blocks.padding import pad_silence
@@ -164,7 +165,10 @@ class NSF(Vocoder):
         voiced = (voicing > 0.5).to(mel.dtype)
         scaled_f0 = (voiced * f0_hz / F0_SCALE_HZ)[:, :, None]
         x = torch.cat([self.mel_input(mel).transpose(1, 2), scaled_f0], dim=2)
-        x = torch.tanh(self.condition(self.recurrent(x)[0].transpose(1, 2))).transpose(1, 2)
+        # On processors without AVX-512, oneDNN has no LSTM in bfloat16.
+        with outside_autocast(x.device):
+            x = self.recurrent(x.to(self.recurrent.weight_ih_l0.dtype))[0]
+        x = torch.tanh(self.condition(x.transpose(1, 2))).transpose(1, 2)
         cutoff = 0.3 + 0.4 * voiced
         if self.config.trainable_cutoff:
             cutoff = cutoff + 0.2 * x[:, :, -1]
