@@ -43,6 +43,7 @@ from vocoder.models.base import Generators, Vocoder, draw_normal, draw_uniform
 from vocoder.models.blocks.layers import MelInput
 from vocoder.models.blocks.padding import pad_silence
 from vocoder.models.blocks.pitch_predictor import PitchPredictor, PitchPredictorConfig
+from vocoder.models.blocks.precision import at_least_float32
 
 F0_SCALE_HZ = 200.0
 """Divisor of F0 as a network input, which is 0 in unvoiced frames."""
@@ -167,7 +168,7 @@ class NSF(Vocoder):
         x = torch.cat([self.mel_input(mel).transpose(1, 2), scaled_f0], dim=2)
         # On processors without AVX-512, oneDNN has no LSTM in bfloat16.
         with outside_autocast(x.device):
-            x = self.recurrent(x.to(self.recurrent.weight_ih_l0.dtype))[0]
+            x = self.recurrent(at_least_float32(x))[0]
         x = torch.tanh(self.condition(x.transpose(1, 2))).transpose(1, 2)
         cutoff = 0.3 + 0.4 * voiced
         if self.config.trainable_cutoff:
