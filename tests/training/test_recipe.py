@@ -240,7 +240,7 @@ def test_a_file_that_cannot_be_read(write, tmp_path: Path):
     assert refusal(tmp_path) == f"{tmp_path}: cannot be read: a folder, not a regular file"
     path = tmp_path / "bytes.yaml"
     path.write_bytes(b"mel: \xff\xfe")
-    assert refusal(path).startswith(f"{path}: not valid YAML")
+    assert refusal(path).startswith(f"{path}: cannot be read as UTF-8")
 
 
 def test_a_missing_inclusion_names_both_files(write, tmp_path: Path):

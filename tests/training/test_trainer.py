@@ -364,7 +364,7 @@ def test_a_half_written_checkpoint_does_no_harm(
     assert again.resume()
     assert again.step == 1
     again.run()
-    assert sorted(path.name for path in again.checkpoints.iterdir()) == [
+    assert sorted(path.name for path in again.checkpoints.glob("step-*")) == [
         "step-00000002",
         "step-00000003",
     ]
@@ -434,6 +434,8 @@ def test_a_lost_tensor_of_the_training_state_is_named(
     folder = trainer.save({})
     state = read_tensors(folder / TRAINING)
     save_file({name: value for name, value in state.items() if name != spoilt}, folder / TRAINING)
+    metadata = json.loads((folder / METADATA).read_text())
+    (folder / METADATA).write_text(json.dumps(metadata | {"sha256": {}}))
     with pytest.raises(CheckpointError, match=said) as caught:
         make_trainer("adversarial.start_step=0").resume()
     assert "\n" not in str(caught.value)
