@@ -28,6 +28,15 @@ def printable(name: str) -> str:
     return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
 
 
+def one_line(error: Exception) -> str:
+    r"""The text of a foreign error, its line breaks and runs of blanks as single blanks.
+
+    >>> one_line(ValueError("expected\n   a number"))
+    'expected a number'
+    """
+    return " ".join(str(error).split())
+
+
 class AudioError(VocoderError):
     """An audio file or waveform that cannot be used."""
 

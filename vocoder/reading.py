@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from vocoder.errors import VocoderError
+from vocoder.errors import VocoderError, one_line
 
 MOST_TEXT_BYTES = 1 << 20
 """Largest recipe, description or similar document that is read."""
@@ -83,7 +83,7 @@ def read_json(path: Path, error: type[VocoderError], most: int = MOST_TEXT_BYTES
     try:
         return json.loads(read_text(path, error, most), parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError) as reason:
-        raise error(f"{path}: not valid JSON ({_one_line(reason)})") from reason
+        raise error(f"{path}: not valid JSON ({one_line(reason)})") from reason
 
 
 def read_table(
@@ -139,7 +139,7 @@ def parse_yaml(text: str, source: str, error: type[VocoderError]) -> tuple[Any, 
         value = yaml.safe_load(text)
     # Beside YAMLError, constructors of dates and numbers raise ValueError and others.
     except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError) as reason:
-        raise error(f"{source}: not valid YAML: {_one_line(reason)}") from reason
+        raise error(f"{source}: not valid YAML: {one_line(reason)}") from reason
     return value, node
 
 
@@ -187,7 +187,3 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{text} is not a finite number")
     return number
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

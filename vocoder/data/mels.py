@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vocoder.errors import MelError
+from vocoder.errors import MelError, one_line
 from vocoder.features.mel import MelSpec
 from vocoder.reading import open_file
 
@@ -79,8 +79,7 @@ def _read_array(path: Path) -> object:
             # Mapped, so that no more is read than there is, whatever the header claims.
             return np.load(path, mmap_mode="r", allow_pickle=False)
     except DAMAGED_ARRAY as error:
-        reason = " ".join(str(error).split())
-        raise MelError(f"{path}: not a readable .npy file ({reason})") from error
+        raise MelError(f"{path}: not a readable .npy file ({one_line(error)})") from error
 
 
 def _read_tensor(path: Path) -> object:
@@ -89,8 +88,9 @@ def _read_tensor(path: Path) -> object:
             # Tensors alone: nothing else is unpickled.
             stored = torch.load(path, map_location="cpu", weights_only=True)
     except (*DAMAGED_ARRAY, RuntimeError, UnpicklingError, LookupError, AttributeError) as error:
-        reason = " ".join(str(error).split())
-        raise MelError(f"{path}: not a readable .pt file of a tensor ({reason})") from error
+        raise MelError(
+            f"{path}: not a readable .pt file of a tensor ({one_line(error)})"
+        ) from error
     if not isinstance(stored, Tensor) or stored.layout != torch.strided:
         return stored
     if stored.is_complex() or stored.dtype == torch.bool:

@@ -49,6 +49,10 @@ class DualWindow(NamedTuple):
         dual = window / _coverage(window, hop).repeat(overlap)[:size]
         return cls(grid, window, dual, _edge_factors(window, grid, size, 2 * overlap))
 
+    def to(self, device: torch.device, dtype: torch.dtype) -> "DualWindow":
+        """The same on a device and in a precision."""
+        return DualWindow(self.grid, *(part.to(device, dtype) for part in self[1:]))
+
     def correction(self, samples: int, whole: bool) -> Float[Tensor, " samples"]:
         """Factors for the first samples of a signal, and the last too where they are all of it."""
         if whole:
@@ -165,7 +169,7 @@ class Carry:
         if self.whole:
             total = torch.cat([total, self.tensors[name]], dim=1)[:, : frames.shape[1] * hop]
         if first:
-            # In one step, or the middle of a signal shorter than both would be corrected twice.
+            # Both ends in one step: in a short signal they overlap.
             total = total * window.correction(total.shape[1], self.whole)
         return total
 

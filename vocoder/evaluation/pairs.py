@@ -15,7 +15,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from vocoder.data.audio import Audio, find_audio, read_audio
-from vocoder.errors import AudioError, OutputError, PitchError, VocoderError, printable
+from vocoder.errors import AudioError, OutputError, PitchError, VocoderError, one_line, printable
 from vocoder.evaluation.alignment import (
     DEFAULT_MAX_DELAY_MS,
     DEFAULT_MAX_LENGTH_DIFFERENCE_S,
@@ -291,7 +291,7 @@ def _measure(
             number = _attempt(column.metric.timeout_s, column.value, result)
         value, error = None, None
         if isinstance(number, Exception):
-            error = _one_line(number)
+            error = _reason(number)
             if not isinstance(number, AudioError | PitchError):
                 transient_failures.add(column.name)
         elif math.isfinite(number):
@@ -337,6 +337,6 @@ def _time_limit(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
+def _reason(error: Exception) -> str:
+    text = one_line(error)
     return text if isinstance(error, VocoderError) else f"{type(error).__name__}: {text}"

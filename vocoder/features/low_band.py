@@ -16,15 +16,16 @@ from torch import Tensor
 
 from vocoder.dsp.carry import Carry, DualWindow, Grid
 from vocoder.features.mel import MelSpec
-from vocoder.features.mel_gain import LARGEST_GAIN, projection_gain, spec_filters
-
-_TINY = 1e-20
+from vocoder.features.mel_gain import LARGEST_GAIN, TINY, projection_gain, spec_filters
 
 FADE_HZ = (600.0, 740.0)
 """Where the low band's share of the spectrum falls from one to zero."""
 
 LOWEST_NYQUIST_HZ = 650.0
 """Least half sample rate of the decimated signal."""
+
+LEAST_DECIMATION = 4
+"""With hops that hardly divide, such as 441, a pass in the low band would cost a whole one."""
 
 ACCELERATION = 0.9
 """Extrapolation from pass to pass. With 0.99 as published the distance to the mel swings, and more
@@ -53,8 +54,18 @@ def decimation(spec: MelSpec) -> int:
 
 
 def low_band_passes(spec: MelSpec, cost: int) -> int:
-    """Passes at the low rate that take the time of ``cost`` passes at the full rate."""
-    return cost * decimation(spec)
+    """Passes at the low rate with the multiplications of ``cost`` passes at the full rate: D each;
+    none where D is below `LEAST_DECIMATION`.
+
+    On a CPU they take several times as long, since each is some 40 operations on small tensors.
+
+    Raises:
+        ValueError: ``cost`` below zero.
+    """
+    if cost < 0:
+        raise ValueError(f"low_band_projection is {cost}: cost in passes, 0 for none")
+    factor = decimation(spec)
+    return cost * factor if factor >= LEAST_DECIMATION else 0
 
 
 def project_low_band(
@@ -97,7 +108,7 @@ def project_low_band(
         power = parts.square().sum(2)
         gain = projection_gain(power, wanted, band.filters, spec)
         if band.anchored:
-            magnitude = (power + _TINY).sqrt()
+            magnitude = (power + TINY).sqrt()
             if number == 0:
                 target = magnitude * gain
             target = carry.take(f"{name} target", target, low.shape[1])
@@ -159,9 +170,8 @@ def _band(spec: MelSpec, device: torch.device, dtype: torch.dtype) -> _Band:
             filters[inside, :bins],
             ((high - hertz) / (high - low)).clamp(0, 1),
         )
-        window = DualWindow(grid, *(part.to(device, dtype) for part in pair[1:]))
         anchored = int(inside.sum()) < FEWEST_BANDS_PER_BIN * bins
         analysis, synthesis, filters, share = (
             tensor.to(device, dtype).contiguous() for tensor in tensors
         )
-        return _Band(window, analysis, synthesis, filters, share, anchored)
+        return _Band(pair.to(device, dtype), analysis, synthesis, filters, share, anchored)

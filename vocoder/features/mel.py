@@ -26,8 +26,8 @@ from torch import Tensor
 
 from vocoder.config import Config
 from vocoder.errors import MelError, suggestion
+from vocoder.features.autocast import outside_autocast
 from vocoder.features.filterbank import mel_filters
-from vocoder.features.precision import outside_autocast
 from vocoder.features.presets import PRESET_FIELDS
 
 LN10 = math.log(10.0)

@@ -10,7 +10,8 @@ from vocoder.features.mel import MelSpec
 
 LARGEST_GAIN = 55.0
 """Bound of one update's gain in a bin, 35 dB."""
-_TINY = 1e-20
+TINY = 1e-20
+"""Added to energies, so that quotients and gradients stay finite."""
 
 
 def projection_gain(
@@ -29,12 +30,12 @@ def projection_gain(
     if spec.pre_emphasis:
         energy = energy * _pre_emphasis_power(spec, energy)
     energy = energy + spec.magnitude_eps
-    energy = (energy + _TINY).sqrt() if spec.power == 1 else energy
+    energy = (energy + TINY).sqrt() if spec.power == 1 else energy
     gain = torch.ones_like(energy[:1, :1])
     for _ in range(updates):
         own = (energy * gain) @ filters.T @ filters
         # In bins outside every filter both are zero, and the ratio is one.
-        gain = gain * ((wanted + _TINY) / (own + _TINY)).clamp(1 / LARGEST_GAIN, LARGEST_GAIN)
+        gain = gain * ((wanted + TINY) / (own + TINY)).clamp(1 / LARGEST_GAIN, LARGEST_GAIN)
     return gain if spec.power == 1 else gain.sqrt()
 
 

@@ -7,10 +7,10 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from vocoder.dsp.carry import Carry, DualWindow, Grid
+from vocoder.features.autocast import outside_autocast
 from vocoder.features.low_band import project_low_band
 from vocoder.features.mel import MelSpec
 from vocoder.features.mel_gain import projection_gain, spec_filters
-from vocoder.features.precision import outside_autocast
 
 
 def project_mel(
@@ -121,5 +121,4 @@ def _window(spec: MelSpec, device: torch.device, dtype: torch.dtype) -> DualWind
     with torch.inference_mode(False):
         grid = Grid(spec.hop_length, spec.win_length, spec.window_lead)
         hann = torch.hann_window(spec.win_length, dtype=torch.float64)
-        pair = DualWindow.of(hann, grid)
-        return DualWindow(grid, *(part.to(device, dtype) for part in pair[1:]))
+        return DualWindow.of(hann, grid).to(device, dtype)

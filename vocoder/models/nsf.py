@@ -36,9 +36,9 @@ from vocoder.config import Config
 from vocoder.dsp.filters.fir import filter_samples, sinc_high_pass, sinc_low_pass
 from vocoder.dsp.framing import boundary_values, interpolate_linear
 from vocoder.dsp.sources.oscillators import TOP, boundary_phase, sample_phase, wrap
+from vocoder.features.autocast import outside_autocast
 from vocoder.features.mel import MelSpec
 from vocoder.features.pitch import PitchEstimate, validate_f0
-from vocoder.features.precision import outside_autocast
 from vocoder.models.base import Generators, Vocoder, draw_normal, draw_uniform
 from vocoder.models.blocks.layers import MelInput
 from vocoder.models.blocks.padding import pad_silence

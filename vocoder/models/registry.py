@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from vocoder.config import Config
-from vocoder.errors import VocoderError, suggestion
+from vocoder.errors import VocoderError, one_line, suggestion
 from vocoder.features.mel import PRESETS, MelSpec
 from vocoder.models.base import Vocoder
 from vocoder.models.ddsp import DDSP, DDSPConfig
@@ -176,9 +176,9 @@ def _bounded(name: str) -> Iterator[None]:
     try:
         yield
     except (MemoryError, OverflowError, RuntimeError, ValueError) as error:
-        said = " ".join(str(error).split())
         raise VocoderError(
-            f"model: {name} of these sizes cannot be built ({said}); change its sizes or its mel"
+            f"model: {name} of these sizes cannot be built ({one_line(error)}); change its sizes "
+            "or its mel"
         ) from error
     finally:
         hook.remove()

@@ -168,7 +168,8 @@ class SourceFilter(Vocoder):
                 is not that of the mel, whose harmonics would be forced upon it.
             mel_projection: passes of the mel projection, where the mel is met; by default as many
                 as the config says. Each costs a window of the mel, less one hop, of latency.
-            low_band_projection: cost of further passes below 740 Hz, in whole passes. Each of them
+            low_band_projection: cost of further passes below 740 Hz, in the multiplications of
+                whole ones (`low_band_passes`). Each of them
                 adds as much latency as a whole one, one to two seconds together at a cost of 4;
                 so a stream has none unless asked to.
 
@@ -179,15 +180,12 @@ class SourceFilter(Vocoder):
         passes = self.config.mel_projection if mel_projection is None else mel_projection
         if passes < 0:
             raise ValueError(f"mel_projection is {passes}: passes, 0 for none")
-        low_band = low_band_projection
-        if low_band < 0:
-            raise ValueError(f"low_band_projection is {low_band}: cost in passes, 0 for none")
         meets_mel = self.config.mel_correction or passes > 0
         if mel_correction and not meets_mel:
             raise ValueError("mel_correction: this model's config has it switched off")
         if mel_correction is None:
             mel_correction = meets_mel and f0_scale == 1
-        return Stream(self, batch, f0_scale, generator, mel_correction, passes, low_band)
+        return Stream(self, batch, f0_scale, generator, mel_correction, passes, low_band_projection)
 
     def _network_input(self, gain: Tensor, context: tuple[int, int]) -> Tensor:
         """The networks' input, cropped to the context that one of them wants."""

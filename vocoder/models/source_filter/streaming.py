@@ -108,8 +108,7 @@ class Stream:
         nothing = self._nothing()
         if owed == 0:
             return nothing
-        silence = pad_silence(nothing.new_empty(self.batch, spec.n_mels, 0), spec, (0, frames))
-        signals = {"mel": silence}
+        signals = {"mel": self._silence(frames)}
         for name in self._given:
             signals[name] = (
                 nothing.new_zeros(self.batch, frames * spec.hop_length)
@@ -281,14 +280,17 @@ class Stream:
     def _silence_after(self, waveform: Tensor, mel_gain: Tensor) -> tuple[Tensor, Tensor]:
         """Waveform and mel followed by as much silence as the projection reaches."""
         vocoder, frames = self.vocoder, self.projection_frames
-        floor = pad_silence(
-            mel_gain.new_empty(self.batch, vocoder.spec.n_mels, 0), vocoder.spec, (0, frames)
-        )
         zeros = waveform.new_zeros(self.batch, frames * vocoder.spec.hop_length)
         return (
             torch.cat([waveform, zeros], dim=1),
-            torch.cat([mel_gain, vocoder.log_gain(floor)], dim=1),
+            torch.cat([mel_gain, vocoder.log_gain(self._silence(frames))], dim=1),
         )
+
+    def _silence(self, frames: int) -> Float[Tensor, "batch n_mels frames"]:
+        """A mel at its floor."""
+        spec = self.vocoder.spec
+        nothing = self._nothing()[:, None].expand(-1, spec.n_mels, -1)
+        return pad_silence(nothing, spec, (0, frames))
 
     def _draw(self, noise: Tensor, samples: int) -> Tensor:
         """:func:`extend_noise`, each row from a generator of its own if there are several."""

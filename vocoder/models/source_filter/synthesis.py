@@ -13,10 +13,10 @@ from vocoder.dsp.framing import interpolate_linear
 from vocoder.dsp.sources.noise import pulse_modulation
 from vocoder.dsp.sources.oscillators import boundary_phase, pulse_train, sample_phase
 from vocoder.errors import MelError
+from vocoder.features.autocast import outside_autocast
 from vocoder.features.envelope import bin_weights, white_noise_level
 from vocoder.features.low_band import low_band_passes
 from vocoder.features.mel import MelSpec
-from vocoder.features.precision import outside_autocast
 from vocoder.features.projection import project_pieces
 from vocoder.models.blocks.layers import normalise_log_gain
 from vocoder.models.blocks.precision import SignalBuffers
@@ -100,8 +100,9 @@ class Synthesis(SignalBuffers):
         the next window, d ← c·hop + lead, at any rate; to the low rate and back is one pass more.
         """
         hop, size, lead = self.spec.hop_length, self.spec.win_length, self.spec.window_lead
-        if passes and low_band_projection:
-            passes += low_band_passes(self.spec, low_band_projection) + 1
+        low = low_band_passes(self.spec, low_band_projection)
+        if passes and low:
+            passes += low + 1
         delay = hop + self.n_fft - self.step_length
         if self.config.mel_correction:
             delay = math.ceil((delay + size - lead) / hop) * hop + self.n_fft // 2
