@@ -37,6 +37,17 @@ class Vocos24k(nn.Module):
         return self.head(self.backbone(mel))
 
 
+class WithoutLowBand(nn.Module):
+    """A source-filter vocoder as its streams are, without projection of the low band."""
+
+    def __init__(self, vocoder: nn.Module) -> None:
+        super().__init__()
+        self.vocoder, self.sample_rate, self.mel = vocoder, vocoder.sample_rate, vocoder.mel
+
+    def forward(self, mel: torch.Tensor) -> torch.Tensor:
+        return self.vocoder(mel, low_band_projection=0)
+
+
 def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -46,6 +57,7 @@ def main() -> None:
     torch.set_num_threads(1)
     systems: dict[str, nn.Module] = {
         "universal (24 kHz)": load("universal"),
+        "universal, no low band (24 kHz)": WithoutLowBand(load("universal")),
         "universal (16 kHz)": load("universal").for_mel("speecht5_16k"),
         "source_filter_16k (16 kHz)": load("source_filter_16k"),
         "Vocos (24 kHz)": Vocos24k().eval(),
