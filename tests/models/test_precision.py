@@ -89,6 +89,7 @@ def test_other_networks_refuse_16_bits_and_say_what_to_do(name: str):
         assert vocoder.float()(mel.double()).dtype == torch.float32
 
 
+@torch.inference_mode()
 def test_generators_are_one_per_item():
     vocoder = small_model("hifigan_22k")
     mel = speech_mel("hifigan_22k", 12).expand(3, -1, -1)

@@ -268,8 +268,10 @@ def test_a_hop_that_steps_do_not_divide_is_refused():
 
 
 @torch.inference_mode()
-def test_a_mel_correction_that_the_config_excludes_is_refused():
+def test_a_mel_that_the_config_cannot_meet_is_refused():
     model = small_model("speecht5_16k", mel_correction=False)
     mel = torch.full((1, 80, 3), -4.0)
-    with pytest.raises(ValueError, match="config has it switched off"):
-        model(mel, mel_correction=True)
+    with pytest.raises(ValueError, match="neither mel_correction nor mel_projection"):
+        model(mel, meets="mel")
+    with pytest.raises(ValueError, match="meets is 'pitch': mel, envelope, nothing"):
+        model(mel, meets="pitch")

@@ -71,7 +71,7 @@ def test_noise_comes_out_at_the_level_of_its_mel(spec):
     for name, voicing, gain in (("noise", 0.0, 1.0), ("pulses", 1.0, 0.0), ("corrected", 0.0, 1.0)):
         waveform = model(
             mel,
-            mel_correction=name == "corrected",
+            meets="mel" if name == "corrected" else "nothing",
             f0_hz=controls["f0_hz"],
             voicing=torch.full((1, frames), voicing),
             noise=gain * controls["noise"],
@@ -89,7 +89,8 @@ def test_the_mel_correction_brings_the_output_nearer_to_its_mel(spec):
     mel, f0_hz = speech_mel(spec, frames, fading=False), speech_f0(spec, frames)
     voicing, distance = torch.ones(1, frames), {}
     for corrected in (False, True):
-        waveform = model(mel, f0_hz, voicing, mel_correction=corrected, generator=seeded())
+        meets = "mel" if corrected else "nothing"
+        waveform = model(mel, f0_hz, voicing, meets=meets, generator=seeded())
         own = model.log_gain(model.spec.mel(waveform)[:, :, :frames])
         inside = slice(4, -4)
         error = (own - model.log_gain(mel))[:, inside].abs()
@@ -235,13 +236,12 @@ def test_f0_is_scaled(spec, seed, scale):
 
 @torch.inference_mode()
 def test_predicted_f0_is_scaled_and_is_what_sounds():
-    # Of another F0 the mel is wrong, and no correction towards it wanted.
-    model = small_model("speecht5_16k")
-    plain = small_model("speecht5_16k", mel_correction=False)
-    mel, frames = speech_mel("speecht5_16k", 30), 30
+    model, frames = small_model("speecht5_16k"), 30
+    mel = speech_mel("speecht5_16k", frames)
     predicted = model.estimate_pitch(model.log_gain(model.pad_context(mel)))
     noise = torch.randn(1, frames * 256, generator=seeded())
-    expected = plain(mel, f0_hz=0.8 * predicted.f0_hz, voicing=predicted.voicing, noise=noise)
+    given = {"f0_hz": 0.8 * predicted.f0_hz, "voicing": predicted.voicing, "noise": noise}
+    expected = model(mel, **given, meets="envelope")
     # But for the last boundary, after which a given F0 is held.
     found = model(mel, f0_scale=0.8, noise=noise)
     inside = slice(0, -3 * 256)

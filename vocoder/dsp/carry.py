@@ -95,10 +95,32 @@ class Carry:
     def __init__(self, tensors: dict[str, Tensor] | None = None, whole: bool = False) -> None:
         self.tensors: dict[str, Tensor] = {} if tensors is None else dict(tensors)
         self.whole = whole
+        self._prefix = ""
+
+    def within(self, part: str) -> "Carry":
+        """The carry of one part of the computation: its signals are kept here, behind its name, so
+        that parts of the same form do not meet.
+
+        >>> carry = Carry()
+        >>> carry.within("first").keep("x", torch.zeros(1, 2))
+        >>> list(carry.tensors)
+        ['first x']
+        """
+        carry = Carry(whole=self.whole)
+        carry.tensors, carry._prefix = self.tensors, f"{self._prefix}{part} "
+        return carry
 
     def begins(self, name: str) -> bool:
         """Whether nothing of this signal has been kept."""
-        return name not in self.tensors
+        return self.kept(name) is None
+
+    def keep(self, name: str, value: Tensor) -> None:
+        """Keep a value for the next piece."""
+        self.tensors[self._prefix + name] = value
+
+    def kept(self, name: str) -> Tensor | None:
+        """What was kept of this signal, if anything."""
+        return self.tensors.get(self._prefix + name)
 
     def hold_ends(self, name: str, piece: Tensor, left: int, right: int) -> Tensor:
         """The first value repeated ``left`` times at the beginning, the last one ``right`` times at
@@ -126,14 +148,14 @@ class Carry:
         """
         joined = self._join(name, piece)
         windows = (joined.shape[1] - size) // hop_length + 1
-        self.tensors[name] = joined[:, windows * hop_length :]
+        self.keep(name, joined[:, windows * hop_length :])
         return joined[:, : (windows - 1) * hop_length + size]
 
     def take(self, name: str, piece: Tensor, count: int, context: int = 0) -> Tensor:
         """First in, first out: ``count`` values that leave the queue and the ``context`` after
         them."""
         joined = self._join(name, piece)
-        self.tensors[name] = joined[:, count:]
+        self.keep(name, joined[:, count:])
         return joined[:, : count + context]
 
     def overlap_add(self, name: str, frames: Tensor, hop_length: int, lead: int = 0) -> Tensor:
@@ -142,13 +164,12 @@ class Carry:
         surplus = -frames.shape[2] % hop_length
         total = overlap_add(pad(frames, (0, surplus)) if surplus else frames, hop_length)
         complete = frames.shape[1] * hop_length
-        first = self.begins(name)
-        if not first:
-            kept = self.tensors[name]
+        kept = self.kept(name)
+        if kept is not None:
             reached = kept.shape[1]
             total = torch.cat([total[:, :reached] + kept, total[:, reached:]], dim=1)
-        self.tensors[name] = total[:, complete:]
-        return total[:, lead if first else 0 : complete]
+        self.keep(name, total[:, complete:])
+        return total[:, lead if kept is None else 0 : complete]
 
     def windows(
         self, name: str, waveform: Float[Tensor, "batch samples"], grid: Grid
@@ -167,12 +188,13 @@ class Carry:
         first = self.begins(name)
         total = self.overlap_add(name, frames, hop, lead)
         if self.whole:
-            total = torch.cat([total, self.tensors[name]], dim=1)[:, : frames.shape[1] * hop]
+            rest = self.tensors[self._prefix + name]
+            total = torch.cat([total, rest], dim=1)[:, : frames.shape[1] * hop]
         if first:
             # Both ends in one step: in a short signal they overlap.
             total = total * window.correction(total.shape[1], self.whole)
         return total
 
     def _join(self, name: str, piece: Tensor) -> Tensor:
-        past = self.tensors.get(name)
+        past = self.kept(name)
         return piece if past is None else torch.cat([past, piece], dim=1)

@@ -41,3 +41,11 @@ def interpolation(sources: np.ndarray, targets: np.ndarray) -> Float[Tensor, "so
 def bin_weights(spec: MelSpec, n_bins: int) -> Float[Tensor, "n_mels bins"]:
     """Matrix that interpolates values at the mel bands' centres to ``n_bins`` frequencies."""
     return interpolation(band_centres_hz(spec), np.linspace(0, spec.sample_rate / 2, n_bins))
+
+
+def smoothing(frequencies_hz: np.ndarray, width_hz: float) -> Float[Tensor, "bands bands"]:
+    """Matrix W of smoothing over frequency: ``values @ W`` are means of the neighbours, weighted by
+    a Hann window that falls to zero ``width_hz`` to either side."""
+    distance = (frequencies_hz[:, None] - frequencies_hz[None, :]) / width_hz
+    weights = np.where(np.abs(distance) < 1, np.cos(np.pi / 2 * distance) ** 2, 0)
+    return torch.tensor(weights / weights.sum(axis=0), dtype=torch.float32)

@@ -7,6 +7,10 @@ from pydantic import Field
 from vocoder.config import Config
 from vocoder.models.blocks.pitch_predictor import PitchPredictorConfig
 
+Meets = Literal["mel", "envelope", "nothing"]
+"""What of the given mel the output is made to meet, beyond the networks' answer; see
+`SourceFilter.stream`."""
+
 
 class SourceFilterConfig(Config):
     """Size of the filter network and shape of the filters.

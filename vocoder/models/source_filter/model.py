@@ -14,9 +14,13 @@ own bands and interpolated to the filters' bins like the envelope. At the end th
 is compared with the given mel, and the spectrum is filtered by the difference: how harmonics and
 noise add up in a mel band cannot be predicted at frame rate, but it can be measured.
 
+With another F0 than the mel's, only the mel's envelope is met (`steering.py`).
+
 A universal vocoder (``universal`` in the config) gives its networks canonical bands instead of the
 mel's own, so that the same weights serve every mel: ``vocoder.for_mel(spec)``.
 """
+
+from typing import get_args
 
 import torch
 from jaxtyping import Float
@@ -27,8 +31,9 @@ from vocoder.features.pitch import PitchEstimate
 from vocoder.models.base import Generators, Vocoder
 from vocoder.models.blocks.padding import pad_silence
 from vocoder.models.blocks.pitch_predictor import PitchPredictor
-from vocoder.models.source_filter.config import SourceFilterConfig
+from vocoder.models.source_filter.config import Meets, SourceFilterConfig
 from vocoder.models.source_filter.networks import FilterNetwork
+from vocoder.models.source_filter.steering import Steering
 from vocoder.models.source_filter.streaming import Stream
 from vocoder.models.source_filter.synthesis import Controls, Synthesis
 
@@ -60,6 +65,7 @@ class SourceFilter(Vocoder):
         super().__init__(spec)
         self.config, self.serves_any_mel = config, config.universal
         self.synthesis = Synthesis(config, spec)
+        self.steering = Steering(self.synthesis)
         self.pitch_predictor, self.filter_network = networks or (
             PitchPredictor(config.pitch, self.synthesis.network_inputs),
             FilterNetwork(
@@ -80,7 +86,8 @@ class SourceFilter(Vocoder):
     def _sibling(self, spec: MelSpec) -> "SourceFilter":
         sibling = SourceFilter(self.config, spec, (self.pitch_predictor, self.filter_network))
         weight = self.filter_network.output.weight
-        sibling.synthesis.to(weight.device, weight.dtype)
+        for signals in (sibling.synthesis, sibling.steering):
+            signals.to(weight.device, weight.dtype)
         return sibling.train(self.training)
 
     def reach_frames(self) -> int:
@@ -132,7 +139,7 @@ class SourceFilter(Vocoder):
         f0_scale: float = 1.0,
         noise: Float[Tensor, "batch samples"] | None = None,
         generator: Generators = None,
-        mel_correction: bool | None = None,
+        meets: Meets | None = None,
         mel_projection: int | None = None,
         low_band_projection: int | None = None,
         chunk_frames: int = 320,
@@ -144,7 +151,7 @@ class SourceFilter(Vocoder):
         if low_band_projection is None:
             low_band_projection = self.config.low_band_projection
         stream = self.stream(
-            mel.shape[0], f0_scale, generator, mel_correction, mel_projection, low_band_projection
+            mel.shape[0], f0_scale, generator, meets, mel_projection, low_band_projection
         )
         return torch.cat(list(stream.chunks(mel, f0_hz, voicing, noise, chunk_frames)), dim=1)
 
@@ -153,7 +160,7 @@ class SourceFilter(Vocoder):
         batch: int = 1,
         f0_scale: float = 1.0,
         generator: Generators = None,
-        mel_correction: bool | None = None,
+        meets: Meets | None = None,
         mel_projection: int | None = None,
         low_band_projection: int = 0,
     ) -> Stream:
@@ -163,9 +170,11 @@ class SourceFilter(Vocoder):
             batch: utterances in parallel.
             f0_scale: factor on F0.
             generator: source of the noise.
-            mel_correction: meet the given mel, by correction and projection as far as the config
-                has them. By default where ``f0_scale`` is one; pass False too where F0 from outside
-                is not that of the mel, whose harmonics would be forced upon it.
+            meets: what of the given mel is met. "mel": all of it, by correction and projection as
+                far as the config has them; the default where ``f0_scale`` is one. "envelope":
+                its envelope only, see `Steering`; the default elsewhere. Ask for it too where F0
+                from outside is not that of the mel, whose harmonics would be forced upon it.
+                "nothing": what the networks say is final.
             mel_projection: passes of the mel projection, where the mel is met; by default as many
                 as the config says. Each costs a window of the mel, less one hop, of latency.
             low_band_projection: cost of further passes below 740 Hz, in the multiplications of
@@ -174,18 +183,22 @@ class SourceFilter(Vocoder):
                 so a stream has none unless asked to.
 
         Raises:
-            ValueError: passes below zero, or a mel to be met by a model whose config has neither
-                way.
+            ValueError: passes below zero, a ``meets`` that is none of these, or a mel to be met by
+                a model whose config has neither way.
         """
         passes = self.config.mel_projection if mel_projection is None else mel_projection
         if passes < 0:
             raise ValueError(f"mel_projection is {passes}: passes, 0 for none")
+        if meets not in (None, *get_args(Meets)):
+            raise ValueError(f"meets is {meets!r}: {', '.join(get_args(Meets))}, or None")
         meets_mel = self.config.mel_correction or passes > 0
-        if mel_correction and not meets_mel:
-            raise ValueError("mel_correction: this model's config has it switched off")
-        if mel_correction is None:
-            mel_correction = meets_mel and f0_scale == 1
-        return Stream(self, batch, f0_scale, generator, mel_correction, passes, low_band_projection)
+        if meets == "mel" and not meets_mel:
+            raise ValueError(
+                'meets="mel": this model\'s config has neither mel_correction nor mel_projection'
+            )
+        if meets is None:
+            meets = ("mel" if meets_mel else "nothing") if f0_scale == 1 else "envelope"
+        return Stream(self, batch, f0_scale, generator, meets, passes, low_band_projection)
 
     def _network_input(self, gain: Tensor, context: tuple[int, int]) -> Tensor:
         """The networks' input, cropped to the context that one of them wants."""

@@ -19,6 +19,7 @@ from vocoder.features.pitch import PitchEstimate, validate_f0
 from vocoder.models.base import Generators, check_generators
 from vocoder.models.blocks.padding import pad_silence
 from vocoder.models.blocks.precision import at_least_float32
+from vocoder.models.source_filter.config import Meets
 from vocoder.models.source_filter.synthesis import Controls
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Stream:
         batch: utterances in parallel.
         f0_scale: factor on F0.
         generator: source of the noise.
-        meets_mel: whether the output is corrected and projected to meet the given mel.
+        meets: what of the given mel the output is made to meet.
         passes: of the mel projection.
         low_band_projection: cost of its further passes in the low band.
     """
@@ -50,18 +51,21 @@ class Stream:
         batch: int,
         f0_scale: float,
         generator: Generators,
-        meets_mel: bool,
+        meets: Meets,
         passes: int,
         low_band_projection: int,
     ) -> None:
         self.vocoder, self.batch, self.f0_scale = vocoder, batch, f0_scale
-        self.generator, self.meets_mel = generator, meets_mel
-        self.passes = passes if meets_mel else 0
+        self.generator, self.meets = generator, meets
+        self.passes = passes if meets == "mel" else 0
         self.low_band_projection = low_band_projection if self.passes else 0
+        before_projection = vocoder.synthesis.reach_frames(0, 0)
         reach = vocoder.synthesis.reach_frames(self.passes, self.low_band_projection)
+        self.projection_frames = reach - before_projection
+        """Frames that the projection alone looks ahead."""
+        if meets == "envelope":
+            reach = vocoder.steering.reach_frames
         self.lookahead_frames: int = vocoder.context[1] + reach
-        self.projection_frames = reach - vocoder.synthesis.reach_frames(0, 0)
-        """How many of these the projection alone wants."""
         self._begin()
 
     def _begin(self) -> None:
@@ -247,7 +251,8 @@ class Stream:
         noise: Tensor | None = None,
     ) -> Tensor:
         vocoder, carry = self.vocoder, self._carry
-        predicts = f0_hz is None or voicing is None
+        steers = self.meets == "envelope"
+        predicts = f0_hz is None or voicing is None or steers
         controls, gain, predicted = read_frames(vocoder, carry, mel.transpose(1, 2), predicts)
         if predicted is not None:
             voicing = predicted.voicing if voicing is None else voicing
@@ -261,13 +266,16 @@ class Stream:
             samples = mel.shape[1] * vocoder.spec.hop_length
             drawn = self._draw(carry.tensors.pop("drawn", mel.new_empty(self.batch, 0)), samples)
             noise, carry.tensors["drawn"] = drawn[:, :samples], drawn[:, samples:]
+        f0_hz = carry.take("f0_hz", f0_hz, gain.shape[1])
+        voicing = carry.take("voicing", voicing, gain.shape[1])
+        if steers:
+            assert predicted is not None
+            return vocoder.steering(
+                vocoder.synthesis, controls, predicted.f0_hz, f0_hz, voicing, noise, gain, carry
+            )
+        wanted = gain if self.meets == "mel" else None
         waveform, mel_gain = vocoder.synthesis.excite(
-            controls,
-            carry.take("f0_hz", f0_hz, gain.shape[1]),
-            carry.take("voicing", voicing, gain.shape[1]),
-            noise,
-            gain if self.meets_mel else None,
-            carry,
+            controls, f0_hz, voicing, noise, wanted, carry
         )
         if mel_gain is None or self.passes == 0:
             return waveform

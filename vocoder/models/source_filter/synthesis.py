@@ -125,7 +125,7 @@ class Synthesis(SignalBuffers):
         with the numbers that describe the spec."""
         if not self.config.universal:
             return normalise_log_gain(gain)
-        bands = normalise_log_gain(_in_float32(gain, self.to_canonical))
+        bands = normalise_log_gain(in_float32(gain, self.to_canonical))
         return torch.cat([bands, self.description.expand(*bands.shape[:2], -1)], dim=2)
 
     def controls(
@@ -143,7 +143,7 @@ class Synthesis(SignalBuffers):
         if self.config.universal:
             envelope = self._at_bins(envelope) + self.silence
             values = torch.stack([harmonic, real, imaginary, noise])
-            harmonic, real, imaginary, noise = _in_float32(values, self.from_canonical)
+            harmonic, real, imaginary, noise = in_float32(values, self.from_canonical)
             harmonic, noise = envelope + harmonic, envelope + noise
         else:
             harmonic, real, imaginary, noise = self._at_bins(
@@ -222,8 +222,8 @@ class Synthesis(SignalBuffers):
         # As `boundary_values`: between the frames' centres, at multiples of the hop.
         boundaries = torch.lerp(values[:, 1:], values[:, :-1], offset / hop)
         f0_boundaries = boundaries[:, :, 0]
-        starts = boundary_phase(f0_boundaries, sample_rate, hop, carry.tensors.get("phase"))
-        carry.tensors["phase"] = starts[:, -1]
+        starts = boundary_phase(f0_boundaries, sample_rate, hop, carry.kept("phase"))
+        carry.keep("phase", starts[:, -1])
         phase = sample_phase(starts, f0_boundaries, sample_rate, hop)
         at_samples = interpolate_linear(boundaries.movedim(2, 0).flatten(0, 1), hop)
         f0_sampled, voiced, *depth = at_samples.unflatten(0, (4, -1)).unbind(0)
@@ -260,23 +260,37 @@ class Synthesis(SignalBuffers):
     ) -> tuple[Complex[Tensor, "batch windows bins"], Tensor]:
         """The spectrum filtered by what its mel lacks of the one wanted, and the frames of the
         latter that have been compared."""
+        own = self.own_gain(self._from_spectrum("uncorrected", spectrum, carry), carry)
+        mel_gain = carry.take("mel gain", mel_gain, own.shape[1])
+        correction = self.correction(mel_gain - own, carry).exp()
+        correction = self._cover_ends("correction", correction, carry)
+        correction = carry.take("correction", correction, correction.shape[1])
+        spectrum = carry.take("spectrum", spectrum, correction.shape[1])
+        return filter_spectrum(spectrum, correction), mel_gain
+
+    def own_gain(
+        self, waveform: Float[Tensor, "batch samples"], carry: Carry
+    ) -> Float[Tensor, "batch fewer_frames n_mels"]:
+        """Log gains of a waveform's own mel, as far as its pieces reach."""
         hop, size, lead = self.spec.hop_length, self.spec.win_length, self.spec.window_lead
-        waveform = self._from_spectrum("uncorrected", spectrum, carry)
         if self.spec.pre_emphasis:
             delayed = carry.pad_ends("emphasis", waveform, 1, 0)
             delayed = carry.take("emphasis", delayed, waveform.shape[1])
             waveform = waveform - self.spec.pre_emphasis * delayed
         waveform = carry.pad_ends("own mel", waveform, lead, size - hop - lead, "reflect")
-        own = self.log_gain(self.spec.mel_within(carry.span("own mel", waveform, size, hop)))
-        mel_gain = carry.take("mel gain", mel_gain, own.shape[1])
-        bound = LARGEST_CORRECTION_NEPERS
-        missing = (mel_gain - own).clamp(-bound, bound)
+        return self.log_gain(self.spec.mel_within(carry.span("own mel", waveform, size, hop)))
+
+    def correction(
+        self,
+        missing: Float[Tensor, "batch frames n_mels"],
+        carry: Carry,
+        bound: float = LARGEST_CORRECTION_NEPERS,
+    ) -> Float[Tensor, "batch fewer_steps bins"]:
+        """What the filters lack, in nepers, from what the mel lacks: bounded, and interpolated to
+        their times and frequencies. It ends one frame earlier, until the signal does."""
+        missing = missing.clamp(-bound, bound)
         missing = carry.span("missing", carry.hold_ends("missing", missing, 1, 1), 3, 1)
-        correction = self._at_bins(self._at_steps(missing)).exp()
-        correction = self._cover_ends("correction", correction, carry)
-        correction = carry.take("correction", correction, correction.shape[1])
-        spectrum = carry.take("spectrum", spectrum, correction.shape[1])
-        return filter_spectrum(spectrum, correction), mel_gain
+        return self._at_bins(self._at_steps(missing))
 
     def _cover_ends(self, name: str, filters: Tensor, carry: Carry) -> Tensor:
         """Filters of all windows, those of the first and last step held beyond the ends."""
@@ -304,10 +318,10 @@ class Synthesis(SignalBuffers):
 
     def _at_bins(self, values: Float[Tensor, "... n_mels"]) -> Float[Tensor, "... bins"]:
         """Values per mel band, interpolated linearly to the filters' frequencies."""
-        return _in_float32(values, self.bin_weights)
+        return in_float32(values, self.bin_weights)
 
 
-def _in_float32(values: Tensor, weights: Tensor) -> Tensor:
+def in_float32(values: Tensor, weights: Tensor) -> Tensor:
     """``values @ weights`` outside autocast, whose eight bits would be a quarter of a decibel."""
     with outside_autocast(values.device):
         return values @ weights
