@@ -227,7 +227,7 @@ def test_griffin_lim_has_no_f0_to_scale(tmp_path: Path):
     arguments = ("--output", tmp_path, "--model", "griffin_lim", "--f0-scale", "1.5")
     result = vocoder("resynth", SPEECH, *arguments)
     assert result.exit_code == 1
-    assert "GriffinLim has no F0 to scale; leave --f0-scale out" in result.stderr
+    assert "GriffinLim takes no f0_scale; leave --f0-scale out" in result.stderr
 
 
 @pytest.mark.parametrize("scale", [0.8, 1.25])

@@ -1,4 +1,4 @@
-"""Another F0 than the mel's: naturalness, F0 and formants, beside Praat's PSOLA of the recording.
+"""Another voice than the mel's: naturalness, F0 and formants, beside Praat's PSOLA of the recording.
 
     python -m studies.ablations.steering --speech data/many_voices/manifest.jsonl
 
@@ -6,7 +6,7 @@ Speakers that were not trained on, one utterance each, cut to 5 s.
 """
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +16,19 @@ from parselmouth.praat import call
 from torch import Tensor
 
 import vocoder
-from studies.ablations.speech import SCORED_AT_HZ, Utterance, read_utterances, score
+from studies.ablations.speech import SCORED_AT_HZ, read_utterances, score
 from vocoder.data.audio import Audio, resample
 from vocoder.loading import find_checkpoint
+from vocoder.models.base import NO_CHANGE, VoiceChange
 from vocoder.models.source_filter import SourceFilter
+from vocoder.models.source_filter.config import Meets
 from vocoder.training.recipe import load_recipe
 
-SEMITONES = (-12, -7, -4, 4, 7, 12)
+SEMITONES = (-12, -4, 4, 12)
+FORMANT_SCALES = (0.85, 1.18)
+BREATHS_DB = (-6.0, 6.0)
 NATURALNESS = ("distillmos", "dnsmos")
+COLUMNS = (*NATURALNESS, "F0 (cents)", "formants (%)")
 FORMANTS = (1, 2, 3)
 
 Speak = Callable[[Tensor], Tensor]
@@ -34,61 +39,66 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--speech", type=Path, required=True)
     parser.add_argument("--weights", default="universal")
+    parser.add_argument("--every", type=int, default=1, help="which of the speakers: 2 for half")
     options = parser.parse_args()
     torch.set_num_threads(1)
 
     recipe = load_recipe(find_checkpoint(options.weights) / "recipe.yaml")
-    utterances = read_utterances(options.speech, recipe.data.held_out)
+    utterances = read_utterances(options.speech, recipe.data.held_out[:: options.every])
     model = vocoder.load(options.weights)
     assert isinstance(model, SourceFilter)
-    columns = (*NATURALNESS, "F0 (cents)", "formants (%)")
-    print("| system | semitones | " + " | ".join(columns) + " |")
-    _row("recording", 0, utterances, model.sample_rate, lambda recording: recording)
-    for shift in (0, *SEMITONES):
-        _row("this model", shift, utterances, model.sample_rate, _steered(model, shift, None))
-    for shift in (-4, 4):
-        plain = _steered(model, shift, "nothing")
-        _row("its networks alone", shift, utterances, model.sample_rate, plain)
-    for shift in SEMITONES:
-        _row("PSOLA of the recording", shift, utterances, model.sample_rate, _psola(model, shift))
+
+    def row(name: str, change: VoiceChange, speak: Speak) -> None:
+        values = [_scores(each.at(model.sample_rate), speak, model, change) for each in utterances]
+        numbers = " | ".join(f"{value:.3f}" for value in np.nanmean(values, axis=0))
+        print(f"| {name} | {numbers} |", flush=True)
+
+    print(f"| {len(utterances)} speakers | " + " | ".join(COLUMNS) + " |")
+    row("recording", NO_CHANGE, lambda recording: recording)
+    row("unchanged", NO_CHANGE, _changed(model, NO_CHANGE))
+    for semitones in SEMITONES:
+        change = VoiceChange(f0_scale=2 ** (semitones / 12))
+        row(f"F0 {semitones:+d} semitones", change, _changed(model, change))
+        row(f"PSOLA of the recording, {semitones:+d}", change, _psola(model, change.f0_scale))
+    change = VoiceChange(f0_scale=2 ** (4 / 12))
+    row("F0 +4, the networks alone", change, _changed(model, change, meets="nothing"))
+    for factor in FORMANT_SCALES:
+        change = VoiceChange(formant_scale=factor)
+        row(f"formants × {factor}", change, _changed(model, change))
+    for breath_db in BREATHS_DB:
+        change = VoiceChange(breath_db=breath_db)
+        row(f"breath {breath_db:+g} dB", change, _changed(model, change))
 
 
-def _row(name: str, shift: int, utterances: Sequence[Utterance], rate: int, speak: Speak) -> None:
-    rows = []
-    for utterance in utterances:
-        recording = utterance.at(rate)
-        with torch.inference_mode():
-            spoken = speak(recording)
-        samples = min(recording.shape[1], spoken.shape[1])
-        recording, spoken = recording[:, :samples], spoken[:, :samples]
-        scores = score(recording, spoken, rate, NATURALNESS)
-        f0_cents, formants = _movement(recording, spoken, rate, shift)
-        rows.append([*scores.values(), f0_cents, formants])
-    numbers = " | ".join(f"{value:.3f}" for value in np.nanmean(rows, axis=0))
-    print(f"| {name} | {shift:+d} | {numbers} |", flush=True)
+def _scores(
+    recording: Tensor, speak: Speak, model: SourceFilter, change: VoiceChange
+) -> list[float]:
+    with torch.inference_mode():
+        spoken = speak(recording)
+    samples = min(recording.shape[1], spoken.shape[1])
+    recording, spoken = recording[:, :samples], spoken[:, :samples]
+    naturalness = score(recording, spoken, model.sample_rate, NATURALNESS)
+    return [*naturalness.values(), *_movement(recording, spoken, model.sample_rate, change)]
 
 
-def _steered(model: SourceFilter, shift: int, meets: str | None) -> Speak:
+def _changed(model: SourceFilter, change: VoiceChange, meets: Meets | None = None) -> Speak:
     def speak(recording: Tensor) -> Tensor:
-        steered: Tensor = model(
-            model.mel(recording),
-            f0_scale=2 ** (shift / 12),
-            meets=meets,
-            generator=torch.Generator().manual_seed(0),
-        )
-        return steered
+        generator = torch.Generator().manual_seed(0)
+        mel = model.mel(recording)
+        changed: Tensor = model(mel, **change._asdict(), meets=meets, generator=generator)
+        return changed
 
     return speak
 
 
-def _psola(model: SourceFilter, shift: int) -> Speak:
+def _psola(model: SourceFilter, f0_scale: float) -> Speak:
     """Moulines and Charpentier 1990, as Praat has it: the recording's own periods moved."""
 
     def speak(recording: Tensor) -> Tensor:
         sound = parselmouth.Sound(recording[0].double().numpy(), model.sample_rate)
         manipulation = call(sound, "To Manipulation", 0.01, 60, 500)
         tier = call(manipulation, "Extract pitch tier")
-        call(tier, "Multiply frequencies", 0, sound.duration, 2 ** (shift / 12))
+        call(tier, "Multiply frequencies", 0, sound.duration, f0_scale)
         call([tier, manipulation], "Replace pitch tier")
         moved = call(manipulation, "Get resynthesis (overlap-add)")
         return torch.from_numpy(moved.values).float()
@@ -96,10 +106,12 @@ def _psola(model: SourceFilter, shift: int) -> Speak:
     return speak
 
 
-def _movement(recording: Tensor, spoken: Tensor, rate: int, shift: int) -> tuple[float, float]:
-    """Distance (cents) of the median F0 movement from the shift, and mean distance (%) of the
-    formants' medians, in frames that are voiced in both."""
-    scale = 2 ** (shift / 12)
+def _movement(
+    recording: Tensor, spoken: Tensor, rate: int, change: VoiceChange
+) -> tuple[float, float]:
+    """Distance (cents) of the median F0 movement from the one asked for, and mean distance (%) of
+    the formants' medians, in frames that are voiced in both."""
+    scale = change.f0_scale
     pair = [
         parselmouth.Sound(
             resample(Audio(signal[0], rate), SCORED_AT_HZ).waveform.double().numpy(), SCORED_AT_HZ
@@ -116,13 +128,20 @@ def _movement(recording: Tensor, spoken: Tensor, rate: int, shift: int) -> tuple
     if voiced.sum() < 20:
         return float("nan"), float("nan")
     ratio = f0_hz[1][:frames][voiced] / f0_hz[0][:frames][voiced]
-    cents = abs(1200 * float(np.median(np.log2(ratio))) - 100 * shift)
+    cents = abs(1200 * float(np.median(np.log2(ratio / scale))))
     times = tracks[0].xs()[:frames][voiced]
+    # Praat finds a fixed number of formants below its ceiling, which moves with them.
+    ceilings_hz = 5500.0, min(5500.0 * change.formant_scale, SCORED_AT_HZ / 2)
+    tracked = [
+        sound.to_formant_burg(maximum_formant=ceiling)
+        for sound, ceiling in zip(pair, ceilings_hz, strict=True)
+    ]
     medians = [
         [np.nanmedian([found.get_value_at_time(n, t) for t in times]) for n in FORMANTS]
-        for found in (sound.to_formant_burg(maximum_formant=5500) for sound in pair)
+        for found in tracked
     ]
-    return cents, 100 * float(np.mean(np.abs(np.divide(*medians[::-1]) - 1)))
+    moved = np.divide(*medians[::-1]) / change.formant_scale
+    return cents, 100 * float(np.mean(np.abs(moved - 1)))
 
 
 if __name__ == "__main__":

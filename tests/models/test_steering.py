@@ -1,8 +1,9 @@
-"""Another F0 than the mel's: the F0 that was asked for, under the envelope of the mel."""
+"""Another voice than the mel's: the F0, formants and breath that were asked for, and no others."""
 
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import parselmouth
 import pytest
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 import vocoder
 from tests.models.speech import seeded
 from vocoder.data.audio import read_audio
-from vocoder.features.envelope import band_centres_hz
+from vocoder.features.envelope import band_centres_hz, smoothing
 from vocoder.models.source_filter import SourceFilter
 
 WAV = Path(__file__).parents[2] / "egs" / "tiny" / "wavs" / "test" / "ru_0806.wav"
@@ -104,6 +105,64 @@ def test_what_the_envelope_lacks_is_measured_under_the_mels_f0():
     given = model(mel, 1.2 * predicted.f0_hz, meets="envelope", noise=noise)
     inside = slice(0, -16 * 256)  # at the end a given F0 is held
     torch.testing.assert_close(given[:, inside], scaled[:, inside], atol=1e-3, rtol=0)
+
+
+def level_db(model: SourceFilter, waveform: Tensor) -> Tensor:
+    """Mean level of the bins, (bins,), of the recording's middle."""
+    spectrum = torch.stft(waveform, 1024, 256, window=torch.hann_window(1024), return_complex=True)
+    return 10 * spectrum.abs().square().mean(dim=(0, 2)).clamp(min=1e-12).log10()
+
+
+@pytest.mark.parametrize("formant_scale", [0.85, 1.18])
+@torch.inference_mode()
+def test_formants_move_by_their_factor(formant_scale):
+    # The long-term spectrum, smoothed beyond its harmonics, over a logarithmic frequency axis.
+    model = universal("vocos_24k")
+    mel = recorded_mel(model)
+    kernel = smoothing(np.linspace(0, 12000, 513), 300.0)
+    octaves = torch.linspace(0, 4, 481)  # from 400 Hz
+    hertz = 400 * 2**octaves
+
+    def on_octaves(waveform: Tensor) -> Tensor:
+        smooth = level_db(model, waveform) @ kernel
+        return torch.tensor(np.interp(hertz, np.linspace(0, 12000, 513), smooth))
+
+    plain = on_octaves(model(mel, meets="envelope", generator=seeded()))
+    moved = on_octaves(model(mel, formant_scale=formant_scale, generator=seeded()))
+    shifts = range(-60, 61)
+    inside = slice(60, 400)
+    distances = [
+        (moved[inside] - plain[inside.start - shift : inside.stop - shift]).square().mean()
+        for shift in shifts
+    ]
+    best = shifts[int(torch.stack(distances).argmin())] / 120
+    assert 2**best == pytest.approx(formant_scale, rel=0.02)
+
+
+@torch.inference_mode()
+def test_breath_is_louder_by_what_was_asked_for_and_only_within_voice():
+    model = universal("vocos_24k")
+    mel = recorded_mel(model, 1.0)
+    frames = mel.shape[2]
+    f0_hz = torch.full((1, frames), 120.0)
+    noise = torch.randn(1, frames * 256, generator=seeded())
+
+    def breath(voicing: float, breath_db: float) -> Tensor:
+        """What of the signal comes from the noise."""
+        voiced = torch.full((1, frames), voicing)
+        given = {"f0_hz": f0_hz, "voicing": voiced, "breath_db": breath_db, "meets": "nothing"}
+        return model(mel, **given, noise=noise) - model(mel, **given, noise=0 * noise)
+
+    plain, loud = breath(1.0, 0.0), breath(1.0, 6.0)
+    torch.testing.assert_close(loud, plain * 10**0.3, rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(breath(0.0, 6.0), breath(0.0, 0.0))
+
+
+@torch.inference_mode()
+def test_formants_out_of_range_are_refused():
+    model = universal("vocos_24k")
+    with pytest.raises(ValueError, match=r"formant_scale is 3.0: 0.5 to 2, 1 for none"):
+        model.stream(formant_scale=3.0)
 
 
 @torch.inference_mode()

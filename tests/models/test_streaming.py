@@ -19,7 +19,7 @@ CHUNKINGS = (1, 4, 7, 16, "random")
 OPTIONS: dict[str, dict[str, float]] = {
     "predicted": {},
     "given": {},
-    "scaled": {"f0_scale": 1.2},
+    "changed": {"f0_scale": 1.2, "formant_scale": 0.9, "breath_db": 3.0},
     "without mel": {"meets": "nothing"},
 }
 

@@ -21,6 +21,14 @@ from vocoder.cli.options import (
 )
 from vocoder.errors import VocoderError, printable, suggestion
 
+F0Scale = Annotated[float, typer.Option(min=0.1, max=10, help="Factor on F0.")]
+FormantScale = Annotated[
+    float, typer.Option(min=0.5, max=2, help="Factor on the formants' frequencies.")
+]
+BreathDb = Annotated[
+    float, typer.Option(min=-40, max=40, help="Gain of the breath within voice, in dB.")
+]
+
 DEMO_MELS = ("vocos_24k", "hifigan_22k", "speecht5_16k")
 """Mels that `vocoder demo` gives to a universal model; Griffin-Lim gets the first."""
 
@@ -30,7 +38,9 @@ def resynth(
     output: Annotated[Path, typer.Option(help="Folder for the resynthesised WAVs.")],
     model: ModelName = "default",
     mel: MelName = None,
-    f0_scale: Annotated[float, typer.Option(min=0.1, max=10, help="Factor on F0.")] = 1.0,
+    f0_scale: F0Scale = 1.0,
+    formant_scale: FormantScale = 1.0,
+    breath_db: BreathDb = 0.0,
     seed: SeedOption = 0,
     threads: ThreadsOption = 1,
     batch: Annotated[
@@ -44,6 +54,7 @@ def resynth(
 
     from vocoder.data.files import remove_leftovers
     from vocoder.evaluation.resynthesis import Resynthesis, output_paths, resynthesise_files
+    from vocoder.models.base import VoiceChange
 
     torch.set_num_threads(threads)
     targets, failed = output_paths(inputs, output)
@@ -64,7 +75,8 @@ def resynth(
 
         for result in failed:
             done(result)
-        results = [*failed, *resynthesise_files(vocoder, targets, f0_scale, seed, done, batch)]
+        change = VoiceChange(f0_scale, formant_scale, breath_db)
+        results = [*failed, *resynthesise_files(vocoder, targets, change, seed, done, batch)]
     failed = [result for result in results if result.error]
     audio_s = sum(result.duration_s for result in results)
     seconds = sum(result.seconds for result in results)
@@ -95,7 +107,9 @@ def synth(
         typer.Option(help="Preset of the mels (`vocoder info`); default: the model's."),
     ] = None,
     model: ModelName = "default",
-    f0_scale: Annotated[float, typer.Option(min=0.1, max=10, help="Factor on F0.")] = 1.0,
+    f0_scale: F0Scale = 1.0,
+    formant_scale: FormantScale = 1.0,
+    breath_db: BreathDb = 0.0,
     seed: SeedOption = 0,
     threads: ThreadsOption = 1,
     as_json: JsonFlag = False,
@@ -114,17 +128,17 @@ def synth(
     from vocoder.features.mel import PRESETS
     from vocoder.features.mel_plausibility import MelWarning
     from vocoder.loading import load
+    from vocoder.models.base import VoiceChange
 
     torch.set_num_threads(threads)
     vocoder = require_mel(load(model), model)
     if spec is not None and spec not in PRESETS:
         raise MelError(f"--spec {spec}: no such preset{suggestion(spec, list(PRESETS))}")
-    if f0_scale != 1.0 and not vocoder.scales_f0:
-        raise MelError(f"{model}: has no F0 to scale; leave --f0-scale out")
+    change = VoiceChange(f0_scale, formant_scale, breath_db)
+    options = change.arguments(vocoder.voice_changes, model)
     given = vocoder.spec if spec is None else PRESETS[spec]
     if vocoder.serves_any_mel:
         vocoder = vocoder.for_mel(given)
-    options = {"f0_scale": f0_scale} if vocoder.scales_f0 else {}
     failed: dict[str, str] = {}
     targets = find_mels(inputs)
     remove_leftovers(output)

@@ -21,7 +21,7 @@ from vocoder.data.audio import (
 from vocoder.dsp.framing import fit_length
 from vocoder.errors import AudioError, VocoderError
 from vocoder.features.mel_blocks import mel_sections
-from vocoder.models.base import Vocoder
+from vocoder.models.base import NO_CHANGE, Vocoder, VoiceChange
 from vocoder.models.blocks.padding import pad_silence
 from vocoder.models.source_filter import SourceFilter
 from vocoder.models.source_filter.streaming import Stream
@@ -78,7 +78,7 @@ def output_paths(
 def resynthesise_files(
     model: Vocoder | WaveVocoder,
     targets: dict[Path, Path],
-    f0_scale: float = 1.0,
+    change: VoiceChange = NO_CHANGE,
     seed: int = 0,
     on_done: Callable[[Resynthesis], None] | None = None,
     batch_size: int | None = None,
@@ -111,7 +111,7 @@ def resynthesise_files(
     sources = list(targets)
     if isinstance(model, SourceFilter):
         for source in filter(_is_long, sources):
-            note(_stream(model, source, targets[source], f0_scale, seed))
+            note(_stream(model, source, targets[source], change, seed))
         sources = [source for source in sources if source not in results]
     # Files of similar length share a batch; only several batches' worth are read at a time, to
     # bound memory.
@@ -120,7 +120,7 @@ def resynthesise_files(
         done, read = _read(sources[first : first + stretch], targets, model.sample_rate)
         read.sort(key=lambda item: len(item[1].waveform))
         batches = (read[at : at + batch_size] for at in range(0, len(read), batch_size))
-        written = (_batch(model, batch, targets, f0_scale, seed) for batch in batches)
+        written = (_batch(model, batch, targets, change, seed) for batch in batches)
         for result in chain(done, chain.from_iterable(written)):
             note(result)
     return [results[source] for source in targets]
@@ -137,13 +137,13 @@ def _is_long(source: Path) -> bool:
 
 @torch.inference_mode()
 def _stream(
-    model: SourceFilter, source: Path, target: Path, f0_scale: float, seed: int
+    model: SourceFilter, source: Path, target: Path, change: VoiceChange, seed: int
 ) -> Resynthesis:
     """Read, analyse, synthesise and write a file in pieces: memory does not grow with it."""
     started = time.perf_counter()
     rate, read, written, peak = model.sample_rate, 0, 0, 0.0
     stream = model.stream(
-        f0_scale=f0_scale,
+        **change._asdict(),
         generator=torch.Generator().manual_seed(seed),
         low_band_projection=model.config.low_band_projection,
     )
@@ -171,15 +171,6 @@ def _stream(
     return Resynthesis(source, target, read / rate, time.perf_counter() - started, notes)
 
 
-def _options(model: Vocoder, f0_scale: float) -> dict[str, float]:
-    """Arguments of a model besides the mel; VocoderError if it has no F0 to scale."""
-    if model.scales_f0:
-        return {"f0_scale": f0_scale}
-    if f0_scale != 1.0:
-        raise VocoderError(f"{type(model).__name__} has no F0 to scale; leave --f0-scale out")
-    return {}
-
-
 def _peak_note(peak: float) -> list[str]:
     return [f"output peak {peak:.2f} clipped"] if peak > 1 else []
 
@@ -201,19 +192,17 @@ def _batch(
     model: Vocoder | WaveVocoder,
     batch: Sequence[tuple[Path, Audio]],
     targets: dict[Path, Path],
-    f0_scale: float,
+    change: VoiceChange,
     seed: int,
 ) -> Iterator[Resynthesis]:
     """Synthesise files together and write them; the time is divided by their lengths."""
     started = time.perf_counter()
     try:
-        waveforms = resynthesise_batch(
-            model, [audio.waveform for _, audio in batch], f0_scale, seed
-        )
+        waveforms = resynthesise_batch(model, [audio.waveform for _, audio in batch], change, seed)
     except VocoderError as error:
         if len(batch) > 1:  # one file fails: retry the others without it
             for item in batch:
-                yield from _batch(model, [item], targets, f0_scale, seed)
+                yield from _batch(model, [item], targets, change, seed)
         else:
             source = batch[0][0]
             yield Resynthesis(source, targets[source], error=str(error))
@@ -233,27 +222,31 @@ def _batch(
 
 
 def resynthesise(
-    model: Vocoder | WaveVocoder, waveform: Tensor, f0_scale: float = 1.0, seed: int = 0
+    model: Vocoder | WaveVocoder, waveform: Tensor, change: VoiceChange = NO_CHANGE, seed: int = 0
 ) -> Tensor:
     """Waveform (samples,) → mel → waveform of the same length."""
-    return resynthesise_batch(model, [waveform], f0_scale, seed)[0]
+    return resynthesise_batch(model, [waveform], change, seed)[0]
 
 
 @torch.inference_mode()
 def resynthesise_batch(
-    model: Vocoder | WaveVocoder, waveforms: Sequence[Tensor], f0_scale: float = 1.0, seed: int = 0
+    model: Vocoder | WaveVocoder,
+    waveforms: Sequence[Tensor],
+    change: VoiceChange = NO_CHANGE,
+    seed: int = 0,
 ) -> list[Tensor]:
     """Waveforms (samples,) → mels, padded with silence to the longest → waveforms as long.
 
     Raises:
-        VocoderError: the model has no F0 to scale.
+        VocoderError: the model cannot change the voice so.
     """
     if isinstance(model, WaveVocoder):
+        f0_scale = change.arguments(("f0_scale",), type(model).__name__)["f0_scale"]
         return [
             model.resynthesise(waveform, f0_scale, torch.Generator().manual_seed(seed))
             for waveform in waveforms
         ]
-    options = _options(model, f0_scale)
+    options = change.arguments(model.voice_changes, type(model).__name__)
     mels = [model.mel(waveform) for waveform in waveforms]
     frames = max(mel.shape[2] for mel in mels)
     together = torch.cat([pad_silence(mel, model.spec, (0, frames - mel.shape[2])) for mel in mels])

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from jaxtyping import Float
@@ -33,6 +33,30 @@ class MelStream(Protocol):
         """The rest of the utterance."""
 
 
+class VoiceChange(NamedTuple):
+    """What shall differ from the voice of the mel: factors on F0 and on the frequencies of the
+    formants, and a gain of the breath within voice, in dB."""
+
+    f0_scale: float = 1.0
+    formant_scale: float = 1.0
+    breath_db: float = 0.0
+
+    def arguments(self, taken: Sequence[str], who: str) -> dict[str, float]:
+        """Arguments of a vocoder that takes these fields.
+
+        Raises:
+            VocoderError: another field is to change too.
+        """
+        for name, value in self._asdict().items():
+            if value != self._field_defaults[name] and name not in taken:
+                option = name.replace("_", "-")
+                raise VocoderError(f"{who} takes no {name}; leave --{option} out")
+        return {name: value for name, value in self._asdict().items() if name in taken}
+
+
+NO_CHANGE = VoiceChange()
+
+
 class Vocoder(nn.Module):
     """A module that turns a mel of its own ``spec`` into a waveform.
 
@@ -44,8 +68,8 @@ class Vocoder(nn.Module):
     """Mel frames before and after a training segment that the model wants to see."""
     batched: bool = False
     """Whether a batch takes much less time than its items one by one, as in a loop over samples."""
-    scales_f0: bool = False
-    """Whether ``forward`` takes ``f0_scale``, a factor on F0."""
+    voice_changes: tuple[str, ...] = ()
+    """Fields of :class:`VoiceChange` that ``forward`` takes as arguments."""
     serves_any_mel: bool = False
     """Whether :meth:`for_mel` serves mels other than the vocoder's own."""
     streams: bool = False

@@ -96,7 +96,7 @@ class DDSP(Vocoder):
     """Mel in, waveform out. The GRU and the reverberation depend on the whole past; the lookahead
     is ``lookahead_frames``."""
 
-    scales_f0 = True
+    voice_changes = ("f0_scale",)
 
     def __init__(self, config: DDSPConfig, spec: MelSpec) -> None:
         super().__init__(spec)

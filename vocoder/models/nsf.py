@@ -112,7 +112,7 @@ class _FilterBlock(nn.Module):
 class NSF(Vocoder):
     """Mel in, waveform out. The condition module's bidirectional LSTM reads the whole utterance."""
 
-    scales_f0 = True
+    voice_changes = ("f0_scale",)
 
     def __init__(self, config: NSFConfig, spec: MelSpec) -> None:
         super().__init__(spec)

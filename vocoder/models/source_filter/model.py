@@ -28,7 +28,7 @@ from torch import Tensor
 
 from vocoder.features.mel import MelSpec
 from vocoder.features.pitch import PitchEstimate
-from vocoder.models.base import Generators, Vocoder
+from vocoder.models.base import NO_CHANGE, Generators, Vocoder, VoiceChange
 from vocoder.models.blocks.padding import pad_silence
 from vocoder.models.blocks.pitch_predictor import PitchPredictor
 from vocoder.models.source_filter.config import Meets, SourceFilterConfig
@@ -52,7 +52,7 @@ class SourceFilter(Vocoder):
             default.
     """
 
-    scales_f0 = True
+    voice_changes = VoiceChange._fields
     streams = True
     half_precision = True
 
@@ -143,6 +143,8 @@ class SourceFilter(Vocoder):
         mel_projection: int | None = None,
         low_band_projection: int | None = None,
         chunk_frames: int = 320,
+        formant_scale: float = 1.0,
+        breath_db: float = 0.0,
     ) -> Float[Tensor, "batch samples"]:
         """Waveform of ``frames * hop_length`` samples: all of :meth:`Stream.chunks`, of a
         :meth:`stream` with these options; see there for arguments and errors. Without
@@ -151,7 +153,14 @@ class SourceFilter(Vocoder):
         if low_band_projection is None:
             low_band_projection = self.config.low_band_projection
         stream = self.stream(
-            mel.shape[0], f0_scale, generator, meets, mel_projection, low_band_projection
+            mel.shape[0],
+            f0_scale,
+            generator,
+            meets,
+            mel_projection,
+            low_band_projection,
+            formant_scale,
+            breath_db,
         )
         return torch.cat(list(stream.chunks(mel, f0_hz, voicing, noise, chunk_frames)), dim=1)
 
@@ -163,6 +172,8 @@ class SourceFilter(Vocoder):
         meets: Meets | None = None,
         mel_projection: int | None = None,
         low_band_projection: int = 0,
+        formant_scale: float = 1.0,
+        breath_db: float = 0.0,
     ) -> Stream:
         """A stream at its beginning, which turns mel frames into samples as they come.
 
@@ -171,9 +182,10 @@ class SourceFilter(Vocoder):
             f0_scale: factor on F0.
             generator: source of the noise.
             meets: what of the given mel is met. "mel": all of it, by correction and projection as
-                far as the config has them; the default where ``f0_scale`` is one. "envelope":
-                its envelope only, see `Steering`; the default elsewhere. Ask for it too where F0
-                from outside is not that of the mel, whose harmonics would be forced upon it.
+                far as the config has them; the default where the voice is not to change.
+                "envelope": its envelope only, see `Steering`; the default elsewhere. Ask for it too
+                where F0 from outside is not that of the mel, whose harmonics would be forced upon
+                it.
                 "nothing": what the networks say is final.
             mel_projection: passes of the mel projection, where the mel is met; by default as many
                 as the config says. Each costs a window of the mel, less one hop, of latency.
@@ -181,11 +193,14 @@ class SourceFilter(Vocoder):
                 whole ones (`low_band_passes`). Each of them
                 adds as much latency as a whole one, one to two seconds together at a cost of 4;
                 so a stream has none unless asked to.
+            formant_scale: factor on the frequencies of the filters, 0.5 to 2.
+            breath_db: gain of the noise within voice, dB.
 
         Raises:
-            ValueError: passes below zero, a ``meets`` that is none of these, or a mel to be met by
-                a model whose config has neither way.
+            ValueError: a ``formant_scale`` out of range, passes below zero, a ``meets`` that is
+                none of these, or a mel to be met by a model whose config has neither way.
         """
+        change = VoiceChange(f0_scale, formant_scale, breath_db)
         passes = self.config.mel_projection if mel_projection is None else mel_projection
         if passes < 0:
             raise ValueError(f"mel_projection is {passes}: passes, 0 for none")
@@ -197,8 +212,10 @@ class SourceFilter(Vocoder):
                 'meets="mel": this model\'s config has neither mel_correction nor mel_projection'
             )
         if meets is None:
-            meets = ("mel" if meets_mel else "nothing") if f0_scale == 1 else "envelope"
-        return Stream(self, batch, f0_scale, generator, meets, passes, low_band_projection)
+            meets = "mel" if meets_mel else "nothing"
+            if change != NO_CHANGE:
+                meets = "envelope"
+        return Stream(self, batch, change, generator, meets, passes, low_band_projection)
 
     def _network_input(self, gain: Tensor, context: tuple[int, int]) -> Tensor:
         """The networks' input, cropped to the context that one of them wants."""

@@ -1,4 +1,4 @@
-"""The envelope of a mel under another F0 than its own.
+"""Another voice than the mel's: its envelope under another F0, moved formants, more or less breath.
 
 A mel that resolves harmonics is that of one F0. With another one, harmonics would fall between the
 peaks of filters that follow it, and an output made to meet it would get the old harmonics back.
@@ -9,6 +9,7 @@ other F0 then excites the same filters.
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vocoder.dsp.carry import Carry
-from vocoder.features.envelope import band_centres_hz, smoothing
+from vocoder.features.envelope import band_centres_hz, interpolation, smoothing
 from vocoder.models.blocks.precision import SignalBuffers
 from vocoder.models.source_filter.synthesis import Controls, Synthesis, in_float32
 
@@ -73,9 +74,10 @@ class Steering(SignalBuffers):
         noise: Float[Tensor, "batch samples"],
         mel_gain: Float[Tensor, "batch frames n_mels"],
         carry: Carry,
+        change: Callable[[Controls, Tensor], Controls],
     ) -> Float[Tensor, "batch fewer_samples"]:
         """The next piece at ``wanted_f0_hz``, whose filters meet the envelope at ``f0_hz``, the
-        mel's own."""
+        mel's own. ``change``: of these filters, given voicing, before they sound."""
         controls = controls._replace(
             harmonic_gain=_smooth(controls.harmonic_gain, self.over_bins),
             # The mean of powers would fill the gaps between harmonics with noise.
@@ -97,8 +99,48 @@ class Steering(SignalBuffers):
             frames = part.take("frames", frames, known)
             noise = part.take("noise for later", noise, known * synthesis.spec.hop_length)
         _, wanted_f0_hz, voicing = frames.unbind(2)
+        controls = change(controls, voicing)
         waveform, _ = synthesis.excite(controls, wanted_f0_hz, voicing, noise, None, carry)
         return waveform
+
+
+def changed(
+    controls: Controls,
+    voicing: Float[Tensor, "batch frames"],
+    warp: Float[Tensor, "bins bins"] | None = None,
+    breath_db: float = 0.0,
+) -> Controls:
+    """Filters over another frequency axis (`formant_warp`), and breath at another level.
+
+    The noise's gain moves by ``breath_db`` times the voicing: unvoiced sounds stay.
+    """
+    harmonic, real, imaginary, breath, modulation = controls
+    if warp is not None:
+        harmonic, real, imaginary, breath = (
+            in_float32(values, warp) for values in (harmonic, real, imaginary, breath)
+        )
+    if breath_db:
+        steps = breath.shape[1] // voicing.shape[1]
+        nepers = breath_db * math.log(10) / 20
+        breath = breath + nepers * voicing.repeat_interleave(steps, dim=1)[:, :, None]
+    return Controls(harmonic, real, imaginary, breath, modulation)
+
+
+def formant_warp(
+    sample_rate: int, n_bins: int, formant_scale: float
+) -> Float[Tensor, "bins bins"] | None:
+    """Matrix W: ``values @ W`` at a frequency f are the values at f / ``formant_scale``, those at
+    Nyquist held beyond it; None for a factor of one.
+
+    Raises:
+        ValueError: a factor outside 0.5 to 2.
+    """
+    if not 0.5 <= formant_scale <= 2:
+        raise ValueError(f"formant_scale is {formant_scale}: 0.5 to 2, 1 for none")
+    if formant_scale == 1:
+        return None
+    hertz = np.linspace(0, sample_rate / 2, n_bins)
+    return interpolation(hertz, hertz / formant_scale)
 
 
 def _corrected(

@@ -6,6 +6,7 @@ any length, and so is the signal. Every convolution, window and overlap-add keep
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,10 +17,11 @@ from vocoder.dsp.carry import Carry
 from vocoder.dsp.sources.noise import extend_noise
 from vocoder.errors import AudioError, MelError, PitchError
 from vocoder.features.pitch import PitchEstimate, validate_f0
-from vocoder.models.base import Generators, check_generators
+from vocoder.models.base import Generators, VoiceChange, check_generators
 from vocoder.models.blocks.padding import pad_silence
 from vocoder.models.blocks.precision import at_least_float32
 from vocoder.models.source_filter.config import Meets
+from vocoder.models.source_filter.steering import changed, formant_warp
 from vocoder.models.source_filter.synthesis import Controls
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ class Stream:
     Args:
         vocoder: whose networks and signal processing are used.
         batch: utterances in parallel.
-        f0_scale: factor on F0.
+        change: of the voice.
         generator: source of the noise.
         meets: what of the given mel the output is made to meet.
         passes: of the mel projection.
@@ -49,13 +51,13 @@ class Stream:
         self,
         vocoder: "SourceFilter",
         batch: int,
-        f0_scale: float,
+        change: VoiceChange,
         generator: Generators,
         meets: Meets,
         passes: int,
         low_band_projection: int,
     ) -> None:
-        self.vocoder, self.batch, self.f0_scale = vocoder, batch, f0_scale
+        self.vocoder, self.batch, self.change = vocoder, batch, change
         self.generator, self.meets = generator, meets
         self.passes = passes if meets == "mel" else 0
         self.low_band_projection = low_band_projection if self.passes else 0
@@ -63,6 +65,12 @@ class Stream:
         reach = vocoder.synthesis.reach_frames(self.passes, self.low_band_projection)
         self.projection_frames = reach - before_projection
         """Frames that the projection alone looks ahead."""
+        warp = formant_warp(
+            vocoder.sample_rate, vocoder.synthesis.n_fft // 2 + 1, change.formant_scale
+        )
+        if warp is not None:
+            warp = warp.to(vocoder.synthesis.white_level)
+        self._change = partial(changed, warp=warp, breath_db=change.breath_db)
         if meets == "envelope":
             reach = vocoder.steering.reach_frames
         self.lookahead_frames: int = vocoder.context[1] + reach
@@ -211,7 +219,7 @@ class Stream:
                 f"{(batch, samples)}: give one value a sample"
             )
         if f0_hz is not None:
-            validate_f0(f0_hz * self.f0_scale, self.vocoder.sample_rate)
+            validate_f0(f0_hz * self.change.f0_scale, self.vocoder.sample_rate)
         if voicing is not None and not bool(((voicing >= 0) & (voicing <= 1)).all()):
             raise PitchError("voicing must lie between 0 (noise) and 1 (voice) in every frame")
         signals = {"mel": mel, "f0_hz": f0_hz, "voicing": voicing, "noise": noise}
@@ -259,8 +267,8 @@ class Stream:
             f0_hz = predicted.f0_hz if f0_hz is None else f0_hz
         assert f0_hz is not None
         assert voicing is not None
-        if self.f0_scale != 1:
-            f0_hz = f0_hz * self.f0_scale
+        if self.change.f0_scale != 1:
+            f0_hz = f0_hz * self.change.f0_scale
             validate_f0(f0_hz, vocoder.sample_rate)
         if noise is None:
             samples = mel.shape[1] * vocoder.spec.hop_length
@@ -271,8 +279,17 @@ class Stream:
         if steers:
             assert predicted is not None
             return vocoder.steering(
-                vocoder.synthesis, controls, predicted.f0_hz, f0_hz, voicing, noise, gain, carry
+                vocoder.synthesis,
+                controls,
+                predicted.f0_hz,
+                f0_hz,
+                voicing,
+                noise,
+                gain,
+                carry,
+                self._change,
             )
+        controls = self._change(controls, voicing)
         wanted = gain if self.meets == "mel" else None
         waveform, mel_gain = vocoder.synthesis.excite(
             controls, f0_hz, voicing, noise, wanted, carry
