@@ -1,4 +1,4 @@
-"""Another voice than the mel's: naturalness, F0 and formants, beside Praat's PSOLA of the recording.
+"""Another voice than the mel's: naturalness, F0 and formants, beside PSOLA of the recording.
 
     python -m studies.ablations.steering --speech data/many_voices/manifest.jsonl
 

@@ -106,7 +106,7 @@ def project_low_band(
         wanted = carry.take(f"{name} mel", wanted, low.shape[1])
         parts = low.unflatten(2, (2, bins))
         power = parts.square().sum(2)
-        gain = projection_gain(power, wanted, band.filters, spec)
+        gain = projection_gain(power, wanted, (band.remixing,), spec)
         if band.anchored:
             magnitude = (power + TINY).sqrt()
             if number == 0:
@@ -133,7 +133,8 @@ class _Band(NamedTuple):
 
     ``analysis`` (size, 2 bins) gives real and imaginary parts of windowed frames, as large as at
     the full rate; ``synthesis`` (2 bins, size) inverts it and applies the dual window; ``filters``
-    (bands, bins): the mel's first bands, as many as lie within; ``share`` (bins): of the low band
+    (bands, bins): F, the mel's first bands, as many as lie within; ``remixing`` (bins, bins): Fᵀ F;
+    ``share`` (bins): of the low band
     in the result; ``anchored``: whether the filters are too few for the bins.
     """
 
@@ -141,6 +142,7 @@ class _Band(NamedTuple):
     analysis: Tensor
     synthesis: Tensor
     filters: Tensor
+    remixing: Tensor
     share: Tensor
     anchored: bool
 
@@ -164,14 +166,17 @@ def _band(spec: MelSpec, device: torch.device, dtype: torch.dtype) -> _Band:
         inside = (filters[:, bins:] == 0).all(dim=1).cumprod(0).bool()
         low, high = FADE_HZ
         hertz = k * (spec.sample_rate / spec.n_fft)
+        inner = filters[inside, :bins]
         tensors = (
             pair.window[:, None] * waves * factor,
             (pair.dual[:, None] * waves * torch.cat([twice, twice])).T,
-            filters[inside, :bins],
+            inner,
+            inner.T @ inner,
             ((high - hertz) / (high - low)).clamp(0, 1),
         )
         anchored = int(inside.sum()) < FEWEST_BANDS_PER_BIN * bins
-        analysis, synthesis, filters, share = (
+        analysis, synthesis, filters, remixing, share = (
             tensor.to(device, dtype).contiguous() for tensor in tensors
         )
-        return _Band(pair.to(device, dtype), analysis, synthesis, filters, share, anchored)
+        pair = pair.to(device, dtype)
+        return _Band(pair, analysis, synthesis, filters, remixing, share, anchored)

@@ -1,5 +1,6 @@
 """The gain by which a spectrum meets a mel."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
@@ -17,14 +18,14 @@ TINY = 1e-20
 def projection_gain(
     power: Float[Tensor, "batch frames bins"],
     wanted: Float[Tensor, "batch frames bins"],
-    filters: Float[Tensor, "n_mels bins"],
+    remixing: Sequence[Float[Tensor, "rows columns"]],
     spec: MelSpec,
     updates: int = 1,
 ) -> Float[Tensor, "batch frames bins"]:
     """Factor on the spectrum, (e after the updates / e before)^(1/p), from |Y|² and Fᵀ M.
 
-    The bins are those of ``spec`` or the first of them, and ``filters`` the part of its filterbank
-    that lies there.
+    The bins are those of ``spec`` or the first of them. ``remixing``: Fᵀ F, the part of the
+    filterbank F that lies there and its transpose, as factors or multiplied, whichever is quicker.
     """
     energy = power
     if spec.pre_emphasis:
@@ -33,7 +34,9 @@ def projection_gain(
     energy = (energy + TINY).sqrt() if spec.power == 1 else energy
     gain = torch.ones_like(energy[:1, :1])
     for _ in range(updates):
-        own = (energy * gain) @ filters.T @ filters
+        own = energy * gain
+        for factor in remixing:
+            own = own @ factor
         # In bins outside every filter both are zero, and the ratio is one.
         gain = gain * ((wanted + TINY) / (own + TINY)).clamp(1 / LARGEST_GAIN, LARGEST_GAIN)
     return gain if spec.power == 1 else gain.sqrt()

@@ -91,7 +91,8 @@ def project_pieces(
                 spectrum = project_low_band(spectrum, energies, spec, low_band_passes, carry)
             wanted = carry.take(f"{name} mel", wanted, spectrum.shape[1])
             pairs = torch.view_as_real(spectrum)
-            gain = projection_gain(pairs.square().sum(-1), wanted, filters, spec, updates)
+            power = pairs.square().sum(-1)
+            gain = projection_gain(power, wanted, (filters.T, filters), spec, updates)
             spectrum = torch.view_as_complex(pairs * gain[..., None])
             waveform = _synthesis(name, spectrum, spec, carry)
     return waveform
