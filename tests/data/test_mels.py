@@ -12,6 +12,7 @@ import vocoder
 from tests.training.tiny import ROOT
 from vocoder.cli import app
 from vocoder.data.audio import read_audio
+from vocoder.features.stretch import stretch_mel
 
 WAV = ROOT / "egs" / "tiny" / "wavs" / "test" / "ru_0806.wav"
 
@@ -23,7 +24,7 @@ def run(*arguments: object):
 @pytest.fixture(scope="module")
 def mel() -> np.ndarray:
     model = vocoder.load()
-    return model.mel(read_audio(WAV, model.sample_rate).waveform)[0].numpy()
+    return model.mel(read_audio(WAV, model.sample_rate).waveform[12_000:48_000])[0].numpy()
 
 
 def test_whatever_way_round_a_mel_lies_it_sounds_as_from_python(tmp_path: Path, mel: np.ndarray):
@@ -51,6 +52,21 @@ def test_universal_weights_speak_from_the_mel_that_is_named(tmp_path: Path, spec
     samples, rate = soundfile.read(tmp_path / "out" / "mel.wav")
     assert rate == model.sample_rate
     expected = model(mel, generator=torch.Generator().manual_seed(0))[0]
+    assert np.abs(samples - expected.numpy()).max() < 1 / 32768
+
+
+def test_the_voice_and_its_speed_are_changed(tmp_path: Path, mel: np.ndarray):
+    np.save(tmp_path / "mel.npy", mel)
+    options = {"f0_scale": 1.2, "formant_scale": 1.1, "breath_db": 3.0}
+    given = [each for name, value in options.items() for each in (f"--{name}", value)]
+    given = [str(each).replace("_", "-") for each in given]
+    done = run(tmp_path / "mel.npy", "--output", tmp_path / "out", "--speed", 0.8, *given)
+    assert done.exit_code == 0, done.output
+    samples, _ = soundfile.read(tmp_path / "out" / "mel.wav")
+    model = vocoder.load()
+    slow = stretch_mel(torch.from_numpy(mel)[None], model.spec, 0.8)
+    assert slow.shape[2] == round(mel.shape[1] / 0.8)
+    expected = model(slow, **options, generator=torch.Generator().manual_seed(0))[0]
     assert np.abs(samples - expected.numpy()).max() < 1 / 32768
 
 

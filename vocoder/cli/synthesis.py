@@ -110,6 +110,9 @@ def synth(
     f0_scale: F0Scale = 1.0,
     formant_scale: FormantScale = 1.0,
     breath_db: BreathDb = 0.0,
+    speed: Annotated[
+        float, typer.Option(min=0.25, max=4, help="Of speech; pitch and formants stay.")
+    ] = 1.0,
     seed: SeedOption = 0,
     threads: ThreadsOption = 1,
     as_json: JsonFlag = False,
@@ -127,6 +130,7 @@ def synth(
     from vocoder.errors import MelError
     from vocoder.features.mel import PRESETS
     from vocoder.features.mel_plausibility import MelWarning
+    from vocoder.features.stretch import stretch_mel
     from vocoder.loading import load
     from vocoder.models.base import VoiceChange
 
@@ -146,6 +150,7 @@ def synth(
         for source, name in progress.track(targets.items(), description="synthesis"):
             try:
                 mel = given.convert(read_mel(source, given), vocoder.spec)
+                mel = stretch_mel(mel, vocoder.spec, speed)
                 generator = torch.Generator().manual_seed(seed)
                 with warnings.catch_warnings(record=True) as caught:
                     warnings.simplefilter("always", MelWarning)
