@@ -36,6 +36,21 @@ def tiny_corpus(repository: Path) -> Path:
     return repository / "egs" / "tiny"
 
 
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with universal.onnx and stream.onnx, written by the commands of docs/streaming.md.
+
+    Each takes half a minute: tests that need them belong to the xdist group "export".
+    """
+    from tests.test_readme import run
+    from tests.test_streaming_guide import export_commands
+
+    folder = tmp_path_factory.mktemp("exported")
+    for command in export_commands():
+        run(["bash", "-c", command], folder)
+    return folder
+
+
 @pytest.fixture
 def unchecked_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Disable the check of shapes, for tests of the user's error messages."""

@@ -96,6 +96,7 @@ class ExportModule(nn.Module):
             "hop_length": spec.hop_length,
             "silence": self.floor.flatten().tolist(),
             "mel_projection": self.passes,
+            "meets_mel": self.meets_mel,
             "lookahead_frames": self.lookahead_frames,
             "latency_seconds": self.lookahead_frames * spec.hop_length / spec.sample_rate,
         }
