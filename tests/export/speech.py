@@ -29,7 +29,7 @@ def half_given(frames: int) -> tuple[Tensor, Tensor]:
 
 
 @torch.inference_mode()
-def after_silence(model: SourceFilter, mel: Tensor, noise: Tensor) -> Tensor:
+def after_silence(model: SourceFilter, mel: Tensor, noise: Tensor, mel_projection: int) -> Tensor:
     """The waveform of an utterance that begins in silence, as that of an exported stream does."""
     frames, hop = StreamModule.SILENT_FRAMES, model.spec.hop_length
     floor = torch.as_tensor(model.spec.log_floor).reshape(1, -1, 1)
@@ -37,6 +37,7 @@ def after_silence(model: SourceFilter, mel: Tensor, noise: Tensor) -> Tensor:
     waveform = model(
         torch.cat([silence, mel], dim=2),
         noise=torch.cat([torch.zeros(1, frames * hop), noise], dim=1),
+        mel_projection=mel_projection,
         low_band_projection=0,
     )
     return waveform[:, frames * hop :]

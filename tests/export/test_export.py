@@ -1,9 +1,12 @@
 """The module that is exported, and its file for torch: the waveform of the vocoder; ONNX files have
 tests of their own."""
 
+import base64
+import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -105,18 +108,21 @@ def test_what_cannot_be_exported_is_refused():
 
 @pytest.mark.slow
 @torch.no_grad()
-def test_a_torch_program_gives_the_same_waveform(tmp_path: Path):
+def test_a_torch_program_gives_the_same_waveform_and_state(tmp_path: Path):
     config = SMALL.model_copy(update={"universal": True, "mel_projection": 1})
     model = new_model(PRESETS["vocos_24k"], config.model_copy(update={"mel_correction": False}))
-    module, path = export_module(model.eval()), tmp_path / "small.pt2"
+    module, path = export_module(model.eval(), streaming=True), tmp_path / "small.pt2"
+    assert isinstance(module, StreamModule)
     save_torch(module, path)
     extra = {"metadata.json": ""}
     program = torch.export.load(path, extra_files=extra).module()
-    assert json.loads(extra["metadata.json"]) == module.metadata()
-    mel = recorded_mel(model, 0.5).repeat(3, 1, 1)
-    pitch = half_given(mel.shape[2])
-    arguments = (
-        mel, noise_of(mel, 256).view(3, -1, 256), *(value.repeat(3, 1) for value in pitch)
-    )  # fmt: skip
+    metadata = json.loads(extra["metadata.json"])
+    assert metadata == module.metadata()
+    with np.load(io.BytesIO(base64.b64decode(metadata["state"]))) as packed:
+        assert packed.files == list(module.state)
+        state = [torch.from_numpy(packed[name]) for name in packed.files]
+    mel = recorded_mel(model, 0.5)
+    frames, pitch = mel.shape[2], half_given(mel.shape[2])
+    arguments = (mel, noise_of(mel, 256).view(1, frames, 256), *pitch, *state)
     for found, expected in zip(program(*arguments), module(*arguments), strict=True):
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
