@@ -5,6 +5,7 @@
 # fuzz       hostile files, recipes and answers: TRIES=10000 of them
 # report     a listening page of this model beside WORLD, Griffin-Lim and Opus
 # bench      speed and memory
+# dist       wheels and source archives of vocoder and vocoder-runtime in dist/
 # clean      remove generated files and .venv; keep data/ and runs/
 
 VENV := .venv
@@ -16,7 +17,7 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,\
 
 TRIES ?= 10000
 
-.PHONY: setup demo test test-fast lint fuzz report bench clean constraints check-system
+.PHONY: setup demo test test-fast lint fuzz report bench dist clean constraints check-system
 
 setup: $(STAMP)
 
@@ -50,15 +51,21 @@ bench: $(STAMP)
 	$(BIN)/python -m bench.dsp --write docs/dsp.md
 	$(BIN)/python bench/iir.py
 	$(BIN)/python bench/fir.py
+	$(BIN)/python bench/runtime.py
+
+dist: $(STAMP)
+	rm -rf dist
+	$(BIN)/python -m hatchling build --directory dist
+	cd runtime && ../$(BIN)/python -m hatchling build --directory ../dist
 
 clean:
 	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -not -path './data/*' -not -path './runs/*' -prune -exec rm -rf {} +
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml runtime/pyproject.toml constraints.txt
 	@$(MAKE) --no-print-directory check-system
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e runtime -e '.[dev]'
 	@touch $(STAMP)
 
 # One line per missing requirement; ffmpeg and Chromium are optional.

@@ -18,9 +18,9 @@ from rich.console import Console
 from rich.table import Table
 
 from vocoder.data.audio import read_audio
-from vocoder.export.runtime import OnnxVocoder
 from vocoder.features.mel import MelSpec
 from vocoder.loading import load
+from vocoder_runtime import OnnxVocoder
 
 TEST = Path(__file__).parents[1] / "egs" / "tiny" / "wavs" / "test"
 
@@ -34,7 +34,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     exported = OnnxVocoder(options.file)
-    spec = MelSpec.model_validate(exported.mel)
+    spec = MelSpec.model_validate_json(exported.metadata["mel"])
     model = load(options.model).for_mel(spec)
     table = Table("recording", "s", "difference", "RTF, PyTorch", "RTF, ONNX Runtime")
     for path in sorted(TEST.glob("*.wav")):

@@ -20,9 +20,9 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from vocoder.export.runtime import OnnxStream, OnnxVocoder
 from vocoder.features.mel import MelSpec
 from vocoder.loading import load
+from vocoder_runtime import OnnxVocoder
 
 CHUNKS = (1, 4, 16)
 
@@ -46,9 +46,9 @@ def main() -> None:
             table.add_row(name, *measure(push, vocoder.spec, size, options.seconds))
     for path in options.onnx:
         exported = OnnxVocoder(path)
-        spec = MelSpec.model_validate(exported.mel)
+        spec = MelSpec.model_validate_json(exported.metadata["mel"])
         for size in CHUNKS:
-            stream = OnnxStream(exported)
+            stream = exported.stream()
             row = measure(lambda m, s=stream: s.push(m.numpy()), spec, size, options.seconds)
             table.add_row(path.name, *row)
     Console().print(table)

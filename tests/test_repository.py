@@ -40,15 +40,21 @@ def normalised(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+@pytest.fixture(scope="module", params=[".", "runtime"])
+def folder(repository: Path, request: pytest.FixtureRequest) -> Path:
+    """The folder of each distribution: vocoder, and vocoder-runtime."""
+    return repository / request.param
+
+
 @pytest.fixture(scope="module")
-def project(repository: Path) -> dict:
-    return tomllib.loads((repository / "pyproject.toml").read_text())["project"]
+def project(folder: Path) -> dict:
+    return tomllib.loads((folder / "pyproject.toml").read_text())["project"]
 
 
 def declared(project: dict) -> dict[str, str]:
     """All dependencies, extras included but for one in another: name → its whole requirement."""
     requirements = list(project["dependencies"])
-    for extra in project["optional-dependencies"].values():
+    for extra in project.get("optional-dependencies", {}).values():
         requirements += extra
     found = {normalised(re.match(r"[\w.-]+", text)[0]): text for text in requirements}
     return {name: text for name, text in found.items() if name != project["name"]}
@@ -75,17 +81,23 @@ def test_every_pin_satisfies_its_declared_range(repository: Path, project: dict)
         assert Requirement(text).specifier.contains(pins[name]), f"{text} but {pins[name]}"
 
 
-def test_every_import_of_the_package_is_declared(repository: Path, project: dict):
+def test_every_import_of_the_package_is_declared(folder: Path, project: dict):
     modules = {
         "yaml": "pyyaml",
         "PIL": "pillow",
         "parselmouth": "praat-parselmouth",
         "visqol": "visqol-python",
     }
-    known = declared(project).keys() | {"vocoder"}
-    for path in (repository / "vocoder").rglob("*.py"):
+    known = declared(project).keys() | {project["name"]}
+    modules_of_package = list((folder / project["name"].replace("-", "_")).rglob("*.py"))
+    assert len(modules_of_package) > 3
+    for path in modules_of_package:
         for module in imported(path) - sys.stdlib_module_names:
             assert normalised(modules.get(module, module)) in known, f"{path}: {module}"
+
+
+def test_every_distribution_carries_the_licence(repository: Path, folder: Path):
+    assert (folder / "LICENSE").read_bytes() == (repository / "LICENSE").read_bytes()
 
 
 def imported(path: Path) -> set[str]:

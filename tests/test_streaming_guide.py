@@ -8,7 +8,7 @@ import torch
 
 import vocoder
 from tests.test_readme import blocks, newcomer, run
-from vocoder.data.audio import read_audio
+from vocoder.data.audio import read_audio, resample, write_audio
 
 ROOT = Path(__file__).parent.parent
 GUIDE = (ROOT / "docs" / "streaming.md").read_text(encoding="utf-8")
@@ -43,10 +43,23 @@ def test_the_streaming_section_speaks_and_its_numbers_hold(tmp_path, monkeypatch
     assert f"{size / 1000:.0f} kB" in section("Streaming")
 
 
+def export_commands() -> list[str]:
+    """The commands of the section on ONNX that export."""
+    lines = "".join(blocks("bash", section("ONNX"))).splitlines()
+    return [line for line in lines if line.startswith("vocoder export ")]
+
+
 @pytest.mark.slow
-def test_the_onnx_section_runs(tmp_path, monkeypatch) -> None:
-    pytest.importorskip("onnx", reason="in the extra export")
-    (command,) = blocks("bash", section("ONNX"))
-    run(["bash", "-c", command], tmp_path)
+@pytest.mark.xdist_group("export")
+def test_the_onnx_section_runs(exported: Path, repository: Path, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
+    for file in exported.glob("*.onnx"):
+        (tmp_path / file.name).symlink_to(file)
+    recording = resample(read_audio(repository / "egs/tiny/wavs/test/ru_0806.wav"), 22050)
+    write_audio("recording.wav", recording.waveform, 22050)
     run_python(section("ONNX"))
+    (command,) = re.findall(r"^python -m vocoder_runtime .*", section("ONNX"), re.MULTILINE)
+    run(["bash", "-c", command], tmp_path)
+    spoken = read_audio("speech.wav")
+    assert spoken.sample_rate == 22050
+    assert len(recording.waveform) - len(spoken.waveform) in range(256)

@@ -1,4 +1,4 @@
-"""Runs the examples in the docstrings of the package; every public DSP function has one."""
+"""Runs the examples in the docstrings of the packages; every public DSP function has one."""
 
 import doctest
 import importlib.util
@@ -10,6 +10,7 @@ from types import ModuleType
 
 import vocoder
 import vocoder.dsp
+import vocoder_runtime
 
 
 def modules_of(package: ModuleType) -> Iterator[ModuleType]:
@@ -22,7 +23,11 @@ def modules_of(package: ModuleType) -> Iterator[ModuleType]:
 
 
 def test_examples_hold():
-    results = {module.__name__: doctest.testmod(module) for module in modules_of(vocoder)}
+    results = {
+        module.__name__: doctest.testmod(module)
+        for package in (vocoder, vocoder_runtime)
+        for module in modules_of(package)
+    }
     assert sum(result.attempted for result in results.values()) > 200
     assert [name for name, result in results.items() if result.failed] == []
 

@@ -1,12 +1,8 @@
 """Vocoders written as ONNX graphs and as PyTorch's exported programs."""
 
-import base64
-import io
 import json
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 
 from vocoder.data.files import replacing
@@ -37,19 +33,15 @@ def export_module(
 
 
 def save_torch(module: ExportModule, path: Path) -> None:
-    """Write a file for `torch.export.load`, its metadata as the extra file ``metadata.json``, and
-    the state in which a stream begins as ``state.npz``."""
-    extra: dict[str, str | bytes] = {"metadata.json": json.dumps(module.metadata())}
-    if isinstance(module, StreamModule):
-        extra["state.npz"] = _packed_state(module)
+    """Write a file for `torch.export.load`, its metadata as the extra file ``metadata.json``."""
+    extra = {"metadata.json": json.dumps(module.metadata())}
     program = _traced(module)
     with replacing(path) as temporary:
         torch.export.save(program, temporary, extra_files=extra)
 
 
 def save_onnx(module: ExportModule, path: Path) -> None:
-    """Write an ONNX file, its metadata as `metadata_props`, and check it; ``state``, of a stream,
-    is an .npz file in base64.
+    """Write an ONNX file, its metadata as `metadata_props`, and check it.
 
     Raises:
         VocoderError: the packages of the extra ``export`` are missing.
@@ -72,19 +64,9 @@ def save_onnx(module: ExportModule, path: Path) -> None:
     assert program is not None
     for name, value in module.metadata().items():
         program.model.metadata_props[name] = value if isinstance(value, str) else json.dumps(value)
-    if isinstance(module, StreamModule):
-        state = base64.b64encode(_packed_state(module)).decode()
-        program.model.metadata_props["state"] = state
     with replacing(path) as temporary:
         program.save(temporary, external_data=False)
         onnx.checker.check_model(str(temporary))
-
-
-def _packed_state(module: StreamModule) -> bytes:
-    packed = io.BytesIO()
-    arrays: Any = {name: tensor.numpy() for name, tensor in module.state.items()}
-    np.savez(packed, **arrays)
-    return packed.getvalue()
 
 
 @torch.no_grad()

@@ -5,8 +5,12 @@ one graph serves with pitch from outside, without, and with part of it, and its 
 prediction. All of it is arithmetic, so that any runtime can take it.
 """
 
+import base64
+import io
 from abc import abstractmethod
+from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -96,6 +100,7 @@ class ExportModule(nn.Module):
             "hop_length": spec.hop_length,
             "silence": self.floor.flatten().tolist(),
             "mel_projection": self.passes,
+            "meets_mel": self.meets_mel,
             "lookahead_frames": self.lookahead_frames,
             "latency_seconds": self.lookahead_frames * spec.hop_length / spec.sample_rate,
         }
@@ -168,7 +173,13 @@ class StreamModule(ExportModule):
         return inputs, ({2: frames}, one, one, one, *fixed)
 
     def metadata(self) -> dict[str, object]:
-        return {**super().metadata(), "delay_samples": self.delay_samples}
+        """What `ExportModule.metadata` says, the delay, and the state in which an utterance begins:
+        an .npz file in base64."""
+        packed = io.BytesIO()
+        arrays: Any = {name: tensor.numpy() for name, tensor in self.state.items()}
+        np.savez(packed, **arrays)
+        state = base64.b64encode(packed.getvalue()).decode()
+        return {**super().metadata(), "delay_samples": self.delay_samples, "state": state}
 
     def forward(
         self,

@@ -1,0 +1,84 @@
+"""ONNX files, in the runtime: the waveform of PyTorch, at any batch and length, with and without
+pitch, at once and in pieces."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import vocoder
+from tests.export.speech import after_silence, half_given, noise_of, recorded_mel
+from vocoder.export.files import export_module
+from vocoder.features.mel import PRESETS
+from vocoder.models.source_filter import SourceFilter
+from vocoder_runtime import OnnxVocoder
+
+# One process exports, once.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("export")]
+
+SPEC = PRESETS["hifigan_22k"]
+HOP = SPEC.hop_length
+
+
+@pytest.fixture(scope="module")
+def model() -> SourceFilter:
+    return vocoder.load().for_mel(SPEC)
+
+
+@torch.inference_mode()
+def test_onnx_runtime_gives_the_waveform_of_pytorch(exported: Path, model: SourceFilter):
+    v = OnnxVocoder(exported / "universal.onnx")
+    mel = recorded_mel(model, 2.0)
+    for piece in (mel, mel[:, :, 30:31], torch.cat([mel[:, :, 20:70], mel[:, :, 60:110]])):
+        noise = noise_of(piece, HOP)
+        expected = model(piece, noise=noise, low_band_projection=0)
+        found = torch.from_numpy(v(piece.numpy(), noise=noise.numpy()))
+        torch.testing.assert_close(found, expected, atol=1e-3, rtol=0)
+    f0_hz, voicing = half_given(mel.shape[2])
+    noise = noise_of(mel, HOP)
+    expected = export_module(model)(mel, noise.view(1, -1, HOP), f0_hz, voicing)
+    inputs = v.prepared(mel.numpy(), f0_hz.numpy(), voicing.numpy(), noise.numpy())
+    found = v.session.run(None, inputs)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(torch.from_numpy(one), other, atol=1e-3, rtol=1e-5)
+    middle = mel.shape[2] // 2
+    assert (found[1][0, middle + 5 :] == 150).all()
+    assert not (found[1][0, : middle - 5] == 150).any()
+    predicted = model.predict_pitch(mel)
+    for one, other in zip(v.predict_pitch(mel.numpy()), predicted, strict=True):
+        torch.testing.assert_close(torch.from_numpy(one), other, atol=1e-3, rtol=1e-5)
+
+
+def test_an_onnx_file_says_what_it_takes(exported: Path):
+    import onnx
+
+    graph = onnx.load(exported / "universal.onnx")
+    held = {each.key: each.value for each in graph.metadata_props}
+    assert json.loads(held["mel"]) == SPEC.model_dump(mode="json")
+    assert held["vocoder_version"] == vocoder.__version__
+    lookahead = vocoder.load().for_mel(SPEC).stream().lookahead_frames
+    assert int(held["lookahead_frames"]) == lookahead
+    assert float(held["latency_seconds"]) == lookahead * HOP / SPEC.sample_rate
+    assert held["meets_mel"] == "true"
+    complex_types = {onnx.TensorProto.COMPLEX64, onnx.TensorProto.COMPLEX128}
+    kinds = {value.type.tensor_type.elem_type for value in graph.graph.value_info}
+    assert not kinds & complex_types
+
+
+def test_an_onnx_stream_is_the_vocoder_after_silence(exported: Path, model: SourceFilter):
+    v = OnnxVocoder(exported / "stream.onnx")
+    mel = recorded_mel(model, 0.8)
+    frames, noise = mel.shape[2], noise_of(mel, HOP)
+    expected = after_silence(model, mel, noise, mel_projection=1)
+    stream = v.stream()
+    for sizes in ([1] * frames, [4] * 10 + [frames - 40]):
+        pieces = [
+            stream.push(m.numpy(), noise=n.flatten(1).numpy())
+            for m, n in zip(
+                mel.split(sizes, 2), noise.view(1, -1, HOP).split(sizes, 1), strict=True
+            )
+        ]
+        found = torch.from_numpy(np.concatenate([*pieces, stream.flush()], axis=1))
+        torch.testing.assert_close(found, expected, atol=1e-3, rtol=0)
