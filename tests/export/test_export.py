@@ -59,6 +59,22 @@ def test_without_projection_the_mel_is_not_met():
 
 
 @torch.inference_mode()
+def test_under_another_f0_the_exported_arithmetic_meets_the_envelope():
+    model = vocoder.load()
+    mel = recorded_mel(model, 0.5)
+    frames, noise = mel.shape[2], noise_of(mel, 256)
+    module = export_module(model, meets_envelope=True)
+    predicted = model.predict_pitch(mel)
+    given = (1.2 * predicted.f0_hz, predicted.voicing)
+    found = module(mel, noise.view(1, frames, 256), *given)[0]
+    expected = model(mel, *given, noise=noise, meets="envelope")
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+    assert module.lookahead_frames == model.stream(f0_scale=1.2).lookahead_frames
+    stream = export_module(model, meets_envelope=True, streaming=True)
+    assert stream.metadata()["meets_envelope"] is True
+
+
+@torch.inference_mode()
 def test_the_exported_stream_is_the_vocoder_after_silence():
     model = vocoder.load()
     module = export_module(model, streaming=True)

@@ -21,8 +21,12 @@ def export(
         typer.Option(help="Preset of the mel, of universal models; default: the model's."),
     ] = None,
     mel_projection: Annotated[
-        int | None, typer.Option(min=0, help="Passes; default: the model's; 0 for scaled F0.")
+        int | None, typer.Option(min=0, help="Passes; default: the model's.")
     ] = None,
+    meets_envelope: Annotated[
+        bool,
+        typer.Option("--meets-envelope", help="For F0 from outside that is not the mel's."),
+    ] = False,
     streaming: Annotated[
         bool, typer.Option("--streaming", help="A few frames and a state in and out.")
     ] = False,
@@ -31,7 +35,7 @@ def export(
     from vocoder.export.files import export_module, save_onnx, save_torch
 
     vocoder = require_mel(load_for_mel(model, spec, "--spec"), model)
-    module = export_module(vocoder, mel_projection, streaming)
+    module = export_module(vocoder, mel_projection, streaming, meets_envelope)
     save = save_onnx if form == "onnx" else save_torch
     save(module, output)
     say(Console(), f"{output}: {output.stat().st_size / 1e6:.1f} MB")

@@ -16,9 +16,14 @@ OPSET = 20
 
 
 def export_module(
-    model: Vocoder, mel_projection: int | None = None, streaming: bool = False
+    model: Vocoder,
+    mel_projection: int | None = None,
+    streaming: bool = False,
+    meets_envelope: bool = False,
 ) -> ExportModule:
     """The module of a vocoder that can be exported, for whole utterances or for a stream.
+
+    Arguments are those of `ExportModule`.
 
     Raises:
         VocoderError: it is no source-filter vocoder, or passes are below zero.
@@ -29,7 +34,9 @@ def export_module(
         )
     if mel_projection is not None and mel_projection < 0:
         raise VocoderError(f"mel_projection is {mel_projection}: passes, 0 for none")
-    return (StreamModule if streaming else WholeModule)(model, mel_projection).eval()
+    return (StreamModule if streaming else WholeModule)(
+        model, mel_projection, meets_envelope
+    ).eval()
 
 
 def save_torch(module: ExportModule, path: Path) -> None:

@@ -36,7 +36,9 @@ class ExportModule(nn.Module):
     Args:
         vocoder: on the CPU.
         mel_projection: passes; by default as many as the vocoder's config says. With 0 the mel is
-            not met at all, as suits F0 from outside that is not that of the mel.
+            not met at all.
+        meets_envelope: the mel's envelope is met in place of the mel, as suits F0 from outside that
+            is not the mel's; see `Steering`.
 
     As in a stream, the low band is not projected further.
     """
@@ -44,13 +46,21 @@ class ExportModule(nn.Module):
     inputs: tuple[str, ...] = INPUTS
     outputs: tuple[str, ...] = OUTPUTS
 
-    def __init__(self, vocoder: SourceFilter, mel_projection: int | None = None) -> None:
+    def __init__(
+        self,
+        vocoder: SourceFilter,
+        mel_projection: int | None = None,
+        meets_envelope: bool = False,
+    ) -> None:
         super().__init__()
-        self.vocoder = vocoder
+        self.vocoder, self.meets_envelope = vocoder, meets_envelope
         self.passes = vocoder.config.mel_projection if mel_projection is None else mel_projection
         corrects = mel_projection is None and vocoder.config.mel_correction
         self.meets_mel = self.passes > 0 or corrects
         self.tail = vocoder.synthesis.reach_frames(self.passes, 0)
+        if meets_envelope:
+            self.passes, self.meets_mel = 0, False
+            self.tail = vocoder.steering.reach_frames
         weight = vocoder.filter_network.output.weight
         floor = torch.as_tensor(vocoder.spec.log_floor).to(weight).expand(vocoder.spec.n_mels)
         self.floor: Tensor
@@ -71,6 +81,7 @@ class ExportModule(nn.Module):
     def speak(
         self,
         controls: Controls,
+        predicted_f0_hz: Tensor,
         f0_hz: Tensor,
         voicing: Tensor,
         noise: Tensor,
@@ -79,6 +90,11 @@ class ExportModule(nn.Module):
     ) -> Float[Tensor, "batch samples"]:
         """The next samples from the networks' output."""
         synthesis = self.vocoder.synthesis
+        if self.meets_envelope:
+            steered: Tensor = self.vocoder.steering(
+                synthesis, controls, predicted_f0_hz, f0_hz, voicing, noise, gain, carry
+            )
+            return steered
         mel_gain = gain if self.meets_mel else None
         waveform, mel_gain = synthesis.excite(controls, f0_hz, voicing, noise, mel_gain, carry)
         if mel_gain is None or self.passes == 0:
@@ -100,6 +116,7 @@ class ExportModule(nn.Module):
             "hop_length": spec.hop_length,
             "silence": self.floor.flatten().tolist(),
             "mel_projection": self.passes,
+            "meets_envelope": self.meets_envelope,
             "meets_mel": self.meets_mel,
             "lookahead_frames": self.lookahead_frames,
             "latency_seconds": self.lookahead_frames * spec.hop_length / spec.sample_rate,
@@ -134,6 +151,7 @@ class WholeModule(ExportModule):
         voicing = torch.where(voicing >= 0, voicing, predicted.voicing)
         waveform = self.speak(
             model.controls(gain),
+            predicted.f0_hz,
             f0_hz,
             voicing,
             pad(noise, (0, 0, 0, tail)).flatten(1),
@@ -154,8 +172,13 @@ class StreamModule(ExportModule):
 
     SILENT_FRAMES = 64
 
-    def __init__(self, vocoder: SourceFilter, mel_projection: int | None = None) -> None:
-        super().__init__(vocoder, mel_projection)
+    def __init__(
+        self,
+        vocoder: SourceFilter,
+        mel_projection: int | None = None,
+        meets_envelope: bool = False,
+    ) -> None:
+        super().__init__(vocoder, mel_projection, meets_envelope)
         carry = Carry()
         with torch.no_grad():
             samples = self._advance(*self.silence(1, self.SILENT_FRAMES), carry)[0].shape[1]
@@ -202,7 +225,9 @@ class StreamModule(ExportModule):
         f0_hz = torch.where(f0_hz > 0, f0_hz, predicted.f0_hz)
         voicing = carry.take("voicing", voicing, gain.shape[1])
         voicing = torch.where(voicing >= 0, voicing, predicted.voicing)
-        waveform = self.speak(controls, f0_hz, voicing, noise.flatten(1), gain, carry)
+        waveform = self.speak(
+            controls, predicted.f0_hz, f0_hz, voicing, noise.flatten(1), gain, carry
+        )
         return waveform, f0_hz, voicing
 
 

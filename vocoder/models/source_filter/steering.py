@@ -74,7 +74,7 @@ class Steering(SignalBuffers):
         noise: Float[Tensor, "batch samples"],
         mel_gain: Float[Tensor, "batch frames n_mels"],
         carry: Carry,
-        change: Callable[[Controls, Tensor], Controls],
+        change: Callable[[Controls, Tensor], Controls] | None = None,
     ) -> Float[Tensor, "batch fewer_samples"]:
         """The next piece at ``wanted_f0_hz``, whose filters meet the envelope at ``f0_hz``, the
         mel's own. ``change``: of these filters, given voicing, before they sound."""
@@ -99,7 +99,8 @@ class Steering(SignalBuffers):
             frames = part.take("frames", frames, known)
             noise = part.take("noise for later", noise, known * synthesis.spec.hop_length)
         _, wanted_f0_hz, voicing = frames.unbind(2)
-        controls = change(controls, voicing)
+        if change is not None:
+            controls = change(controls, voicing)
         waveform, _ = synthesis.excite(controls, wanted_f0_hz, voicing, noise, None, carry)
         return waveform
 
