@@ -18,10 +18,12 @@ def section(title: str) -> str:
     return re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", GUIDE, re.DOTALL | re.MULTILINE)[1]
 
 
-def run_python(text: str) -> None:
+def run_python(text: str) -> dict:
+    """Run a guide's blocks; returns their variables."""
     session: dict = {}
     for block in blocks("python", text):
-        exec(compile(block, "docs/streaming.md", "exec"), session)
+        exec(compile(block, "guide", "exec"), session)
+    return session
 
 
 def test_the_streaming_section_speaks_and_its_numbers_hold(tmp_path, monkeypatch) -> None:
