@@ -485,22 +485,6 @@ def test_demo_scores_and_draws(trained_run: Path, tmp_path: Path):
     assert "griffin_lim" in result.stdout
 
 
-def test_demo_of_universal_weights_speaks_from_three_mels(tmp_path: Path):
-    shutil.copy(SPEECH, tmp_path / "one.wav")
-    row = {"path": "one.wav", "speaker": "s", "split": "test", "duration_s": 3, "licence": "x"}
-    (tmp_path / "m.jsonl").write_text(json.dumps(row))
-    output = tmp_path / "demo"
-    assert vocoder("demo", "--output", output, "--manifest", tmp_path / "m.jsonl").exit_code == 0
-    rates = {path.parent.name: soundfile.info(path).samplerate for path in output.glob("*/one.wav")}
-    assert rates.pop("recording") == soundfile.info(SPEECH).samplerate
-    assert rates == {
-        "vocos_24k": 24000,
-        "hifigan_22k": 22050,
-        "speecht5_16k": 16000,
-        "griffin_lim": 24000,
-    }
-
-
 # -- prepare, train, publish ---------------------------------------------------------------------
 
 
