@@ -62,7 +62,7 @@ def install(folder: Path) -> Path:
     build = ("-m", "hatchling", "build", "--target", "wheel", "--directory", folder)
     subprocess.run([sys.executable, *build], cwd=ROOT / "runtime", check=True, capture_output=True)
     (wheel,) = folder.glob("*.whl")
-    venv.create(folder / "venv")
+    venv.create(folder / "venv", symlinks=True)
     python = folder / "venv" / "bin" / "python"
     pip = (sys.executable, "-m", "pip", "--python", python, "install", "--quiet")
     subprocess.run([*pip, "--constraint", ROOT / "constraints.txt", wheel], check=True)

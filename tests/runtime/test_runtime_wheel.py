@@ -29,9 +29,10 @@ for absent in ("jaxtyping", "torch", "vocoder"):
 v, noise = OnnxVocoder("universal.onnx"), np.load("noise.npy")
 mel = v.mel(soundfile.read("recording.wav", dtype="float32")[0])
 stream = OnnxVocoder("stream.onnx").stream()
+frames = noise.reshape(1, -1, v.hop_length)
 pieces = [
     stream.push(m, noise=n)
-    for m, n in zip(np.array_split(mel, 9, 2), np.split(noise, NOISE_SPLITS, 1))
+    for m, n in zip(np.array_split(mel, 9, 2), np.array_split(frames, 9, 1))
 ]
 streamed = np.concatenate([*pieces, stream.flush()], axis=1)
 np.savez("spoken.npz", mel=mel, whole=v(mel, noise=noise), streamed=streamed)
@@ -51,7 +52,7 @@ def requirements_of(name: str, found: set[str] | None = None) -> set[str]:
 def environment_with(folder: Path, *packages: str) -> Path:
     """The interpreter of a fresh environment that has links to packages of this one, and no more:
     what pip would install, without a network."""
-    venv.create(folder)
+    venv.create(folder, symlinks=True)
     (site,) = folder.glob("lib/python*/site-packages")
     names = set().union(*(requirements_of(package) for package in packages))
     for name in names:
@@ -68,6 +69,7 @@ def test_the_wheel_speaks_without_torch(exported: Path, repository: Path, tmp_pa
     subprocess.run([sys.executable, *build], cwd=repository / "runtime", check=True)
     (wheel,) = tmp_path.glob("*.whl")
     python = environment_with(tmp_path / "venv", "numpy", "onnxruntime", "soundfile")
+    isolated = (python, "-I")  # neither this folder nor PYTHONPATH
     pip = (sys.executable, "-m", "pip", "--python", python, "install", "--no-index")
     subprocess.run([*pip, wheel], check=True)
 
@@ -80,9 +82,7 @@ def test_the_wheel_speaks_without_torch(exported: Path, repository: Path, tmp_pa
     np.save(tmp_path / "noise.npy", noise.numpy())
     for name in ("universal.onnx", "stream.onnx"):
         (tmp_path / name).symlink_to(exported / name)
-    sizes = [len(piece) for piece in np.array_split(np.arange(mel.shape[2]), 9)]
-    code = SPEAK.replace("NOISE_SPLITS", str((hop * np.cumsum(sizes)[:-1]).tolist()))
-    subprocess.run([python, "-c", code], cwd=tmp_path, check=True)
+    subprocess.run([*isolated, "-c", SPEAK], cwd=tmp_path, check=True)
     spoken = {name: torch.from_numpy(v) for name, v in np.load(tmp_path / "spoken.npz").items()}
     torch.testing.assert_close(spoken["mel"], mel, atol=1e-4, rtol=0)
     whole = model(mel, noise=noise, low_band_projection=0)
@@ -95,8 +95,8 @@ def test_the_wheel_speaks_without_torch(exported: Path, repository: Path, tmp_pa
     setting += "play = print\n"
     blocks = re.findall(r"^```python\n(.*?)^```", readme, flags=re.DOTALL | re.MULTILINE)
     assert len(blocks) == 2
-    subprocess.run([python, "-c", setting + "".join(blocks)], cwd=tmp_path, check=True)
+    subprocess.run([*isolated, "-c", setting + "".join(blocks)], cwd=tmp_path, check=True)
     (command,) = re.findall(r"^python (-m vocoder_runtime universal\.onnx .*?) *#", readme, re.M)
     (tmp_path / "in.wav").symlink_to(tmp_path / "recording.wav")
-    subprocess.run([python, *command.split()], cwd=tmp_path, check=True)
+    subprocess.run([*isolated, *command.split()], cwd=tmp_path, check=True)
     assert len(read_audio(tmp_path / "out.wav").waveform) == mel.shape[2] * hop
