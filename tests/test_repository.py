@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 import soundfile
@@ -98,6 +99,25 @@ def test_every_import_of_the_package_is_declared(folder: Path, project: dict):
 
 def test_every_distribution_carries_the_licence(repository: Path, folder: Path):
     assert (folder / "LICENSE").read_bytes() == (repository / "LICENSE").read_bytes()
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_every_file_of_the_package(
+    repository: Path, folder: Path, project: dict, tmp_path: Path
+):
+    """Weights, templates and all."""
+    build = ("-m", "hatchling", "build", "--target", "wheel", "--directory", tmp_path)
+    subprocess.run([sys.executable, *build], cwd=folder, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    package = folder / project["name"].replace("-", "_")
+    source = {
+        path.relative_to(folder).as_posix()
+        for path in tracked(repository)
+        if path.is_relative_to(package)
+    }
+    names = set(ZipFile(wheel).namelist())
+    assert len(source) > 3
+    assert source <= names
 
 
 def imported(path: Path) -> set[str]:

@@ -65,7 +65,7 @@ def read_audio(path: Path, sample_rate: int) -> np.ndarray:
     """
     try:
         channels, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (OSError, soundfile.SoundFileError) as error:
+    except (OSError, TypeError, soundfile.SoundFileError) as error:
         raise VocoderError(f"{path}: cannot be read as audio ({error})") from error
     if rate != sample_rate:
         raise VocoderError(
@@ -98,9 +98,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("input", type=Path, help="audio at the model's sample rate")
     parser.add_argument("output", type=Path, help="audio to write, 16 bits")
     parser.add_argument("--f0-scale", type=float, default=1.0, help="factor on the predicted F0")
-    parser.add_argument("--seed", type=int, default=0, help="of the noise")
-    parser.add_argument("--threads", type=int, default=1, help="of ONNX Runtime")
+    parser.add_argument("--seed", type=_natural, default=0, help="of the noise")
+    parser.add_argument("--threads", type=_natural, default=1, help="of ONNX Runtime")
     return parser
+
+
+def _natural(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text}: a whole number, 0 or more, is expected")
+    return int(text)
 
 
 if __name__ == "__main__":

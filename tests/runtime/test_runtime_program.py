@@ -170,6 +170,9 @@ def test_files_that_cannot_be_used_are_named_in_one_line(
     assert "in.wav: ONNX Runtime" in refusal(capsys, recording, recording, out)
     assert "nobody.wav: cannot be read as audio" in refusal(capsys, graph, "nobody.wav", out)
     assert "small.onnx: cannot be read as audio" in refusal(capsys, graph, graph, out)
+    (tmp_path / "in.raw").write_bytes(bytes(100))
+    message = refusal(capsys, graph, tmp_path / "in.raw", out)
+    assert "in.raw: cannot be read as audio" in message
     soundfile.write(tmp_path / "fast.wav", np.zeros(100), 48000)
     message = refusal(capsys, graph, tmp_path / "fast.wav", out)
     assert "fast.wav: 48000 Hz, but the vocoder needs 22050 Hz; resample it" in message
@@ -194,6 +197,13 @@ def test_graphs_of_others_are_named_in_one_line(
     assert "newer.onnx: the mel's bark, " in message
     broken = write_graph(tmp_path / "broken.onnx", mel="{")
     assert "broken.onnx: " in refusal(capsys, broken, recording, tmp_path / "out.wav")
+
+
+@pytest.mark.parametrize("option", ["--seed", "--threads"])
+def test_numbers_below_zero_are_refused(option: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit, match="2"):
+        main(["a.onnx", "b.wav", "c.wav", option, "-1"])
+    assert f"argument {option}: -1: a whole number" in capsys.readouterr().err
 
 
 def test_f0_is_scaled_only_where_it_can_be(
