@@ -45,7 +45,7 @@ def resynthesise(
     if vocoder.meets_mel:
         raise VocoderError(
             "--f0-scale: this file imposes the mel's own harmonics on its output; write one with "
-            "`vocoder export --mel-projection 0`"
+            "`vocoder export --meets-envelope`"
         )
     f0_hz, voicing = vocoder.predict_pitch(mel)
     highest_hz = f0_scale * float(f0_hz.max())

@@ -216,7 +216,7 @@ def test_f0_is_scaled_only_where_it_can_be(
         assert "outside 0 to 11025 Hz" in message
     meets = write_graph(tmp_path / "meets.onnx", meets_mel="true")
     message = refusal(capsys, meets, recording, out, "--f0-scale", "1.2")
-    assert "`vocoder export --mel-projection 0`" in message
+    assert "`vocoder export --meets-envelope`" in message
     streaming = write_graph(tmp_path / "stream.onnx", state="")
     message = refusal(capsys, streaming, recording, out, "--f0-scale", "1.2")
     assert "without --streaming" in message
