@@ -1,9 +1,11 @@
 """Atomic files, and the lock of a folder."""
 
+import fcntl
 import os
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -87,6 +89,29 @@ def test_a_folder_has_one_owner_until_it_ends_or_is_killed(tmp_path: Path):
     assert (run / LOCK).exists()  # stale
     with locked(run):
         assert f'"pid": {os.getpid()}' in (run / LOCK).read_text()
+    assert not run.exists()
+
+
+def test_a_lock_whose_file_was_removed_is_taken_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The first owner ends between the second's opening and locking of the file, then comes a
+    third, who finds the folder in use."""
+    run = tmp_path / "run"
+    first = ExitStack()
+    first.enter_context(locked(run))
+    flock = fcntl.flock
+
+    def flock_after_the_first(descriptor: int, operation: int) -> None:
+        monkeypatch.undo()
+        first.close()
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock_after_the_first)
+    with locked(run):
+        assert (run / LOCK).exists()
+        with pytest.raises(OutputError, match="in use by another process"), locked(run):
+            pass
     assert not run.exists()
 
 

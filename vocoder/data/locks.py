@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vocoder.data.files import is_running
+from vocoder.data.files import is_running, naming_errors
 from vocoder.errors import OutputError
 
 LOCK = ".lock"
@@ -28,30 +28,42 @@ def locked(folder: Path) -> Iterator[None]:
         OutputError: another process holds the lock, or the folder cannot be written.
     """
     path = folder / LOCK
+    with naming_errors(path):
+        descriptor = _acquired(path)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        with naming_errors(path):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{json.dumps(_own_name())}\n".encode(), 0)
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        _close(descriptor, folder)
+
+
+def _acquired(path: Path) -> int:
+    """Descriptor of the lock file, with the lock held."""
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise OutputError(
-            f"{folder}: cannot be written ({error.strerror}); choose another --output"
-        ) from error
-    try:
         if not _taken(descriptor):
             owner = os.pread(descriptor, 1000, 0).decode("utf-8", "replace").strip()
+            _close(descriptor, path.parent)
             raise OutputError(
-                f"{folder}: in use by another process ({owner}); wait for it, end it, or choose "
-                f"another --output (if it is gone for certain, delete {path})"
+                f"{path.parent}: in use by another process ({owner}); wait for it, end it, or "
+                f"choose another --output (if it is gone for certain, delete {path})"
             )
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{json.dumps(_own_name())}\n".encode(), 0)
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
-    finally:
+        # The owner before may have removed the file between the opening and the locking: a lock on
+        # a removed file keeps nobody out.
+        if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
+            return descriptor
         os.close(descriptor)
-        with contextlib.suppress(OSError):  # not empty, which is the rule
-            folder.rmdir()
+
+
+def _close(descriptor: int, folder: Path) -> None:
+    """Close the lock file; remove the folder if it is empty."""
+    os.close(descriptor)
+    with contextlib.suppress(OSError):  # not empty, which is the rule
+        folder.rmdir()
 
 
 def _own_name() -> dict[str, object]:
