@@ -6,15 +6,19 @@ from collections.abc import Sequence
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
+MOST_CHARACTERS = 2000
+"""Longest message: a name or value that it quotes may have any length."""
+
 
 class VocoderError(Exception):
     """Base class; the command line prints the message of these without a traceback.
 
-    The message is one line that every file and stream takes, see `printable`.
+    The message is one line that every file and stream takes, see `printable`; from the middle of a
+    very long one a part is left out.
     """
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(printable(message))
+        super().__init__(shortened(printable(message), MOST_CHARACTERS))
 
 
 def printable(name: str) -> str:
@@ -26,6 +30,16 @@ def printable(name: str) -> str:
     """
     text = name.encode("utf-8", "backslashreplace").decode("utf-8")
     return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
+
+
+def shortened(text: str, most: int) -> str:
+    r"""The text, or its beginning and end where it has more than ``most`` characters.
+
+    >>> shortened("from here to there", 13)
+    'from h…there'
+    """
+    half = most // 2
+    return text if len(text) <= most else f"{text[:half]}…{text[1 - half :]}"
 
 
 def one_line(error: Exception) -> str:

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -169,6 +170,18 @@ RECIPES = {
     "include-self": "include: r.yaml",
     "include-pipe": "include: pipe.yaml",
 }
+
+
+OVERRIDES = {
+    "digits": f"training.steps={'9' * 5000}",
+    "below-digits": "training.seed.x=1",
+    "long-key": f"training.{'x' * 5000}=1",
+}
+
+
+def _override(folder: Path, text: str) -> Try:
+    one = _recipe(folder, RECIPES["hexadecimal"])
+    return replace(one, command=[*one.command, "--set", text])
 
 
 def _recipe(folder: Path, text: str) -> Try:
@@ -349,6 +362,7 @@ SEEDS: dict[str, Prepare] = {
     "ascii": lambda folder: _environment(folder, {"PYTHONIOENCODING": "ascii"}, "--no-cache"),
     "no-home": lambda folder: _environment(folder, {"HOME": None, "VOCODER_CACHE": None}),
     **{f"recipe {name}": partial(_recipe, text=text) for name, text in RECIPES.items()},
+    **{f"override {name}": partial(_override, text=text) for name, text in OVERRIDES.items()},
     **{
         f"checkpoint {name}": partial(_checkpoint, spoil=spoil)
         for name, spoil in CHECKPOINTS.items()

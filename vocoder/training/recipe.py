@@ -299,7 +299,7 @@ def _apply_override(
         if not isinstance(place[key], dict):
             section = ".".join(keys[:depth])
             raise RecipeError(
-                f"--set {override}: {section} is {place[key]!r}, not a section; set all of it by "
+                f"--set {override}: {section} is {_short(place[key])}, not a section; set all of it by "
                 f"--set '{section}={{key: value, …}}'"
             )
         place = place[key]
