@@ -5,6 +5,7 @@ try passes if it ends within its limits with status 0 and a correct output, or w
 one line that says what is wrong; if nothing is half-written; and if the rest of a batch is done.
 """
 
+import contextlib
 import os
 import re
 import resource
@@ -24,7 +25,7 @@ import torch
 CPU_S = 20
 WALL_S = 120.0
 MEMORY_BYTES = 1 << 30
-"""Address space beyond that of the parent."""
+"""Default of `Try.memory_bytes`."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,14 @@ class Try:
         check: of the try's folder, the status and the output; raises AssertionError if it is wrong.
         environment: variables; None removes one.
         file_bytes: no file can grow beyond it, as on a full disk.
+        memory_bytes: most address space beyond that of the parent.
     """
 
     command: list[str]
     check: Callable[[Path, int, str], None] = field(default=lambda folder, status, said: None)
     environment: Mapping[str, str | None] = field(default_factory=dict)
     file_bytes: int = resource.RLIM_INFINITY
+    memory_bytes: int = MEMORY_BYTES
 
 
 class Outcome(NamedTuple):
@@ -64,33 +67,45 @@ def run(prepare: Callable[[Path], Try]) -> Outcome:
 
 
 def _run(folder: Path, one: Try) -> Outcome:
-    said_path = folder / "said.txt"
+    # A pipe, since a limit on the size of files is one on the output's too.
+    output, said_to = os.pipe()
     child = os.fork()
     if child == 0:
-        _child(folder, one, said_path)
-    killed = ""
+        _child(folder, one, said_to)
+    os.close(said_to)
+    os.set_blocking(output, False)
+    said_bytes, killed = b"", ""
     deadline = time.monotonic() + WALL_S
     while True:
         pid, code, usage = os.wait4(child, os.WNOHANG)
+        said_bytes += _read(output)
         if pid:
             break
         if time.monotonic() > deadline:
             killed = f"no end after {WALL_S:g} s"
             os.kill(child, signal.SIGKILL)
         time.sleep(0.002)
-    status = os.waitstatus_to_exitcode(code)
-    said = said_path.read_text(errors="replace") if said_path.exists() else ""
+    os.close(output)
+    status, said = os.waitstatus_to_exitcode(code), said_bytes.decode(errors="replace")
     problem = killed or _problem(folder, one, status, said)
     cpu_s = usage.ru_utime + usage.ru_stime
     return Outcome(status, said, cpu_s, usage.ru_maxrss / 1024, problem)
 
 
-def _child(folder: Path, one: Try, said_path: Path) -> None:
+def _read(pipe: int) -> bytes:
+    """What is there to be read now."""
+    content = b""
+    with contextlib.suppress(BlockingIOError):
+        while more := os.read(pipe, 1 << 16):
+            content += more
+    return content
+
+
+def _child(folder: Path, one: Try, said: int) -> None:
     """Run the command with limits and end the process."""
     status = 70
     try:
         os.chdir(folder)
-        said = os.open(said_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         nothing = os.open(os.devnull, os.O_RDONLY)
         for number, target in enumerate((nothing, said, said)):
             os.dup2(target, number)
@@ -101,7 +116,7 @@ def _child(folder: Path, one: Try, said_path: Path) -> None:
         encoding = one.environment.get("PYTHONIOENCODING") or "utf-8"
         sys.stdout, sys.stderr = (os.fdopen(number, "w", encoding=encoding) for number in (1, 2))
         size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY_BYTES,) * 2)
+        resource.setrlimit(resource.RLIMIT_AS, (size + one.memory_bytes,) * 2)
         resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S + 1))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_FSIZE, (one.file_bytes, resource.RLIM_INFINITY))

@@ -13,6 +13,7 @@ import soundfile
 import torch
 from safetensors.torch import load_file, save_file
 
+from tests.fuzz.full_disk import FULL
 from tests.fuzz.generators import KEY, MODEL, NOISE, RATE, ROOT, good_audio, unclaimed
 from tests.fuzz.harness import Try
 from tests.listening.material import listener
@@ -53,6 +54,9 @@ REFUSED = {
     "cut-w64": partial(_patched, kind="W64", coding="PCM_16", at=0, field=b"", cut=100),
     "cut-au": partial(_patched, kind="AU", coding="PCM_16", at=0, field=b"", cut=100),
     "cut-aiff": partial(_patched, kind="AIFF", coding="PCM_16", at=0, field=b"", cut=100),
+    "caf-chunk-of-exabytes": partial(
+        _patched, kind="CAF", coding="PCM_16", at=12, field=b"\xff" * 8
+    ),
     "loop": lambda path: path.symlink_to(path.name),
     "zero": lambda path: path.symlink_to("/dev/zero"),
     "pipe": os.mkfifo,
@@ -101,19 +105,6 @@ def _not_utf8(folder: Path, command: str) -> Try:
             assert "caf\\udce9," in (folder / "out" / "utterances.csv").read_text("utf-8")
 
     return Try(COMMANDS[command], check)
-
-
-def _full_disk(folder: Path, command: str) -> Try:
-    for number in range(4):
-        good_audio(folder / "in" / f"good{number}.wav")
-        good_audio(folder / "ref" / f"good{number}.wav")
-
-    def check(folder: Path, status: int, said: str) -> None:
-        assert status == 1
-        assert "cannot be written (File too large)" in said
-        assert "out" in said
-
-    return Try(COMMANDS[command], check, file_bytes=900)
 
 
 def _no_folder(folder: Path, command: str) -> Try:
@@ -357,10 +348,10 @@ SEEDS: dict[str, Prepare] = {
         for name, make in {**READ, **REFUSED}.items()
     },
     **{f"{command} not-utf-8": partial(_not_utf8, command=command) for command in COMMANDS},
-    **{f"{command} full-disk": partial(_full_disk, command=command) for command in COMMANDS},
     **{f"{command} no-folder": partial(_no_folder, command=command) for command in COMMANDS},
     "ascii": lambda folder: _environment(folder, {"PYTHONIOENCODING": "ascii"}, "--no-cache"),
     "no-home": lambda folder: _environment(folder, {"HOME": None, "VOCODER_CACHE": None}),
+    **FULL,
     **{f"recipe {name}": partial(_recipe, text=text) for name, text in RECIPES.items()},
     **{f"override {name}": partial(_override, text=text) for name, text in OVERRIDES.items()},
     **{

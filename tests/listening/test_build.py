@@ -17,8 +17,9 @@ from tests.listening.material import (
     save,
     speech,
 )
+from vocoder.data import files
 from vocoder.data.audio import read_audio
-from vocoder.errors import AudioError, VocoderError
+from vocoder.errors import AudioError, OutputError, VocoderError
 from vocoder.listening.anchors import LOW_ANCHOR_HZ, MID_ANCHOR_HZ, anchor
 from vocoder.listening.build import Options, build_abx, build_mushra
 from vocoder.listening.key import Key, read_key
@@ -331,6 +332,23 @@ def test_what_cannot_be_built_says_why_and_leaves_nothing(folders, tmp_path):
     save(tmp_path / "other" / "else.wav", speech())
     with pytest.raises(VocoderError, match=r"no utterance of .* is in every system's folder"):
         build_mushra(reference, {"x": tmp_path / "other"}, output)
+
+
+def test_a_full_disk_leaves_neither_page_nor_key(folders, tmp_path, monkeypatch):
+    """The disk is full after the key has been written, when the page is forced to the disk."""
+    reference, systems = folders
+    output = tmp_path / "out"
+    sync = files._sync
+
+    def full(path: Path) -> None:
+        if (output / "key.json").exists() and path != output:
+            raise OSError(28, "No space left on device")
+        sync(path)
+
+    monkeypatch.setattr(files, "_sync", full)
+    with pytest.raises(OutputError, match=r"out/page: cannot be written \(No space left"):
+        build_mushra(reference, systems, output, Options(utterances=1))
+    assert list(output.iterdir()) == []
 
 
 def test_a_test_that_may_have_answers_is_never_overwritten(folders, tmp_path):

@@ -64,6 +64,8 @@ def _sound_chunk(file: BinaryIO, file_size: int, layout: _Layout) -> tuple[int, 
     length = struct.calcsize(layout.header)
     position, long_size = layout.first, 0
     for _ in range(_MOST_CHUNKS):
+        if position > file_size:  # perhaps beyond what can be sought, too
+            break
         file.seek(position)
         header = file.read(length)
         if len(header) < length:

@@ -60,7 +60,8 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
     with naming_errors(folder):
         fresh.mkdir(parents=True)
         try:
-            yield fresh
+            with _named_as(folder, fresh):
+                yield fresh
             for parent, _, files in os.walk(fresh):
                 for name in (*files, "."):
                     _sync(Path(parent, name))
@@ -120,6 +121,15 @@ def _is_leftover(name: str) -> bool:
 def _mark() -> str:
     """Hidden name of a temporary file of this process."""
     return f".{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
+
+
+@contextmanager
+def _named_as(folder: Path, fresh: Path) -> Iterator[None]:
+    """Let errors of files in a temporary folder name them by their place in the final one."""
+    try:
+        yield
+    except OutputError as error:
+        raise OutputError(str(error).replace(str(fresh), str(folder))) from error
 
 
 def _sync(path: Path) -> None:

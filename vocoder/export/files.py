@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from vocoder.data.files import replacing
+from vocoder.data.files import replacing, write_bytes
 from vocoder.errors import VocoderError
 from vocoder.export.module import INPUTS, ExportModule, StreamModule, WholeModule
 from vocoder.models.base import Vocoder
@@ -43,8 +43,9 @@ def save_torch(module: ExportModule, path: Path) -> None:
     """Write a file for `torch.export.load`, its metadata as the extra file ``metadata.json``."""
     extra = {"metadata.json": json.dumps(module.metadata())}
     program = _traced(module)
-    with replacing(path) as temporary:
-        torch.export.save(program, temporary, extra_files=extra)
+    content = io.BytesIO()  # torch's own writer of files raises RuntimeError on a full disk
+    torch.export.save(program, content, extra_files=extra)
+    write_bytes(path, content.getvalue())
 
 
 def save_onnx(module: ExportModule, path: Path) -> None:

@@ -286,7 +286,8 @@ def _write_cache(path: Path, pitch: Pitch) -> None:
                 temporary.unlink(missing_ok=True)
     except OSError as error:
         raise PitchError(
-            f"{path.parent} cannot be written ({error}): choose another cache folder"
+            f"{path}: cannot be written ({error.strerror or error}); free space, or choose another "
+            "cache folder"
         ) from error
 
 

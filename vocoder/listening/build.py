@@ -5,6 +5,7 @@ import math
 import random
 import secrets
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -193,7 +194,7 @@ def _build(kind: Kind, material: Material, output: Path, options: Options, repea
     if selection.repeated:
         notes.append("training: no utterance is left over, so some of the test's are used")
     parts: list[dict[str, TrialKey]] = []
-    with replacing_folder(output / PAGE_FOLDER) as page:
+    with _removed_on_error(output / KEY_NAME), replacing_folder(output / PAGE_FOLDER) as page:
         for utterances in (selection.training, selection.test):
             parts.append({})
             for utterance in utterances:
@@ -230,6 +231,16 @@ def _build(kind: Kind, material: Material, output: Path, options: Options, repea
         # The key is written before the page, so that no answers exist without a key.
         write_key(output / KEY_NAME, key)
     return key
+
+
+@contextmanager
+def _removed_on_error(path: Path) -> Iterator[None]:
+    """Remove a file that did not exist before where the block raises."""
+    try:
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _instructions(key: Key) -> str:

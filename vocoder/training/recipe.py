@@ -299,8 +299,8 @@ def _apply_override(
         if not isinstance(place[key], dict):
             section = ".".join(keys[:depth])
             raise RecipeError(
-                f"--set {override}: {section} is {_short(place[key])}, not a section; set all of it by "
-                f"--set '{section}={{key: value, …}}'"
+                f"--set {override}: {section} is {_short(place[key])}, not a section; set all of "
+                f"it by --set '{section}={{key: value, …}}'"
             )
         place = place[key]
     place[keys[-1]] = value

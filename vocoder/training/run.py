@@ -11,7 +11,6 @@ from accelerate import Accelerator
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
-from torch.utils.tensorboard import SummaryWriter
 
 from vocoder.data.any_mel import AnyMelSource, load_native_recordings
 from vocoder.data.audio import open_audio
@@ -23,6 +22,7 @@ from vocoder.data.segments import Recording, SegmentSource, load_recordings, rec
 from vocoder.errors import RecipeError
 from vocoder.loading import MODEL, find_checkpoint, latest_checkpoint, load, load_weights
 from vocoder.models.base import Vocoder
+from vocoder.training.board import Board
 from vocoder.training.checkpoint import RECIPE
 from vocoder.training.losslog import StepReport, log_step
 from vocoder.training.objectives.base import Objective
@@ -86,7 +86,7 @@ def _train(recipe: Recipe, run_folder: Path, console: Console) -> dict[str, floa
         console.print(_opening(trainer, recordings, resumed), soft_wrap=True)
         _warn_of_lower_rates(recipe, console)
         # Steps logged by a killed run after its last checkpoint are repeated.
-        board = SummaryWriter(str(run_folder / "tensorboard"), purge_step=trainer.step + 1)
+        board = Board(run_folder / "tensorboard", purge_step=trainer.step + 1)
         if not resumed:
             board.add_text("recipe", f"```yaml\n{dump_recipe(recipe)}\n```")
     if validation_objective is not None and board is not None:
