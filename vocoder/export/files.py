@@ -1,5 +1,6 @@
 """Vocoders written as ONNX graphs and as PyTorch's exported programs."""
 
+import io
 import json
 from pathlib import Path
 

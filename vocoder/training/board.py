@@ -5,6 +5,7 @@ import os
 import socket
 import time
 from pathlib import Path
+from typing import Any
 
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.summary.writer.record_writer import RecordWriter
@@ -30,14 +31,17 @@ class Board(SummaryWriter):
         super().__init__(str(folder), purge_step=purge_step)
 
     def _get_file_writer(self) -> FileWriter:
-        if self.file_writer is None:
-            self.file_writer = _FileWriter(Path(self.log_dir))
-            self.all_writers = {self.log_dir: self.file_writer}
+        writer: Any = self.file_writer
+        if writer is None:
+            writer = _FileWriter(Path(self.log_dir))
+            # The base class sets both to None at first, which mypy takes for their type.
+            self.file_writer = writer  # type: ignore[assignment]
+            self.all_writers = {self.log_dir: writer}  # type: ignore[assignment]
             if self.purge_step is not None:  # what a killed run logged from there on is void
                 start = SessionLog(status=SessionLog.START)
-                self.file_writer.add_event(Event(session_log=start), self.purge_step)
+                writer.add_event(Event(session_log=start), self.purge_step)
                 self.purge_step = None
-        return self.file_writer
+        return writer
 
 
 class _FileWriter(FileWriter):

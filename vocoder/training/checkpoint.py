@@ -187,8 +187,9 @@ def under_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 def provenance() -> dict[str, str]:
     """Version of the package and, in a git checkout with git installed, the revision."""
     try:
+        # Without optional locks git writes nothing, so that none is left on a full disk.
         described = subprocess.run(
-            ["git", "describe", "--always", "--dirty"],
+            ["git", "--no-optional-locks", "describe", "--always", "--dirty"],
             cwd=Path(__file__).parent,
             capture_output=True,
             text=True,
