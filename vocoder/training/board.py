@@ -35,7 +35,7 @@ class Board(SummaryWriter):
         if writer is None:
             writer = _FileWriter(Path(self.log_dir))
             # The base class sets both to None at first, which mypy takes for their type.
-            self.file_writer = writer  # type: ignore[assignment]
+            self.file_writer = writer
             self.all_writers = {self.log_dir: writer}  # type: ignore[assignment]
             if self.purge_step is not None:  # what a killed run logged from there on is void
                 start = SessionLog(status=SessionLog.START)
