@@ -18,6 +18,7 @@ from torch.nn.functional import leaky_relu
 from torch.nn.utils.parametrizations import weight_norm
 
 from vocoder.config import Config
+from vocoder.features.autocast import outside_autocast
 
 
 class SpectrogramDiscriminatorConfig(Config):
@@ -77,9 +78,21 @@ class _Stack(nn.Module):
             x = spectrum.abs()[:, None]
         features = []
         for layer in self.layers:
-            x = leaky_relu(layer(x), 0.1)
+            x = leaky_relu(_convolve(layer, x), 0.1)
             features.append(x)
         return self.output(x), features
+
+
+def _convolve(layer: nn.Module, x: Tensor) -> Tensor:
+    """``layer(x)``, in 32 bits where there are one or two columns: with a stride along them oneDNN
+    reads beyond the map, and the result is any number or none (bfloat16 on CPUs with AMX, PyTorch
+    2.14)."""
+    if x.shape[-1] > 2:
+        convolved: Tensor = layer(x)
+        return convolved
+    with outside_autocast(x.device):
+        convolved = layer(x.float())
+    return convolved
 
 
 class SpectrogramDiscriminator(nn.Module):
