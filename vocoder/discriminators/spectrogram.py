@@ -8,6 +8,7 @@ strides along time too. (Version 0.1 of its package has the band-wise networks o
 Codec instead.)
 """
 
+from contextlib import nullcontext
 from typing import Literal
 
 import torch
@@ -87,11 +88,9 @@ def _convolve(layer: nn.Module, x: Tensor) -> Tensor:
     """``layer(x)``, in 32 bits where there are one or two columns: with a stride along them oneDNN
     reads beyond the map, and the result is any number or none (bfloat16 on CPUs with AMX, PyTorch
     2.14)."""
-    if x.shape[-1] > 2:
-        convolved: Tensor = layer(x)
-        return convolved
-    with outside_autocast(x.device):
-        convolved = layer(x.float())
+    narrow = x.shape[-1] <= 2
+    with outside_autocast(x.device) if narrow else nullcontext():
+        convolved: Tensor = layer(x.float() if narrow else x)
     return convolved
 
 
