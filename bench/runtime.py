@@ -50,7 +50,8 @@ def main() -> None:
         sizes, times = Table("package", "MB"), Table("step", "wall, s", "CPU, s")
         for name, size_mb in sorted(package_sizes_mb(python).items(), key=lambda item: -item[1]):
             sizes.add_row(name, f"{size_mb:.1f}")
-        for step, row in zip(STEPS, medians(python, options.file, options.repeats), strict=False):
+        rows = medians(python, options.file, options.repeats)
+        for step, row in zip(STEPS[: len(rows)], rows, strict=True):
             times.add_row(step, *(f"{seconds:.2f}" for seconds in row))
     console = Console()
     console.print(sizes)

@@ -1,6 +1,7 @@
 """``python -m vocoder_runtime MODEL.onnx IN.wav OUT.wav``: a recording to mel and back."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -79,15 +80,20 @@ def read_audio(path: Path, sample_rate: int) -> np.ndarray:
 
 
 def write_audio(path: Path, waveform: np.ndarray, sample_rate: int) -> None:
-    """Write 16 bits, in the format of the name's suffix.
+    """Write 16 bits, in the format of the name's suffix; a former file stays until all is written.
 
     Raises:
         VocoderError: it cannot be written.
     """
+    temporary = path.with_name(f".{path.stem}-{os.getpid()}.part{path.suffix}")
     try:
-        soundfile.write(path, waveform, sample_rate, subtype="PCM_16")
+        soundfile.write(temporary, waveform, sample_rate, subtype="PCM_16")
+        temporary.replace(path)
     except (OSError, ValueError, TypeError, soundfile.SoundFileError) as error:
-        raise VocoderError(f"{path}: cannot be written as audio ({error})") from error
+        reason = str(error).replace(str(temporary), str(path))
+        raise VocoderError(f"{path}: cannot be written as audio ({reason})") from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -134,8 +134,8 @@ class _Band(NamedTuple):
     ``analysis`` (size, 2 bins) gives real and imaginary parts of windowed frames, as large as at
     the full rate; ``synthesis`` (2 bins, size) inverts it and applies the dual window; ``filters``
     (bands, bins): F, the mel's first bands, as many as lie within; ``remixing`` (bins, bins): Fᵀ F;
-    ``share`` (bins): of the low band
-    in the result; ``anchored``: whether the filters are too few for the bins.
+    ``share`` (bins): of the low band in the result; ``anchored``: whether the filters are too few
+    for the bins.
     """
 
     window: DualWindow

@@ -27,7 +27,7 @@ FILTER_WIDTH_HZ = 250.0
 """Of the smoothing of filters: from the middle of its window to where that is zero."""
 MEL_WIDTH_HZ = 300.0
 """The same for the mels that are compared."""
-LARGEST_CORRECTION_NEPERS = 6.0
+LARGEST_ROUND_NEPERS = 6.0
 """Bound of a round's correction, 52 dB: weights trained through the mel projection leave levels to
 it, and are off by as much at some mels."""
 TINY = 1e-20
@@ -43,7 +43,8 @@ class Steering(SignalBuffers):
 
         H ← S H;  H ← H + interpolate(S M − S G(H)), `ROUNDS` times
 
-    Buffers follow from the spec; none is saved.
+    Buffers follow from the spec; none is saved. Measuring the envelope under the mel's own F0 is
+    ours.
     """
 
     def __init__(self, synthesis: Synthesis) -> None:
@@ -76,8 +77,19 @@ class Steering(SignalBuffers):
         carry: Carry,
         change: Callable[[Controls, Tensor], Controls] | None = None,
     ) -> Float[Tensor, "batch fewer_samples"]:
-        """The next piece at ``wanted_f0_hz``, whose filters meet the envelope at ``f0_hz``, the
-        mel's own. ``change``: of these filters, given voicing, before they sound."""
+        """The next piece at ``wanted_f0_hz``, whose filters meet the envelope at ``f0_hz``.
+
+        Args:
+            synthesis: of the vocoder.
+            controls: filters as the networks give them.
+            f0_hz: the mel's own F0, Hz.
+            wanted_f0_hz: the F0 that is to sound, Hz.
+            voicing: 0 to 1.
+            noise: white, of unit power; may run ahead of the frames.
+            mel_gain: log gains of the given mel, nepers.
+            carry: state.
+            change: of the filters, given voicing (batch, frames), before they sound.
+        """
         controls = controls._replace(
             harmonic_gain=_smooth(controls.harmonic_gain, self.over_bins),
             # The mean of powers would fill the gaps between harmonics with noise.
@@ -91,7 +103,7 @@ class Steering(SignalBuffers):
             waveform, _ = synthesis.excite(controls, f0_hz, voicing, noise, None, part)
             own = _smooth(synthesis.own_gain(waveform, part), self.over_bands)
             compared = part.take("compared", envelope, own.shape[1])
-            correction = synthesis.correction(compared - own, part, LARGEST_CORRECTION_NEPERS)
+            correction = synthesis.correction(compared - own, part, LARGEST_ROUND_NEPERS)
             steps_per_frame = synthesis.config.steps_per_frame
             controls = _corrected(controls, correction, steps_per_frame, part)
             known = controls.modulation.shape[1]
