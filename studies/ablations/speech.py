@@ -68,16 +68,27 @@ def score(
     return values
 
 
+def scores_of(
+    utterances: Sequence[Utterance],
+    sample_rate: int,
+    speak: Callable[[Tensor], Tensor],
+    metrics: Sequence[str] = METRIC_NAMES,
+) -> list[dict[str, float]]:
+    """Scores of `speak`, from a recording (1, samples) to its copy, of each utterance."""
+    rows = []
+    for utterance in utterances:
+        recording = utterance.at(sample_rate)
+        with torch.inference_mode():
+            rows.append(score(recording, speak(recording), sample_rate, metrics))
+    return rows
+
+
 def means(
     utterances: Sequence[Utterance],
     sample_rate: int,
     speak: Callable[[Tensor], Tensor],
     metrics: Sequence[str] = METRIC_NAMES,
 ) -> Mapping[str, float]:
-    """Mean scores of `speak`, from a recording (1, samples) to its copy."""
-    rows = []
-    for utterance in utterances:
-        recording = utterance.at(sample_rate)
-        with torch.inference_mode():
-            rows.append(score(recording, speak(recording), sample_rate, metrics))
+    """Mean of `scores_of` over the utterances."""
+    rows = scores_of(utterances, sample_rate, speak, metrics)
     return {name: sum(row[name] for row in rows) / len(rows) for name in metrics}
