@@ -3,7 +3,7 @@
 import argparse
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from vocoder.data.files import write_text
@@ -40,8 +40,13 @@ def renew_results(folder: Path, blocks: Mapping[str, str]) -> None:
     write_text(path, replace_blocks(path, blocks))
 
 
-def replace_blocks(path: Path, blocks: Mapping[str, str]) -> str:
+def replace_blocks(path: Path, blocks: Mapping[str, str], others: Collection[str] = ()) -> str:
     """The file's text with updated blocks `<!-- begin NAME -->` … `<!-- end NAME -->`.
+
+    Args:
+        path: of the file.
+        blocks: their contents, by name.
+        others: blocks that another script updates.
 
     Raises:
         VocoderError: the file lacks the marks of a block, or has marks of an unknown one.
@@ -53,10 +58,11 @@ def replace_blocks(path: Path, blocks: Mapping[str, str]) -> str:
             f"{path}: cannot be read ({error.strerror}); it holds the text around the tables"
         ) from error
     marked = re.findall(r"<!-- begin (\S+) -->", text)
-    if sorted(marked) != sorted(blocks):
+    known = sorted([*blocks, *others])
+    if sorted(marked) != known:
         raise VocoderError(
             f"{path}: marks blocks {', '.join(sorted(marked))}, and there are "
-            f"{', '.join(sorted(blocks))}; each needs <!-- begin NAME --> and "
+            f"{', '.join(known)}; each needs <!-- begin NAME --> and "
             "<!-- end NAME --> once"
         )
     for name, content in blocks.items():

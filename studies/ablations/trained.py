@@ -6,8 +6,8 @@
 
 Every row starts from nothing and has the same minutes of one CPU thread, the same seed and the
 recipe `recipes/source_filter/universal.yaml` but for the settings named here. What it found is one
-small file in `studies/ablations/trained`, from which the tables of `docs/ablations.md` are built; a row that has its file is
-not run again.
+small file in `studies/ablations/trained`, from which the tables of `docs/ablations.md` are built; a
+row that has its file is not run again.
 """
 
 import argparse

@@ -1,0 +1,155 @@
+"""The same weights from every convention of the mel: tables from the scores in the repository.
+
+    python -m studies.conventions [--add runs/universal/test/scores]
+
+`egs/universal/utterances.csv` has the scores of every utterance, system and mel. ``--add`` takes
+those of a run of `egs/universal/score.sh` into it, in place of the same systems' earlier ones. The
+tables of `egs/universal/RESULTS.md` and of the README are then built from it.
+"""
+
+import argparse
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from studies.scripts import renew_results, replace_blocks, run, table
+from vocoder.data.files import write_text
+from vocoder.errors import VocoderError
+from vocoder.evaluation.folders import TABLE_NAME
+from vocoder.evaluation.summary import mean_score
+from vocoder.features.mel import PRESETS
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "egs" / "universal"
+README = ROOT / "README.md"
+OURS, THEIRS = "universal", "griffin_lim"
+SYSTEMS = {OURS: "universal", "nano": "nano", THEIRS: "Griffin-Lim"}
+METRICS = {
+    "pesq": ("PESQ-WB ↑", 2, 1.0),
+    "mstft": ("M-STFT ↓", 3, 1.0),
+    "voicing_error": ("V/UV error, % ↓", 1, 100.0),
+    "f0_fine_rmse_cents": ("F0 fine, cents ↓", 1, 1.0),
+    "distillmos": ("Distill-MOS ↑", 2, 1.0),
+}
+"""Heading, decimals and factor of each metric."""
+
+Line = Mapping[str, str]
+
+
+def read_lines(path: Path) -> list[Line]:
+    """The lines of a table of scores, one per system and utterance.
+
+    Raises:
+        VocoderError: it cannot be read, or a system is not named MEL-SYSTEM.
+    """
+    try:
+        lines: list[Line] = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+    except OSError as error:
+        raise VocoderError(f"{path}: cannot be read ({error.strerror})") from error
+    for line in lines:
+        mel, _, system = line["system"].rpartition("-")
+        if mel not in PRESETS or system not in SYSTEMS:
+            raise VocoderError(f"{path}: system {line['system']!r} is no MEL-SYSTEM; score again")
+    return lines
+
+
+def added(lines: Sequence[Line], more: Sequence[Line]) -> list[Line]:
+    """The lines, those of the systems in ``more`` replaced."""
+    renewed = {line["system"] for line in more}
+    return [*(line for line in lines if line["system"] not in renewed), *more]
+
+
+def as_text(lines: Sequence[Line]) -> str:
+    """The lines as CSV, in the order of the presets and systems."""
+    mels, systems = list(PRESETS), list(SYSTEMS)
+
+    def place(line: Line) -> tuple[int, int]:
+        mel, _, system = line["system"].rpartition("-")
+        return mels.index(mel), systems.index(system)
+
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(sorted(lines, key=place))
+    return text.getvalue()
+
+
+def scores_of(lines: Sequence[Line], mel: str, system: str, metric: str) -> list[float | None]:
+    """One number per utterance; None where it is not defined."""
+    own = [line[metric] for line in lines if line["system"] == f"{mel}-{system}"]
+    return [float(value) if value else None for value in own]
+
+
+def measured_mels(lines: Sequence[Line]) -> list[str]:
+    """The mels that there are scores from, the highest rate and the best of ours first."""
+    found = {line["system"].rpartition("-")[0] for line in lines}
+
+    def rank(mel: str) -> tuple[int, float]:
+        score = mean_score(scores_of(lines, mel, OURS, "pesq"))
+        return -PRESETS[mel].sample_rate, -(score.mean or 0.0)
+
+    return sorted(found, key=rank)
+
+
+def results_table(lines: Sequence[Line]) -> str:
+    """Every mel, system and metric, with intervals over the utterances."""
+    rows = [["mel", "rate, hop", "system", *(heading for heading, _, _ in METRICS.values())]]
+    for mel in measured_mels(lines):
+        spec = PRESETS[mel]
+        label = [mel, f"{spec.sample_rate / 1000:g} kHz, {_hop_ms(mel):.1f} ms"]
+        for system, name in SYSTEMS.items():
+            if not scores_of(lines, mel, system, "pesq"):
+                continue
+            cells = []
+            for metric, (_, decimals, factor) in METRICS.items():
+                score = mean_score(scores_of(lines, mel, system, metric))
+                mean, low, high = (
+                    "–" if value is None else f"{factor * value:.{decimals}f}"
+                    for value in (score.mean, score.low, score.high)
+                )
+                cells.append(f"{mean} [{low}, {high}]")
+            rows.append([*label, name, *cells])
+            label = ["", ""]
+    return table(rows)
+
+
+def readme_table(lines: Sequence[Line]) -> str:
+    """Means from every mel, ours and Griffin-Lim's."""
+    shown = {"pesq": "PESQ-WB, ours / Griffin-Lim", "mstft": "M-STFT",
+             "voicing_error": "V/UV error, %", "distillmos": "Distill-MOS"}  # fmt: skip
+    rows = [["mel", "rate, bands, hop", *shown.values()]]
+    for mel in measured_mels(lines):
+        spec = PRESETS[mel]
+        label = f"{spec.sample_rate / 1000:g} kHz, {spec.n_mels}, {_hop_ms(mel):.1f} ms"
+        cells = []
+        for metric in shown:
+            _, decimals, factor = METRICS[metric]
+            means = [
+                mean_score(scores_of(lines, mel, each, metric)).mean for each in (OURS, THEIRS)
+            ]
+            cells.append(" / ".join(f"{factor * (mean or 0.0):.{decimals}f}" for mean in means))
+        rows.append([f"`{mel}`", label, *cells])
+    return table(rows)
+
+
+def _hop_ms(mel: str) -> float:
+    return 1000 * PRESETS[mel].hop_length / PRESETS[mel].sample_rate
+
+
+def main() -> None:
+    """Take scores in, if there are any, and renew the tables."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--add", type=Path, help="folder that `vocoder evaluate` has written")
+    options = parser.parse_args()
+    path = FOLDER / TABLE_NAME
+    lines = read_lines(path)
+    if options.add is not None:
+        lines = added(lines, read_lines(options.add / TABLE_NAME))
+        write_text(path, as_text(lines))
+    renew_results(FOLDER, {"mels": results_table(lines)})
+    write_text(README, replace_blocks(README, {"mels": readme_table(lines)}, others=["published"]))
+
+
+if __name__ == "__main__":
+    run(main)
