@@ -1,0 +1,167 @@
+"""Phases of the harmonics: other ones in place of the learned ones, and how true the learned are.
+
+    python -m studies.ablations.phases --speech data/many_voices/manifest.jsonl
+
+Speakers that were not trained on, one utterance each, cut to 5 s, from Vocos's mel. The first table
+has the scores with each kind of phases. The second has, for harmonics k, the mean of
+
+    cos(θ_k - k θ_1 - (ψ_k - k ψ_1))
+
+over voiced frames, with θ the phases of the recording's harmonics and ψ the filter's at them: one
+if the waveform within a period is the recording's, zero if it has nothing to do with it. Beside it
+stands how well the recording's own θ_k - k θ_1 agrees with that of 43 ms later, and with its
+speaker's mean.
+"""
+
+import argparse
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+import vocoder
+from studies.ablations.speech import METRIC_NAMES, Utterance, means, read_utterances
+from vocoder.dsp.framing import fit_length
+from vocoder.dsp.sources.oscillators import boundary_phase, sample_phase
+from vocoder.features.pitch import extract_pitch
+from vocoder.loading import find_checkpoint
+from vocoder.models.source_filter import SourceFilter
+from vocoder.training.recipe import load_recipe
+
+GLOTTAL_HZ, GLOTTAL_Q = 150.0, 0.7
+"""Anti-causal resonance of the glottal flow's open phase, as in models with mixed phase."""
+HARMONICS = (2, 3, 4, 6, 8, 10, 12)
+WINDOW, LATER = 1024, 4
+"""Samples of a Fourier coefficient, and hops of 256 between two that share no sample."""
+
+Phases = Callable[[Float[Tensor, "batch steps bins"]], Tensor]
+
+
+def minimum_phase(log_gain: Float[Tensor, "... bins"]) -> Float[Tensor, "... bins"]:
+    """Phase of the minimum-phase filter with this log gain, by the folded cepstrum.
+
+    Source: Oppenheim, Schafer, "Discrete-Time Signal Processing", chapter on the cepstrum.
+    """
+    whole = torch.cat([log_gain, log_gain[..., 1:-1].flip(-1)], dim=-1).double()
+    cepstrum = torch.fft.ifft(whole).real
+    half = cepstrum.shape[-1] // 2
+    cepstrum[..., 1:half] *= 2
+    cepstrum[..., half + 1 :] = 0
+    return torch.fft.fft(cepstrum).imag[..., : half + 1].float()
+
+
+def kinds_of_phases(sample_rate: int, n_bins: int) -> dict[str, Phases | None]:
+    """Phases by name, from the harmonic filter's log gain; None for the learned ones."""
+    ratio = torch.linspace(0, sample_rate / 2, n_bins) / GLOTTAL_HZ
+    glottal = torch.atan2(ratio / GLOTTAL_Q, 1 - ratio.square())
+    fixed = 2 * math.pi * torch.rand(n_bins, generator=torch.Generator().manual_seed(0))
+    return {
+        "learned": None,
+        "zero": torch.zeros_like,
+        "minimum": minimum_phase,
+        "maximum": lambda gain: -minimum_phase(gain),
+        "minimum, glottal pulse": lambda gain: minimum_phase(gain) + 2 * glottal,
+        "random, constant": fixed.expand_as,
+    }
+
+
+def copy_with(model: SourceFilter, phases: Phases | None) -> Callable[[Tensor], Tensor]:
+    """From a recording to its copy with these phases of the harmonic filter."""
+
+    def speak(recording: Tensor) -> Tensor:
+        mel = model.mel(recording)
+        gain = model.log_gain(model.pad_context(mel))
+        controls, pitch = model.controls(gain), model.estimate_pitch(gain)
+        if phases is not None:
+            angle = phases(controls.harmonic_gain)
+            controls = controls._replace(
+                harmonic_real=torch.cos(angle), harmonic_imaginary=torch.sin(angle)
+            )
+        samples = mel.shape[2] * model.spec.hop_length
+        noise = torch.randn(1, samples, generator=torch.Generator().manual_seed(0))
+        left, right = model.context
+        mel_gain = gain[:, left : gain.shape[1] - right]
+        copied: Tensor = model.synthesis(controls, pitch.f0_hz, pitch.voicing, noise, mel_gain)
+        return copied
+
+    return speak
+
+
+def harmonic_phases(
+    signal: Float[Tensor, " samples"], phase: Float[Tensor, " samples"], hop: int
+) -> Float[np.ndarray, "harmonics frames"]:
+    """Unit vectors of k = 1 and `HARMONICS`, in Hann windows along a phase (cycles), turned by -k
+    times the first one's angle."""
+    window = torch.hann_window(WINDOW, dtype=torch.float64)
+    vectors = []
+    for k in (1, *HARMONICS):
+        turned = signal.double() * torch.exp(-2j * math.pi * k * phase.double())
+        vectors.append((turned.unfold(0, WINDOW, hop) * window).sum(-1))
+    units = torch.stack([vector / (vector.abs() + 1e-12) for vector in vectors]).numpy()
+    orders = np.array([1, *HARMONICS])[:, None]
+    return units * units[:1].conj() ** orders
+
+
+def agreements(model: SourceFilter, utterances: list[Utterance]) -> dict[str, np.ndarray]:
+    """Mean cosines by row of the second table, one per harmonic."""
+    spec = model.spec
+    hop, rate = spec.hop_length, spec.sample_rate
+    found: dict[str, list[np.ndarray]] = {"learned": [], "43 ms later": [], "speaker's mean": []}
+    for utterance in utterances:
+        recording = utterance.at(rate)
+        with torch.inference_mode():
+            mel = model.mel(recording)
+            frames = mel.shape[2]
+            pitch = extract_pitch(recording[0], rate, hop, frames, spec.center_offset)
+            f0_hz, voicing = pitch.f0_hz[None], pitch.voicing[None].float()
+            controls = model.controls(model.log_gain(model.pad_context(mel)))
+            harmonic = model.synthesis(
+                controls._replace(noise_gain=controls.noise_gain - 50),
+                f0_hz,
+                voicing,
+                torch.zeros(1, frames * hop),
+            )
+        held = torch.cat([f0_hz, f0_hz[:, -1:]], dim=1)  # of windows from samples 0, hop, …
+        phase = sample_phase(boundary_phase(held, rate, hop), held, rate, hop)[0]
+        true = harmonic_phases(fit_length(recording, frames * hop)[0], phase, hop)
+        made = harmonic_phases(harmonic[0], phase, hop)
+        centres = (np.arange(true.shape[1]) * hop + WINDOW // 2) // hop
+        voiced = voicing[0].numpy()[centres.clip(max=frames - 1)] > 0
+        both = voiced[LATER:] & voiced[:-LATER]
+        found["learned"].append((true * made.conj()).real[:, voiced].mean(1))
+        found["43 ms later"].append(
+            (true[:, LATER:] * true[:, :-LATER].conj()).real[:, both].mean(1)
+        )
+        found["speaker's mean"].append(np.abs(true[:, voiced].mean(1)))
+    return {name: np.mean(rows, axis=0)[1:] for name, rows in found.items()}
+
+
+def main() -> None:
+    """Print both tables."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--speech", type=Path, required=True)
+    parser.add_argument("--weights", default="universal")
+    parser.add_argument("--every", type=int, default=1, help="which of the speakers: 2 for half")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+
+    recipe = load_recipe(find_checkpoint(options.weights) / "recipe.yaml")
+    utterances = read_utterances(options.speech, recipe.data.held_out[:: options.every])
+    model = vocoder.load(options.weights)
+    assert isinstance(model, SourceFilter)
+    rate = model.sample_rate
+    print("| phases | " + " | ".join(METRIC_NAMES) + " |")
+    for name, phases in kinds_of_phases(rate, model.synthesis.n_fft // 2 + 1).items():
+        row = means(utterances, rate, copy_with(model, phases))
+        print(f"| {name} | " + " | ".join(f"{row[m]:.3f}" for m in METRIC_NAMES) + " |", flush=True)
+    print("| agreement | " + " | ".join(map(str, HARMONICS)) + " |")
+    for name, values in agreements(model, utterances).items():
+        print(f"| {name} | " + " | ".join(f"{value:.2f}" for value in values) + " |")
+
+
+if __name__ == "__main__":
+    main()
