@@ -1,4 +1,4 @@
-"""Mels that are not those of a recording: smoothed, noisy, too loud or too quiet.
+"""Mels that are not those of a recording: smoothed and noisy ones, as acoustic models predict them.
 
     python -m studies.ablations.robustness --speech data/many_voices/manifest.jsonl
 
@@ -45,11 +45,6 @@ def noisy(mel: Mel, sigma_db: float) -> Mel:
     return mel + NEPERS_PER_DB * sigma_db * noise
 
 
-def quieter(mel: Mel, db: float) -> Mel:
-    """The mel of a quieter voice, of log amplitudes."""
-    return mel - NEPERS_PER_DB * db
-
-
 DEGRADATIONS: dict[str, Degrade] = {
     "none": lambda mel: mel,
     "3 frames smoothed": partial(smoothed, frames=3),
@@ -59,7 +54,6 @@ DEGRADATIONS: dict[str, Degrade] = {
     "3 bands and frames": partial(smoothed, bands=3, frames=3),
     "noise, 1 dB": partial(noisy, sigma_db=1),
     "noise, 3 dB": partial(noisy, sigma_db=3),
-    "20 dB quieter": partial(quieter, db=20),
 }
 SYSTEMS: dict[str, Mapping[str, object]] = {
     "ours": {},

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What limits the universal weights, how often to project, and other voices than the mel's: speakers
-# that were not trained on.
+# What limits the universal weights, how often to project, other voices than the mel's, mels that are
+# not those of recordings, and phases: speakers that were not trained on.
 #     SPEECH=MANIFEST studies/ablations/run.sh
 # An hour and a half on one core. Prints the tables of RESULTS.md.
 set -euo pipefail
@@ -11,3 +11,5 @@ SPEECH="${SPEECH:-data/many_voices/manifest.jsonl}"
 python -m studies.ablations.oracles --speech "$SPEECH"
 python -m studies.ablations.projection --speech "$SPEECH"
 python -m studies.ablations.steering --speech "$SPEECH"
+python -m studies.ablations.robustness --speech "$SPEECH" --every 2
+python -m studies.ablations.phases --speech "$SPEECH" --every 2
