@@ -167,3 +167,12 @@ def test_statistics_of_a_corpus_are_read(tmp_path: Path, recording: Tensor):
     for path in (tmp_path / "other.npy", tmp_path / "none.npz"):
         with pytest.raises(MelError, match=r"give ESPnet's feats_stats\.npz"):
             read_statistics(path)
+
+
+def test_options_reach_the_vocoder(universal: Vocoder, recording: Tensor):
+    options = {"mel_projection": 1, "low_band_projection": 0}
+    mel = PRESETS["vocos_24k"].mel(recording)
+    found = VocosVocoder(universal, **options).decode(mel, generator=seeded())
+    expected = universal(mel, generator=seeded(), **options)
+    assert torch.equal(found, expected)
+    assert not torch.allclose(found, universal(mel, generator=seeded()), atol=1e-3)

@@ -13,6 +13,7 @@ torch.Size([2560])
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,13 +37,16 @@ class Adapter(nn.Module):
         vocoder: a universal one serves any spec; another one serves its own, and specs that differ
             from it in the logarithm's base and the statistics.
         spec: of the mels that come in, or a preset's name.
+        options: arguments of every call of the vocoder, such as ``mel_projection=1,
+            low_band_projection=0`` for mels that are smoother than speech, or ``f0_scale=1.1``.
 
     Raises:
         MelError: the vocoder does not serve mels of this spec.
     """
 
-    def __init__(self, vocoder: Vocoder, spec: MelSpec | str) -> None:
+    def __init__(self, vocoder: Vocoder, spec: MelSpec | str, **options: Any) -> None:
         super().__init__()
+        self.options = options
         self.spec = named_mel(spec) if isinstance(spec, str) else spec
         self.vocoder = vocoder.for_mel(self.spec) if vocoder.serves_any_mel else vocoder
         self.spec.check_convertible(self.vocoder.spec)
@@ -75,7 +79,7 @@ class Adapter(nn.Module):
             lengths = self._checked(lengths, mel)
             mel = silence_after(mel, lengths, self.spec)
         waveform: Tensor = self.vocoder(
-            self.spec.convert(mel, self.vocoder.spec), generator=generator
+            self.spec.convert(mel, self.vocoder.spec), generator=generator, **self.options
         )
         if lengths is None:
             return waveform
@@ -114,8 +118,10 @@ class TransformersVocoder(Adapter):
     plain spec where ``config.normalize_before`` of its own vocoder is true.
     """
 
-    def __init__(self, vocoder: Vocoder, spec: MelSpec | str = "speecht5_16k") -> None:
-        super().__init__(vocoder, spec)
+    def __init__(
+        self, vocoder: Vocoder, spec: MelSpec | str = "speecht5_16k", **options: Any
+    ) -> None:
+        super().__init__(vocoder, spec, **options)
 
     def forward(
         self, spectrogram: Tensor, lengths: Lengths = None, generator: Generators = None
@@ -141,8 +147,10 @@ class EspnetVocoder(Adapter):
     the statistics.
     """
 
-    def __init__(self, vocoder: Vocoder, spec: MelSpec | str = "espnet_24k") -> None:
-        super().__init__(vocoder, spec)
+    def __init__(
+        self, vocoder: Vocoder, spec: MelSpec | str = "espnet_24k", **options: Any
+    ) -> None:
+        super().__init__(vocoder, spec, **options)
 
     @property
     def fs(self) -> int:
@@ -177,8 +185,8 @@ class CoquiVocoder(Adapter):
     library's defaults; other settings in the vocoder's ``audio`` configuration are other specs.
     """
 
-    def __init__(self, vocoder: Vocoder, spec: MelSpec | str = "coqui_22k") -> None:
-        super().__init__(vocoder, spec)
+    def __init__(self, vocoder: Vocoder, spec: MelSpec | str = "coqui_22k", **options: Any) -> None:
+        super().__init__(vocoder, spec, **options)
 
     def inference(
         self, c: Tensor, lengths: Lengths = None, generator: Generators = None
@@ -190,8 +198,8 @@ class CoquiVocoder(Adapter):
 class VocosVocoder(Adapter):
     """In the place of ``vocos.Vocos``, which F5-TTS and others call: ``vocos.decode(mel)``."""
 
-    def __init__(self, vocoder: Vocoder, spec: MelSpec | str = "vocos_24k") -> None:
-        super().__init__(vocoder, spec)
+    def __init__(self, vocoder: Vocoder, spec: MelSpec | str = "vocos_24k", **options: Any) -> None:
+        super().__init__(vocoder, spec, **options)
 
     def decode(
         self, features_input: Tensor, lengths: Lengths = None, generator: Generators = None
@@ -204,8 +212,10 @@ class NemoVocoder(Adapter):
     """In the place of NVIDIA NeMo's ``HifiGanModel``:
     ``adapter.convert_spectrogram_to_audio(spec=mel)``."""
 
-    def __init__(self, vocoder: Vocoder, mel_spec: MelSpec | str = "hifigan_22k") -> None:
-        super().__init__(vocoder, mel_spec)
+    def __init__(
+        self, vocoder: Vocoder, mel_spec: MelSpec | str = "hifigan_22k", **options: Any
+    ) -> None:
+        super().__init__(vocoder, mel_spec, **options)
 
     def convert_spectrogram_to_audio(
         self, spec: Tensor, lengths: Lengths = None, generator: Generators = None
@@ -222,8 +232,10 @@ class HifiganVocoder(Adapter):
     zeros are loud, and there is no constant tone to remove.
     """
 
-    def __init__(self, vocoder: Vocoder, spec: MelSpec | str = "hifigan_22k") -> None:
-        super().__init__(vocoder, spec)
+    def __init__(
+        self, vocoder: Vocoder, spec: MelSpec | str = "hifigan_22k", **options: Any
+    ) -> None:
+        super().__init__(vocoder, spec, **options)
 
     def forward(
         self, mel: Tensor, lengths: Lengths = None, generator: Generators = None
