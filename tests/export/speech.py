@@ -7,6 +7,7 @@ from torch import Tensor
 
 from tests.models.speech import seeded
 from vocoder.data.audio import read_audio
+from vocoder.export.files import export_module
 from vocoder.export.module import StreamModule
 from vocoder.models.source_filter import SourceFilter
 
@@ -29,15 +30,25 @@ def half_given(frames: int) -> tuple[Tensor, Tensor]:
 
 
 @torch.inference_mode()
-def after_silence(model: SourceFilter, mel: Tensor, noise: Tensor, mel_projection: int) -> Tensor:
+def after_silence(
+    model: SourceFilter,
+    mel: Tensor,
+    noise: Tensor,
+    mel_projection: int,
+    low_band_projection: int = 0,
+) -> Tensor:
     """The waveform of an utterance that begins in silence, as that of an exported stream does."""
-    frames, hop = StreamModule.SILENT_FRAMES, model.spec.hop_length
+    module = export_module(
+        model, mel_projection, streaming=True, low_band_projection=low_band_projection
+    )
+    assert isinstance(module, StreamModule)
+    frames, hop = module.silent_frames, model.spec.hop_length
     floor = torch.as_tensor(model.spec.log_floor).reshape(1, -1, 1)
     silence = floor.expand(1, model.spec.n_mels, frames).to(mel)
     waveform = model(
         torch.cat([silence, mel], dim=2),
         noise=torch.cat([torch.zeros(1, frames * hop), noise], dim=1),
         mel_projection=mel_projection,
-        low_band_projection=0,
+        low_band_projection=low_band_projection,
     )
     return waveform[:, frames * hop :]

@@ -44,6 +44,22 @@ def test_the_exported_arithmetic_is_the_vocoder(name):
     )
 
 
+@pytest.mark.parametrize("cost", [1, 4])
+@torch.inference_mode()
+def test_the_low_band_can_be_projected_too(cost: int):
+    model = vocoder.load()
+    mel = recorded_mel(model, 0.7)
+    frames, noise = mel.shape[2], noise_of(mel, 256)
+    module = export_module(model, low_band_projection=cost)
+    nothing = torch.zeros(1, frames)
+    found = module(mel, noise.view(1, frames, 256), nothing, nothing - 1)[0]
+    expected = model(mel, noise=noise, low_band_projection=cost)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+    assert (expected - model(mel, noise=noise, low_band_projection=0)).abs().max() > 0.01
+    assert module.lookahead_frames == model.stream(low_band_projection=cost).lookahead_frames
+    assert module.metadata()["low_band_projection"] == cost
+
+
 @torch.inference_mode()
 def test_without_projection_the_mel_is_not_met():
     model = vocoder.load()
@@ -74,24 +90,25 @@ def test_under_another_f0_the_exported_arithmetic_meets_the_envelope():
     assert stream.metadata()["meets_envelope"] is True
 
 
+@pytest.mark.parametrize("low_band", [0, 1])
 @torch.inference_mode()
-def test_the_exported_stream_is_the_vocoder_after_silence():
+def test_the_exported_stream_is_the_vocoder_after_silence(low_band: int):
     model = vocoder.load()
-    module = export_module(model, streaming=True)
+    module = export_module(model, streaming=True, low_band_projection=low_band)
     assert isinstance(module, StreamModule)
     mel = recorded_mel(model, 0.6)
     frames, hop, ahead = mel.shape[2], 256, module.lookahead_frames
     noise = noise_of(mel, hop)
     f0_hz, voicing = (torch.full((1, frames), value) for value in (130.0, 0.7))
-    before = module.floor.expand(1, -1, module.SILENT_FRAMES)
-    held = torch.zeros(1, module.SILENT_FRAMES)
-    whole = module.silence(1, module.SILENT_FRAMES)[1].flatten(1)
-    expected = export_module(model)(
+    before = module.floor.expand(1, -1, module.silent_frames)
+    held = torch.zeros(1, module.silent_frames)
+    whole = module.silence(1, module.silent_frames)[1].flatten(1)
+    expected = export_module(model, low_band_projection=low_band)(
         torch.cat([before, mel], dim=2),
         torch.cat([whole, noise], dim=1).view(1, -1, hop),
         torch.cat([held, f0_hz], dim=1),
         torch.cat([held - 1, voicing], dim=1),
-    )[0][:, module.SILENT_FRAMES * hop :]
+    )[0][:, module.silent_frames * hop :]
     after = module.silence(1, ahead)
     signals = [
         torch.cat([mel, after[0]], dim=2),
@@ -117,6 +134,11 @@ def test_what_cannot_be_exported_is_refused():
         export_module(vocoder.load("griffin_lim"))
     with pytest.raises(VocoderError, match="mel_projection is -1"):
         export_module(vocoder.load(), -1)
+    with pytest.raises(VocoderError, match="low_band_projection is -1"):
+        export_module(vocoder.load(), low_band_projection=-1)
+    for options in ({"mel_projection": 0}, {"meets_envelope": True}):
+        with pytest.raises(VocoderError, match="low_band_projection is 1, without"):
+            export_module(vocoder.load(), low_band_projection=1, **options)
 
 
 # ---- a file for torch ---------------------------------------------------------------------------

@@ -10,7 +10,8 @@ import torch
 
 import vocoder
 from tests.export.speech import after_silence, half_given, noise_of, recorded_mel
-from vocoder.export.files import export_module
+from tests.models.speech import SMALL, new_model
+from vocoder.export.files import export_module, save_onnx
 from vocoder.features.mel import PRESETS
 from vocoder.models.source_filter import SourceFilter
 from vocoder_runtime import OnnxVocoder
@@ -82,3 +83,27 @@ def test_an_onnx_stream_is_the_vocoder_after_silence(exported: Path, model: Sour
         ]
         found = torch.from_numpy(np.concatenate([*pieces, stream.flush()], axis=1))
         torch.testing.assert_close(found, expected, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@torch.inference_mode()
+def test_onnx_runtime_projects_the_low_band_as_pytorch(streaming: bool, tmp_path: Path):
+    # ESPnet's hop makes four passes of a cost of one, a quarter of other mels': a smaller graph.
+    config = SMALL.model_copy(update={"mel_projection": 1, "mel_correction": streaming})
+    model = new_model(PRESETS["espnet_24k"], config).eval()
+    path, hop = tmp_path / "low_band.onnx", model.spec.hop_length
+    save_onnx(export_module(model, streaming=streaming, low_band_projection=1), path)
+    v = OnnxVocoder(path)
+    assert v.metadata["low_band_projection"] == "1"
+    mel = recorded_mel(model, 0.6)
+    noise = noise_of(mel, hop)
+    if not streaming:
+        found = v(mel.numpy(), noise=noise.numpy())
+        expected = model(mel, noise=noise, low_band_projection=1)
+    else:
+        stream, pieces = v.stream(), []
+        for m, n in zip(mel.split(7, 2), noise.split(7 * hop, 1), strict=True):
+            pieces.append(stream.push(m.numpy(), noise=n.numpy()))
+        found = np.concatenate([*pieces, stream.flush()], axis=1)
+        expected = after_silence(model, mel, noise, 1, low_band_projection=1)
+    torch.testing.assert_close(torch.from_numpy(found), expected, atol=1e-3, rtol=0)

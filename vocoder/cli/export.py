@@ -23,6 +23,10 @@ def export(
     mel_projection: Annotated[
         int | None, typer.Option(min=0, help="Passes; default: the model's.")
     ] = None,
+    low_band_projection: Annotated[
+        int,
+        typer.Option(min=0, help="Cost, in whole passes, of further passes below 740 Hz."),
+    ] = 0,
     meets_envelope: Annotated[
         bool,
         typer.Option("--meets-envelope", help="For F0 from outside that is not the mel's."),
@@ -35,7 +39,7 @@ def export(
     from vocoder.export.files import export_module, save_onnx, save_torch
 
     vocoder = require_mel(load_for_mel(model, spec, "--spec"), model)
-    module = export_module(vocoder, mel_projection, streaming, meets_envelope)
+    module = export_module(vocoder, mel_projection, streaming, meets_envelope, low_band_projection)
     save = save_onnx if form == "onnx" else save_torch
     save(module, output)
     say(Console(), f"{output}: {output.stat().st_size / 1e6:.1f} MB")

@@ -21,13 +21,15 @@ def export_module(
     mel_projection: int | None = None,
     streaming: bool = False,
     meets_envelope: bool = False,
+    low_band_projection: int = 0,
 ) -> ExportModule:
     """The module of a vocoder that can be exported, for whole utterances or for a stream.
 
     Arguments are those of `ExportModule`.
 
     Raises:
-        VocoderError: it is no source-filter vocoder, or passes are below zero.
+        VocoderError: it is no source-filter vocoder, passes are below zero, or the low band is to
+            be projected without the mel.
     """
     if not isinstance(model, SourceFilter):
         raise VocoderError(
@@ -35,8 +37,18 @@ def export_module(
         )
     if mel_projection is not None and mel_projection < 0:
         raise VocoderError(f"mel_projection is {mel_projection}: passes, 0 for none")
+    if low_band_projection < 0:
+        raise VocoderError(
+            f"low_band_projection is {low_band_projection}: cost in passes, 0 for none"
+        )
+    passes = model.config.mel_projection if mel_projection is None else mel_projection
+    if low_band_projection and (meets_envelope or passes == 0):
+        raise VocoderError(
+            f"low_band_projection is {low_band_projection}, without a mel projection (meets_envelope "
+            "is asked for, or mel_projection is 0): leave one of them out"
+        )
     return (StreamModule if streaming else WholeModule)(
-        model, mel_projection, meets_envelope
+        model, mel_projection, meets_envelope, low_band_projection
     ).eval()
 
 

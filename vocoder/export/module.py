@@ -39,8 +39,8 @@ class ExportModule(nn.Module):
             not met at all.
         meets_envelope: the mel's envelope is met in place of the mel, as suits F0 from outside that
             is not the mel's; see `Steering`.
-
-    As in a stream, the low band is not projected further.
+        low_band_projection: cost of further passes below 740 Hz, in whole passes, as
+            `SourceFilter.stream` takes it.
     """
 
     inputs: tuple[str, ...] = INPUTS
@@ -51,13 +51,15 @@ class ExportModule(nn.Module):
         vocoder: SourceFilter,
         mel_projection: int | None = None,
         meets_envelope: bool = False,
+        low_band_projection: int = 0,
     ) -> None:
         super().__init__()
         self.vocoder, self.meets_envelope = vocoder, meets_envelope
+        self.low_band_projection = low_band_projection
         self.passes = vocoder.config.mel_projection if mel_projection is None else mel_projection
         corrects = mel_projection is None and vocoder.config.mel_correction
         self.meets_mel = self.passes > 0 or corrects
-        self.tail = vocoder.synthesis.reach_frames(self.passes, 0)
+        self.tail = vocoder.synthesis.reach_frames(self.passes, low_band_projection)
         if meets_envelope:
             self.passes, self.meets_mel = 0, False
             self.tail = vocoder.steering.reach_frames
@@ -99,7 +101,7 @@ class ExportModule(nn.Module):
         waveform, mel_gain = synthesis.excite(controls, f0_hz, voicing, noise, mel_gain, carry)
         if mel_gain is None or self.passes == 0:
             return waveform
-        return synthesis.project(waveform, mel_gain, self.passes, 0, carry)
+        return synthesis.project(waveform, mel_gain, self.passes, self.low_band_projection, carry)
 
     @abstractmethod
     def example(self) -> tuple[tuple[Tensor, ...], tuple[Dimensions, ...]]:
@@ -116,6 +118,7 @@ class ExportModule(nn.Module):
             "hop_length": spec.hop_length,
             "silence": self.floor.flatten().tolist(),
             "mel_projection": self.passes,
+            "low_band_projection": self.low_band_projection,
             "meets_envelope": self.meets_envelope,
             "meets_mel": self.meets_mel,
             "lookahead_frames": self.lookahead_frames,
@@ -124,8 +127,7 @@ class ExportModule(nn.Module):
 
 
 class WholeModule(ExportModule):
-    """A whole utterance at once, any batch and length: the signal of `SourceFilter.forward` with
-    ``low_band_projection`` 0."""
+    """A whole utterance at once, any batch and length: the signal of `SourceFilter.forward`."""
 
     def example(self) -> tuple[tuple[Tensor, ...], tuple[Dimensions, ...]]:
         batch, frames = torch.export.Dim("batch"), torch.export.Dim("frames")
@@ -167,24 +169,28 @@ class StreamModule(ExportModule):
     As many samples come out as the frames have, ``delay_samples`` late; those before the first
     sample of the utterance are to be dropped, and ``lookahead_frames`` of silence bring the last
     ones. The utterance begins in silence: its first sample is that of a `Stream` after
-    `SILENT_FRAMES` of silence.
+    ``silent_frames`` of silence.
     """
-
-    SILENT_FRAMES = 64
 
     def __init__(
         self,
         vocoder: SourceFilter,
         mel_projection: int | None = None,
         meets_envelope: bool = False,
+        low_band_projection: int = 0,
     ) -> None:
-        super().__init__(vocoder, mel_projection, meets_envelope)
+        super().__init__(vocoder, mel_projection, meets_envelope, low_band_projection)
+        left, right = vocoder.context
+        self.silent_frames = left + right + 2 * self.tail
+        """As many as a sample depends on, so that the beginning of the silence is forgotten."""
         carry = Carry()
         with torch.no_grad():
-            samples = self._advance(*self.silence(1, self.SILENT_FRAMES), carry)[0].shape[1]
-        self.delay_samples = self.SILENT_FRAMES * vocoder.spec.hop_length - samples
-        self.state = {name: tensor.clone() for name, tensor in carry.tensors.items()}
-        """The state in which an utterance begins, by name."""
+            samples = self._advance(*self.silence(1, self.silent_frames), carry)[0].shape[1]
+        self.delay_samples = self.silent_frames * vocoder.spec.hop_length - samples
+        self._complex = [name for name, tensor in carry.tensors.items() if tensor.is_complex()]
+        self.state = {name: _real(tensor).clone() for name, tensor in carry.tensors.items()}
+        """The state in which an utterance begins, by name; of complex numbers both parts, as a last
+        axis of two."""
         self.inputs = (*INPUTS, *(f"state {name}" for name in self.state))
         self.outputs = (*OUTPUTS, *(f"next {name}" for name in self.state))
 
@@ -213,8 +219,10 @@ class StreamModule(ExportModule):
         *state: Tensor,
     ) -> tuple[Tensor, ...]:
         carry = Carry(dict(zip(self.state, state, strict=True)))
+        for name in self._complex:
+            carry.tensors[name] = torch.view_as_complex(carry.tensors[name])
         outputs = self._advance(mel, noise, f0_hz, voicing, carry)
-        return (*outputs, *(carry.tensors[name] for name in self.state))
+        return (*outputs, *(_real(carry.tensors[name]) for name in self.state))
 
     def _advance(
         self, mel: Tensor, noise: Tensor, f0_hz: Tensor, voicing: Tensor, carry: Carry
@@ -234,3 +242,7 @@ class StreamModule(ExportModule):
 def _hold(values: Tensor, tail: int) -> Tensor:
     """The last value held for ``tail`` frames more."""
     return torch.cat([values, values[:, -1:].expand(-1, tail)], dim=1)
+
+
+def _real(values: Tensor) -> Tensor:
+    return torch.view_as_real(values) if values.is_complex() else values
