@@ -1,10 +1,16 @@
-"""ONNX Runtime beside PyTorch: equality on the shipped recordings, and speed on one thread.
+"""ONNX Runtime beside PyTorch: equality and quality on recordings, and speed on one thread.
 
-    python bench/export.py FILE.onnx [--model universal] [--repeats 5]
+    python bench/export.py FILE.onnx [FILE.onnx ...] [--model universal]
+        [--folder egs/tiny/wavs/test] [--repeats 5]
 
-FILE is what `vocoder export MODEL --output FILE.onnx` has written. One row per recording of
-egs/tiny/wavs/test: its length, the largest difference of the two waveforms from the same noise, and
-the real-time factors, medians of calls in turn, in CPU seconds.
+Each FILE is what `vocoder export MODEL --output FILE.onnx` has written for whole utterances. One
+row per file, over the recordings in the folder: precision of its weights, cost of its low-band
+projection, size, the largest difference of the two waveforms from the same noise, the mean PESQ-WB
+beside the recordings, and the real-time factors in CPU seconds, medians of calls in turn.
+
+Where weights are rounded, so is the F0 that they predict: phases drift apart, which moves PESQ up
+or down by more than the rounding itself costs. So the difference and the first PESQ are those of
+F0 and voicing as PyTorch predicts them, the second PESQ that of the file's own.
 """
 
 import argparse
@@ -16,50 +22,99 @@ from pathlib import Path
 import torch
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 
 from vocoder.data.audio import read_audio
 from vocoder.features.mel import MelSpec
 from vocoder.loading import load
+from vocoder.metrics.pesq import pesq_wb
+from vocoder.models.base import Vocoder
 from vocoder_runtime import OnnxVocoder
 
 TEST = Path(__file__).parents[1] / "egs" / "tiny" / "wavs" / "test"
+COLUMNS = ("precision", "low band", "MB", "difference", "PESQ, F0 given", "PESQ")
+SPEEDS = ("RTF, PyTorch", "RTF, ONNX Runtime")
+
+
+class Pair:
+    """A recording's mel through PyTorch and through a file, with the file's options."""
+
+    def __init__(self, exported: OnnxVocoder, model: Vocoder, path: Path) -> None:
+        spec = MelSpec.model_validate_json(exported.metadata["mel"])
+        self.exported, self.model = exported, model.for_mel(spec)
+        self.recording = read_audio(path, spec.sample_rate).waveform
+        self.mel = spec.mel(self.recording[None])
+        samples = self.mel.shape[2] * spec.hop_length
+        self.noise = torch.randn(1, samples, generator=torch.Generator().manual_seed(0))
+        self.seconds = samples / spec.sample_rate
+
+    @torch.inference_mode()
+    def in_torch(self) -> Tensor:
+        metadata = self.exported.metadata
+        return self.model(
+            self.mel,
+            noise=self.noise,
+            meets="mel" if self.exported.meets_mel else "nothing",
+            mel_projection=int(metadata["mel_projection"]),
+            low_band_projection=int(metadata["low_band_projection"]),
+        )
+
+    def in_onnx(self, *pitch: Tensor) -> Tensor:
+        given = (values.numpy() for values in pitch)
+        return torch.from_numpy(self.exported(self.mel.numpy(), *given, noise=self.noise.numpy()))
+
+    def scores(self) -> tuple[float, float, float]:
+        """Largest difference, PESQ-WB with F0 and voicing given, and with the file's own."""
+        with torch.inference_mode():
+            pitch = self.model.predict_pitch(self.mel)
+        given = self.in_onnx(pitch.f0_hz, pitch.voicing)
+        count, rate = min(len(self.recording), given.shape[1]), self.exported.sample_rate
+        return (
+            float((given - self.in_torch()).abs().max()),
+            pesq_wb(self.recording[:count], given[0, :count], rate),
+            pesq_wb(self.recording[:count], self.in_onnx()[0, :count], rate),
+        )
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("file", type=Path)
+    parser.add_argument("files", type=Path, nargs="+")
     parser.add_argument("--model", default="universal")
+    parser.add_argument("--folder", type=Path, default=TEST)
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    exported = OnnxVocoder(options.file)
-    spec = MelSpec.model_validate_json(exported.metadata["mel"])
-    model = load(options.model).for_mel(spec)
-    table = Table("recording", "s", "difference", "RTF, PyTorch", "RTF, ONNX Runtime")
-    for path in sorted(TEST.glob("*.wav")):
-        mel = spec.mel(read_audio(path, spec.sample_rate).waveform[None])
-        samples = mel.shape[2] * spec.hop_length
-        noise = torch.randn(1, samples, generator=torch.Generator().manual_seed(0))
-        seconds = samples / spec.sample_rate
-
-        def in_torch(mel: torch.Tensor = mel, noise: torch.Tensor = noise) -> torch.Tensor:
-            with torch.inference_mode():
-                return model(mel, noise=noise, low_band_projection=0)
-
-        def in_onnx(mel: torch.Tensor = mel, noise: torch.Tensor = noise) -> torch.Tensor:
-            return torch.from_numpy(exported(mel.numpy(), noise=noise.numpy()))
-
-        difference = float((in_torch() - in_onnx()).abs().max())
-        times = [(cpu_seconds(in_torch), cpu_seconds(in_onnx)) for _ in range(options.repeats)]
-        factors = [statistics.median(column) / seconds for column in zip(*times, strict=True)]
+    model = load(options.model)
+    recordings = sorted(options.folder.rglob("*.wav"))
+    table = Table("file", *COLUMNS, *SPEEDS)
+    for path in options.files:
+        exported = OnnxVocoder(path)
+        pairs = [Pair(exported, model, recording) for recording in recordings]
+        differences, given, own = zip(*[pair.scores() for pair in pairs], strict=True)
+        times_s = [
+            (
+                sum(cpu_seconds(pair.in_torch) for pair in pairs),
+                sum(cpu_seconds(pair.in_onnx) for pair in pairs),
+            )
+            for _ in range(options.repeats)
+        ]
+        seconds = sum(pair.seconds for pair in pairs)
+        factors = [statistics.median(column) / seconds for column in zip(*times_s, strict=True)]
         table.add_row(
-            path.stem, f"{seconds:.1f}", f"{difference:.1e}", *[f"{f:.4f}" for f in factors]
+            path.name,
+            exported.metadata["precision"],
+            exported.metadata["low_band_projection"],
+            f"{path.stat().st_size / 1e6:.1f}",
+            f"{max(differences):.1e}",
+            f"{statistics.mean(given):.3f}",
+            f"{statistics.mean(own):.3f}",
+            *[f"{factor:.4f}" for factor in factors],
         )
     Console().print(table)
 
 
-def cpu_seconds(call: Callable[[], torch.Tensor]) -> float:
+def cpu_seconds(call: Callable[[], Tensor]) -> float:
     """CPU time of one call, of all threads of the process."""
     began = time.process_time()
     call()

@@ -577,11 +577,15 @@ def test_an_unknown_model_is_one_line(command: str, tmp_path: Path):
     assert not (tmp_path / "out").exists()
 
 
-def test_only_source_filter_vocoders_are_exported(tmp_path: Path):
+def test_what_cannot_be_exported_is_one_line(tmp_path: Path):
     output = ("--output", tmp_path / "out.onnx")
     assert "GriffinLim cannot be exported" in refusal("export", "griffin_lim", *output)
     message = refusal("export", "source_filter_16k", "--spec", "vocos_24k", *output)
     assert "--spec vocos_24k: source_filter_16k: this vocoder serves only" in message
+    message = refusal("export", "universal", "--format", "torch", "--precision", "int8", *output)
+    assert "--precision int8: only with --format onnx" in message
+    low_band = ("--low-band-projection", 1, "--mel-projection", 0)
+    assert "without a mel projection" in refusal("export", "universal", *low_band, *output)
     assert not (tmp_path / "out.onnx").exists()
 
 

@@ -9,10 +9,12 @@ import pytest
 import torch
 
 import vocoder
-from tests.export.speech import after_silence, half_given, noise_of, recorded_mel
+from tests.export.speech import WAV, after_silence, half_given, noise_of, recorded_mel
 from tests.models.speech import SMALL, new_model
-from vocoder.export.files import export_module, save_onnx
+from vocoder.data.audio import read_audio
+from vocoder.export.files import Precision, export_module, save_onnx, store_weights
 from vocoder.features.mel import PRESETS
+from vocoder.metrics.pesq import pesq_wb
 from vocoder.models.source_filter import SourceFilter
 from vocoder_runtime import OnnxVocoder
 
@@ -90,11 +92,12 @@ def test_an_onnx_stream_is_the_vocoder_after_silence(exported: Path, model: Sour
 def test_onnx_runtime_projects_the_low_band_as_pytorch(streaming: bool, tmp_path: Path):
     # ESPnet's hop makes four passes of a cost of one, a quarter of other mels': a smaller graph.
     config = SMALL.model_copy(update={"mel_projection": 1, "mel_correction": streaming})
-    model = new_model(PRESETS["espnet_24k"], config).eval()
+    # Weights that are rounded to float16 already are the same in a file that stores them so.
+    model = new_model(PRESETS["espnet_24k"], config).half().float().eval()
     path, hop = tmp_path / "low_band.onnx", model.spec.hop_length
-    save_onnx(export_module(model, streaming=streaming, low_band_projection=1), path)
+    save_onnx(export_module(model, streaming=streaming, low_band_projection=1), path, "float16")
     v = OnnxVocoder(path)
-    assert v.metadata["low_band_projection"] == "1"
+    assert (v.metadata["low_band_projection"], v.metadata["precision"]) == ("1", "float16")
     mel = recorded_mel(model, 0.6)
     noise = noise_of(mel, hop)
     if not streaming:
@@ -107,3 +110,46 @@ def test_onnx_runtime_projects_the_low_band_as_pytorch(streaming: bool, tmp_path
         found = np.concatenate([*pieces, stream.flush()], axis=1)
         expected = after_silence(model, mel, noise, 1, low_band_projection=1)
     torch.testing.assert_close(torch.from_numpy(found), expected, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("precision", "size", "bound"), [("float16", 0.56, 1e-6), ("int8", 0.42, 0.02)]
+)
+@torch.inference_mode()
+def test_weights_in_fewer_bytes_speak_the_same(
+    exported: Path,
+    model: SourceFilter,
+    tmp_path: Path,
+    precision: Precision,
+    size: float,
+    bound: float,
+):
+    import onnx
+
+    full, path = exported / "universal.onnx", tmp_path / "small.onnx"
+    graph = onnx.load(full)
+    store_weights(graph, precision)
+    onnx.checker.check_model(graph)
+    learned = ("vocoder.pitch_predictor.", "vocoder.filter_network.")
+    rest = {i.data_type for i in graph.graph.initializer if not i.name.startswith(learned)}
+    assert rest <= {onnx.TensorProto.FLOAT, onnx.TensorProto.INT64}
+    onnx.save(graph, path)
+    assert path.stat().st_size < size * full.stat().st_size
+    v, small = OnnxVocoder(full), OnnxVocoder(path)
+    mel = recorded_mel(model, 2.0)
+    noise = noise_of(mel, HOP).numpy()
+    expected, found = v(mel.numpy(), noise=noise), small(mel.numpy(), noise=noise)
+    assert np.abs(found - expected).max() < bound
+    assert (precision == "int8") == (np.abs(found - expected).max() > 1e-4)
+    # The F0 of shipped weights, which are rounded to float16 already, is not rounded further.
+    for one, other in zip(
+        small.predict_pitch(mel.numpy()), v.predict_pitch(mel.numpy()), strict=True
+    ):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+    start = model.sample_rate // 2
+    recording = read_audio(WAV, model.sample_rate).waveform[start : start + found.shape[1]]
+    scores = [
+        pesq_wb(recording, torch.from_numpy(wave[0, : len(recording)]), model.sample_rate)
+        for wave in (expected, found)
+    ]
+    assert scores[1] > scores[0] - 0.05

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from vocoder.cli.console import say
 from vocoder.cli.options import load_for_mel, require_mel
+from vocoder.errors import VocoderError
 
 
 def export(
@@ -31,6 +32,10 @@ def export(
         bool,
         typer.Option("--meets-envelope", help="For F0 from outside that is not the mel's."),
     ] = False,
+    precision: Annotated[
+        Literal["float32", "float16", "int8"],
+        typer.Option(help="Of the networks' weights in an ONNX file; arithmetic is in float32."),
+    ] = "float32",
     streaming: Annotated[
         bool, typer.Option("--streaming", help="A few frames and a state in and out.")
     ] = False,
@@ -38,8 +43,12 @@ def export(
     """Write a source-filter vocoder as one file: mel, noise, F0 and voicing in, waveform out."""
     from vocoder.export.files import export_module, save_onnx, save_torch
 
+    if form == "torch" and precision != "float32":
+        raise VocoderError(f"--precision {precision}: only with --format onnx")
     vocoder = require_mel(load_for_mel(model, spec, "--spec"), model)
     module = export_module(vocoder, mel_projection, streaming, meets_envelope, low_band_projection)
-    save = save_onnx if form == "onnx" else save_torch
-    save(module, output)
+    if form == "onnx":
+        save_onnx(module, output, precision)
+    else:
+        save_torch(module, output)
     say(Console(), f"{output}: {output.stat().st_size / 1e6:.1f} MB")
