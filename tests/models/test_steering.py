@@ -67,6 +67,18 @@ def distance_db(model: SourceFilter, mel: Tensor, waveform: Tensor) -> float:
     return float(8.686 * (own - wanted).abs()[loud][:, :below].mean())
 
 
+@torch.inference_mode()
+def test_a_scale_on_given_f0_is_that_f0_scaled_up_to_the_end():
+    model = universal("vocos_24k")
+    mel = recorded_mel(model, 0.5)
+    predicted = model.predict_pitch(mel)
+    f0_hz, voicing = predicted.f0_hz, predicted.voicing
+    noise = torch.randn(1, mel.shape[2] * 256, generator=seeded())
+    found = model(mel, f0_hz, voicing, f0_scale=1.2, noise=noise)
+    expected = model(mel, 1.2 * f0_hz, voicing, meets="envelope", noise=noise)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+
+
 @EVERY_MEL
 @pytest.mark.parametrize("semitones", [-4, 4])
 @torch.inference_mode()

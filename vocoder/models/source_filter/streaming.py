@@ -267,15 +267,15 @@ class Stream:
             f0_hz = predicted.f0_hz if f0_hz is None else f0_hz
         assert f0_hz is not None
         assert voicing is not None
-        if self.change.f0_scale != 1:
-            f0_hz = f0_hz * self.change.f0_scale
-            validate_f0(f0_hz, vocoder.sample_rate)
         if noise is None:
             samples = mel.shape[1] * vocoder.spec.hop_length
             drawn = self._draw(carry.tensors.pop("drawn", mel.new_empty(self.batch, 0)), samples)
             noise, carry.tensors["drawn"] = drawn[:, :samples], drawn[:, samples:]
         f0_hz = carry.take("f0_hz", f0_hz, gain.shape[1])
         voicing = carry.take("voicing", voicing, gain.shape[1])
+        if self.change.f0_scale != 1:  # not before: the last F0 that is kept is held by `flush`
+            f0_hz = f0_hz * self.change.f0_scale
+            validate_f0(f0_hz, vocoder.sample_rate)
         if steers:
             assert predicted is not None
             return vocoder.steering(
