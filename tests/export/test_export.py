@@ -74,20 +74,25 @@ def test_without_projection_the_mel_is_not_met():
     assert export_module(model).lookahead_frames == model.stream().lookahead_frames
 
 
+@pytest.mark.parametrize("change", [{}, {"formant_scale": 1.1, "breath_db": 6.0}])
 @torch.inference_mode()
-def test_under_another_f0_the_exported_arithmetic_meets_the_envelope():
+def test_another_voice_in_the_exported_arithmetic(change: dict[str, float]):
     model = vocoder.load()
     mel = recorded_mel(model, 0.5)
     frames, noise = mel.shape[2], noise_of(mel, 256)
-    module = export_module(model, meets_envelope=True)
+    module = export_module(model, meets_envelope=True, **change)
     predicted = model.predict_pitch(mel)
-    given = (1.2 * predicted.f0_hz, predicted.voicing)
-    found = module(mel, noise.view(1, frames, 256), *given)[0]
-    expected = model(mel, *given, noise=noise, meets="envelope")
+    f0_hz, voicing = predicted.f0_hz, predicted.voicing
+    found = module(mel, noise.view(1, frames, 256), 1.2 * f0_hz, voicing)[0]
+    expected = model(mel, f0_hz, voicing, 1.2, noise, **change)
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+    if change:
+        same_filters = model(mel, f0_hz, voicing, 1.2, noise)
+        assert (expected - same_filters).abs().max() > 0.01
     assert module.lookahead_frames == model.stream(f0_scale=1.2).lookahead_frames
-    stream = export_module(model, meets_envelope=True, streaming=True)
-    assert stream.metadata()["meets_envelope"] is True
+    stream = export_module(model, meets_envelope=True, streaming=True, **change)
+    metadata = {"meets_envelope": True, "formant_scale": 1.0, "breath_db": 0.0} | change
+    assert metadata.items() <= stream.metadata().items()
 
 
 @pytest.mark.parametrize("low_band", [0, 1])
@@ -139,17 +144,24 @@ def test_what_cannot_be_exported_is_refused():
     for options in ({"mel_projection": 0}, {"meets_envelope": True}):
         with pytest.raises(VocoderError, match="low_band_projection is 1, without"):
             export_module(vocoder.load(), low_band_projection=1, **options)
+    for options in ({"formant_scale": 1.1}, {"breath_db": 3.0}):
+        with pytest.raises(VocoderError, match="only with meets_envelope"):
+            export_module(vocoder.load(), **options)
 
 
 # ---- a file for torch ---------------------------------------------------------------------------
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "options", [{}, {"meets_envelope": True, "formant_scale": 1.1, "breath_db": 6.0}]
+)
 @torch.no_grad()
-def test_a_torch_program_gives_the_same_waveform_and_state(tmp_path: Path):
+def test_a_torch_program_gives_the_same_waveform_and_state(options: dict, tmp_path: Path):
     config = SMALL.model_copy(update={"universal": True, "mel_projection": 1})
     model = new_model(PRESETS["vocos_24k"], config.model_copy(update={"mel_correction": False}))
-    module, path = export_module(model.eval(), streaming=True), tmp_path / "small.pt2"
+    module = export_module(model.eval(), streaming=True, **options)
+    path = tmp_path / "small.pt2"
     assert isinstance(module, StreamModule)
     save_torch(module, path)
     extra = {"metadata.json": ""}

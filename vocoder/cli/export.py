@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from vocoder.cli.console import say
-from vocoder.cli.options import load_for_mel, require_mel
+from vocoder.cli.options import BreathDb, FormantScale, load_for_mel, require_mel
 from vocoder.errors import VocoderError
 
 
@@ -32,6 +32,8 @@ def export(
         bool,
         typer.Option("--meets-envelope", help="For F0 from outside that is not the mel's."),
     ] = False,
+    formant_scale: FormantScale = 1.0,
+    breath_db: BreathDb = 0.0,
     precision: Annotated[
         Literal["float32", "float16", "int8"],
         typer.Option(help="Of the networks' weights in an ONNX file; arithmetic is in float32."),
@@ -46,7 +48,15 @@ def export(
     if form == "torch" and precision != "float32":
         raise VocoderError(f"--precision {precision}: only with --format onnx")
     vocoder = require_mel(load_for_mel(model, spec, "--spec"), model)
-    module = export_module(vocoder, mel_projection, streaming, meets_envelope, low_band_projection)
+    module = export_module(
+        vocoder,
+        mel_projection,
+        streaming,
+        meets_envelope,
+        low_band_projection,
+        formant_scale,
+        breath_db,
+    )
     if form == "onnx":
         save_onnx(module, output, precision)
     else:

@@ -23,6 +23,12 @@ MelName = Annotated[
     str | None,
     typer.Option("--mel", help="Preset of the mel, of universal models; default: the model's."),
 ]
+FormantScale = Annotated[
+    float, typer.Option(min=0.5, max=2, help="Factor on the formants' frequencies.")
+]
+BreathDb = Annotated[
+    float, typer.Option(min=-40, max=40, help="Gain of the breath within voice, in dB.")
+]
 
 
 def load_for_mel(model: str, mel: str | None, option: str = "--mel") -> "Vocoder | WaveVocoder":

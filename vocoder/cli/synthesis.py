@@ -11,6 +11,8 @@ from rich.table import Table
 
 from vocoder.cli.console import progress_bar, say
 from vocoder.cli.options import (
+    BreathDb,
+    FormantScale,
     JsonFlag,
     MelName,
     ModelName,
@@ -22,12 +24,6 @@ from vocoder.cli.options import (
 from vocoder.errors import VocoderError, printable, suggestion
 
 F0Scale = Annotated[float, typer.Option(min=0.1, max=10, help="Factor on F0.")]
-FormantScale = Annotated[
-    float, typer.Option(min=0.5, max=2, help="Factor on the formants' frequencies.")
-]
-BreathDb = Annotated[
-    float, typer.Option(min=-40, max=40, help="Gain of the breath within voice, in dB.")
-]
 
 DEMO_MELS = ("vocos_24k", "hifigan_22k", "speecht5_16k")
 """Mels that `vocoder demo` gives to a universal model; Griffin-Lim gets the first."""

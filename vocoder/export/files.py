@@ -33,14 +33,17 @@ def export_module(
     streaming: bool = False,
     meets_envelope: bool = False,
     low_band_projection: int = 0,
+    formant_scale: float = 1.0,
+    breath_db: float = 0.0,
 ) -> ExportModule:
     """The module of a vocoder that can be exported, for whole utterances or for a stream.
 
     Arguments are those of `ExportModule`.
 
     Raises:
-        VocoderError: it is no source-filter vocoder, passes are below zero, or the low band is to
-            be projected without the mel.
+        VocoderError: it is no source-filter vocoder, passes are below zero, the low band is to be
+            projected without the mel, or the voice to change without `meets_envelope`.
+        ValueError: ``formant_scale`` is out of range.
     """
     if not isinstance(model, SourceFilter):
         raise VocoderError(
@@ -58,8 +61,13 @@ def export_module(
             f"low_band_projection is {low_band_projection}, without a mel projection: "
             "meets_envelope is asked for, or mel_projection is 0"
         )
+    if (formant_scale, breath_db) != (1, 0) and not meets_envelope:
+        raise VocoderError(
+            f"formant_scale {formant_scale}, breath_db {breath_db}: only with meets_envelope; "
+            "to meet the mel undoes them"
+        )
     return (StreamModule if streaming else WholeModule)(
-        model, mel_projection, meets_envelope, low_band_projection
+        model, mel_projection, meets_envelope, low_band_projection, formant_scale, breath_db
     ).eval()
 
 

@@ -8,6 +8,7 @@ prediction. All of it is arithmetic, so that any runtime can take it.
 import base64
 import io
 from abc import abstractmethod
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from torch.nn.functional import pad
 import vocoder
 from vocoder.dsp.carry import Carry
 from vocoder.models.source_filter import SourceFilter
+from vocoder.models.source_filter.steering import changed, formant_warp
 from vocoder.models.source_filter.streaming import read_frames
 from vocoder.models.source_filter.synthesis import Controls
 
@@ -41,6 +43,9 @@ class ExportModule(nn.Module):
             is not the mel's; see `Steering`.
         low_band_projection: cost of further passes below 740 Hz, in whole passes, as
             `SourceFilter.stream` takes it.
+        formant_scale: factor on the frequencies of the filters, 0.5 to 2, where the envelope is
+            met.
+        breath_db: gain of the noise within voice, dB, where the envelope is met.
     """
 
     inputs: tuple[str, ...] = INPUTS
@@ -52,10 +57,13 @@ class ExportModule(nn.Module):
         mel_projection: int | None = None,
         meets_envelope: bool = False,
         low_band_projection: int = 0,
+        formant_scale: float = 1.0,
+        breath_db: float = 0.0,
     ) -> None:
         super().__init__()
         self.vocoder, self.meets_envelope = vocoder, meets_envelope
         self.low_band_projection = low_band_projection
+        self.formant_scale, self.breath_db = formant_scale, breath_db
         self.passes = vocoder.config.mel_projection if mel_projection is None else mel_projection
         corrects = mel_projection is None and vocoder.config.mel_correction
         self.meets_mel = self.passes > 0 or corrects
@@ -63,6 +71,9 @@ class ExportModule(nn.Module):
         if meets_envelope:
             self.passes, self.meets_mel = 0, False
             self.tail = vocoder.steering.reach_frames
+        n_bins = vocoder.synthesis.n_fft // 2 + 1
+        self.warp: Tensor | None
+        self.register_buffer("warp", formant_warp(vocoder.sample_rate, n_bins, formant_scale))
         weight = vocoder.filter_network.output.weight
         floor = torch.as_tensor(vocoder.spec.log_floor).to(weight).expand(vocoder.spec.n_mels)
         self.floor: Tensor
@@ -93,8 +104,9 @@ class ExportModule(nn.Module):
         """The next samples from the networks' output."""
         synthesis = self.vocoder.synthesis
         if self.meets_envelope:
+            change = partial(changed, warp=self.warp, breath_db=self.breath_db)
             steered: Tensor = self.vocoder.steering(
-                synthesis, controls, predicted_f0_hz, f0_hz, voicing, noise, gain, carry
+                synthesis, controls, predicted_f0_hz, f0_hz, voicing, noise, gain, carry, change
             )
             return steered
         mel_gain = gain if self.meets_mel else None
@@ -121,6 +133,8 @@ class ExportModule(nn.Module):
             "low_band_projection": self.low_band_projection,
             "meets_envelope": self.meets_envelope,
             "meets_mel": self.meets_mel,
+            "formant_scale": self.formant_scale,
+            "breath_db": self.breath_db,
             "lookahead_frames": self.lookahead_frames,
             "latency_seconds": self.lookahead_frames * spec.hop_length / spec.sample_rate,
         }
@@ -178,8 +192,12 @@ class StreamModule(ExportModule):
         mel_projection: int | None = None,
         meets_envelope: bool = False,
         low_band_projection: int = 0,
+        formant_scale: float = 1.0,
+        breath_db: float = 0.0,
     ) -> None:
-        super().__init__(vocoder, mel_projection, meets_envelope, low_band_projection)
+        super().__init__(
+            vocoder, mel_projection, meets_envelope, low_band_projection, formant_scale, breath_db
+        )
         left, right = vocoder.context
         self.silent_frames = left + right + 2 * self.tail
         """As many as a sample depends on, so that the beginning of the silence is forgotten."""
