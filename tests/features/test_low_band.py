@@ -51,6 +51,8 @@ def test_the_decimation_follows_from_hop_and_rate():
     odd = VOCOS.model_copy(update={"sample_rate": 44100, "hop_length": 441, "win_length": 1764})
     assert decimation(odd) == 1
     assert low_band_passes(odd, 4) == 0
+    high = PRESETS["r9y9_22k"]  # begins at 125 Hz
+    assert low_band_passes(high, 4) == 0
     with pytest.raises(ValueError, match="low_band_projection is -1"):
         low_band_passes(VOCOS, -1)
 

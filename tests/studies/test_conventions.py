@@ -6,6 +6,7 @@ import pytest
 
 from studies.conventions import (
     FOLDER,
+    README,
     added,
     as_text,
     measured_mels,
@@ -46,3 +47,11 @@ def test_a_system_of_an_unknown_mel_is_refused(tmp_path: Path):
     path.write_text("system,utterance,pesq\nmy_mel-universal,a,3\n", encoding="utf-8")
     with pytest.raises(VocoderError, match=r"scores\.csv: system 'my_mel-universal' is no MEL"):
         read_lines(path)
+
+
+def test_the_tables_in_the_repository_are_those_of_its_scores():
+    for path, table in (
+        (README, readme_table(LINES)),
+        (FOLDER / "RESULTS.md", results_table(LINES)),
+    ):
+        assert f"<!-- begin mels -->\n\n{table}" in path.read_text(encoding="utf-8"), path.name
