@@ -1,11 +1,12 @@
 """Speed compared with other vocoders in one run: real-time factor on one thread, 10 s of audio
-each.
+each, in CPU time.
 
-    python bench/peers.py [--seconds 10] [--repeats 15]
+    python bench/peers.py [--seconds 10] [--repeats 7]
 
-Vocos (arXiv 2306.00814) is built at its published 24 kHz size from the package of its authors, with
-random weights: speed does not depend on them. Calls of the systems alternate, so that a noisy
-machine slows all of them alike; use the ratio of medians.
+Vocos (arXiv 2306.00814) is built at its published 24 kHz size from the package of its authors,
+HiFi-GAN V1 (arXiv 2010.05646) from this one, both with random weights: speed does not depend on
+them. Calls of the systems alternate, so that a noisy machine slows all of them alike; use the ratio
+of medians.
 """
 
 import argparse
@@ -20,7 +21,9 @@ from vocos.heads import ISTFTHead
 from vocos.models import VocosBackbone
 
 from vocoder.evaluation.cost import count_macs
+from vocoder.features.mel import PRESETS
 from vocoder.loading import load
+from vocoder.models.hifigan import HiFiGAN, HiFiGANConfig
 
 
 class Vocos24k(nn.Module):
@@ -52,15 +55,18 @@ def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=10.0)
-    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--repeats", type=int, default=7)
     options = parser.parse_args()
     torch.set_num_threads(1)
     systems: dict[str, nn.Module] = {
         "universal (24 kHz)": load("universal"),
         "universal, no low band (24 kHz)": WithoutLowBand(load("universal")),
         "universal (16 kHz)": load("universal").for_mel("speecht5_16k"),
+        "nano (24 kHz)": load("nano"),
+        "nano, no low band (24 kHz)": WithoutLowBand(load("nano")),
         "source_filter_16k (16 kHz)": load("source_filter_16k"),
         "Vocos (24 kHz)": Vocos24k().eval(),
+        "HiFi-GAN V1 (22.05 kHz)": HiFiGAN(HiFiGANConfig(), PRESETS["hifigan_22k"]).eval(),
         "Griffin-Lim, 32 iterations (16 kHz)": load("griffin_lim"),
     }
     mels = {name: _mel(system, options.seconds) for name, system in systems.items()}
@@ -68,10 +74,10 @@ def main() -> None:
     with torch.inference_mode():
         for repeat in range(options.repeats + 1):
             for name, system in systems.items():
-                started = time.perf_counter()
+                started = time.process_time()
                 system(mels[name])
                 if repeat:  # the first call of each warms up
-                    times[name].append((time.perf_counter() - started) / options.seconds)
+                    times[name].append((time.process_time() - started) / options.seconds)
     first = statistics.median(next(iter(times.values())))
     table = Table("system", "parameters (M)", "MMAC/s", "RTF", "× ours")
     for name, system in systems.items():

@@ -410,7 +410,14 @@ def test_evaluate_refuses_what_it_cannot_do(
 
 def test_info_lists_what_there_is():
     listing = json.loads(vocoder("info", "--json").stdout)
-    assert listing["models"] == ["universal", "source_filter_16k", "griffin_lim", "world", "lpc"]
+    assert listing["models"] == [
+        "universal",
+        "nano",
+        "source_filter_16k",
+        "griffin_lim",
+        "world",
+        "lpc",
+    ]
     assert len(listing["mel_presets"]["vocos_24k"]) == 12
     said = vocoder("info").stdout
     assert "source_filter_16k" in said
