@@ -6,37 +6,28 @@ Each row takes one thing from the recording (F0, voicing, magnitudes, phases) an
 weights, on speakers that were not trained on. The low band is not projected.
 """
 
-import argparse
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 import vocoder
-from studies.ablations.speech import METRIC_NAMES, means, read_utterances
+from studies.ablations.speech import METRIC_NAMES, held_out_utterances, means, study_parser
 from vocoder.features.mel import MelSpec
 from vocoder.features.pitch import extract_pitch
 from vocoder.features.projection import project_mel
-from vocoder.loading import find_checkpoint
 from vocoder.models.source_filter.model import SourceFilter
-from vocoder.training.recipe import load_recipe
 
 Speak = Callable[[Tensor], Tensor]
 
 
 def main() -> None:
     """Print one row per swap."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--speech", type=Path, required=True)
-    parser.add_argument("--weights", default="universal")
+    parser = study_parser(__doc__)
     parser.add_argument("--mel", default="vocos_24k")
     parser.add_argument("--rows", nargs="*")
     options = parser.parse_args()
-    torch.set_num_threads(1)
-
-    recipe = load_recipe(find_checkpoint(options.weights) / "recipe.yaml")
-    utterances = read_utterances(options.speech, recipe.data.held_out)
+    utterances = held_out_utterances(options)
     model = vocoder.load(options.weights).for_mel(options.mel)
     assert isinstance(model, SourceFilter)
     swaps = oracle_swaps(model)

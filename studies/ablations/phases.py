@@ -13,10 +13,8 @@ stands how well the recording's own θ_k - k θ_1 agrees with that of 43 ms late
 speaker's mean.
 """
 
-import argparse
 import math
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -24,13 +22,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 import vocoder
-from studies.ablations.speech import METRIC_NAMES, Utterance, means, read_utterances
+from studies.ablations.speech import (
+    METRIC_NAMES,
+    Utterance,
+    held_out_utterances,
+    means,
+    study_parser,
+)
+from vocoder.dsp.analysis.cepstrum import minimum_phase
 from vocoder.dsp.framing import fit_length
 from vocoder.dsp.sources.oscillators import boundary_phase, sample_phase
 from vocoder.features.pitch import extract_pitch
-from vocoder.loading import find_checkpoint
 from vocoder.models.source_filter import SourceFilter
-from vocoder.training.recipe import load_recipe
 
 GLOTTAL_HZ, GLOTTAL_Q = 150.0, 0.7
 """Anti-causal resonance of the glottal flow's open phase, as in models with mixed phase."""
@@ -39,19 +42,6 @@ WINDOW, LATER = 1024, 4
 """Samples of a Fourier coefficient, and hops of 256 between two that share no sample."""
 
 Phases = Callable[[Float[Tensor, "batch steps bins"]], Tensor]
-
-
-def minimum_phase(log_gain: Float[Tensor, "... bins"]) -> Float[Tensor, "... bins"]:
-    """Phase of the minimum-phase filter with this log gain, by the folded cepstrum.
-
-    Source: Oppenheim, Schafer, "Discrete-Time Signal Processing", chapter on the cepstrum.
-    """
-    whole = torch.cat([log_gain, log_gain[..., 1:-1].flip(-1)], dim=-1).double()
-    cepstrum = torch.fft.ifft(whole).real
-    half = cepstrum.shape[-1] // 2
-    cepstrum[..., 1:half] *= 2
-    cepstrum[..., half + 1 :] = 0
-    return torch.fft.fft(cepstrum).imag[..., : half + 1].float()
 
 
 def kinds_of_phases(sample_rate: int, n_bins: int) -> dict[str, Phases | None]:
@@ -69,7 +59,7 @@ def kinds_of_phases(sample_rate: int, n_bins: int) -> dict[str, Phases | None]:
     }
 
 
-def copy_with(model: SourceFilter, phases: Phases | None) -> Callable[[Tensor], Tensor]:
+def with_phases(model: SourceFilter, phases: Phases | None) -> Callable[[Tensor], Tensor]:
     """From a recording to its copy with these phases of the harmonic filter."""
 
     def speak(recording: Tensor) -> Tensor:
@@ -142,21 +132,14 @@ def agreements(model: SourceFilter, utterances: list[Utterance]) -> dict[str, np
 
 def main() -> None:
     """Print both tables."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--speech", type=Path, required=True)
-    parser.add_argument("--weights", default="universal")
-    parser.add_argument("--every", type=int, default=1, help="which of the speakers: 2 for half")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-
-    recipe = load_recipe(find_checkpoint(options.weights) / "recipe.yaml")
-    utterances = read_utterances(options.speech, recipe.data.held_out[:: options.every])
+    options = study_parser(__doc__).parse_args()
+    utterances = held_out_utterances(options)
     model = vocoder.load(options.weights)
     assert isinstance(model, SourceFilter)
     rate = model.sample_rate
     print("| phases | " + " | ".join(METRIC_NAMES) + " |")
     for name, phases in kinds_of_phases(rate, model.synthesis.n_fft // 2 + 1).items():
-        row = means(utterances, rate, copy_with(model, phases))
+        row = means(utterances, rate, with_phases(model, phases))
         print(f"| {name} | " + " | ".join(f"{row[m]:.3f}" for m in METRIC_NAMES) + " |", flush=True)
     print("| agreement | " + " | ".join(map(str, HARMONICS)) + " |")
     for name, values in agreements(model, utterances).items():

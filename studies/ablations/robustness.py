@@ -7,10 +7,10 @@ recording, so that PESQ counts what a degradation takes from the mel too; Griffi
 mel shows how much that is.
 """
 
-import argparse
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -18,15 +18,17 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
 import vocoder
-from studies.ablations.speech import METRIC_NAMES, means, read_utterances
-from vocoder.loading import find_checkpoint
-from vocoder.models.base import Vocoder
-from vocoder.models.source_filter import SourceFilter
-from vocoder.training.recipe import load_recipe
+from studies.ablations.speech import (
+    METRIC_NAMES,
+    copy_with,
+    held_out_utterances,
+    means,
+    study_parser,
+)
 
 Mel = Float[Tensor, "batch n_mels frames"]
 Degrade = Callable[[Mel], Mel]
-NEPERS_PER_DB = 0.1151
+NEPERS_PER_DB = math.log(10) / 20
 
 
 def smoothed(mel: Mel, bands: int = 1, frames: int = 1) -> Mel:
@@ -40,7 +42,8 @@ def smoothed(mel: Mel, bands: int = 1, frames: int = 1) -> Mel:
 
 
 def noisy(mel: Mel, sigma_db: float) -> Mel:
-    """White noise added to the log mel, equally in all bands and frames."""
+    """White noise of ``sigma_db`` (dB) added to natural log amplitudes, equally in all bands and
+    frames."""
     noise = torch.randn(mel.shape, generator=torch.Generator().manual_seed(0))
     return mel + NEPERS_PER_DB * sigma_db * noise
 
@@ -55,7 +58,7 @@ DEGRADATIONS: dict[str, Degrade] = {
     "noise, 1 dB": partial(noisy, sigma_db=1),
     "noise, 3 dB": partial(noisy, sigma_db=3),
 }
-SYSTEMS: dict[str, Mapping[str, object]] = {
+SYSTEMS: dict[str, Mapping[str, Any]] = {
     "ours": {},
     "one pass": {"mel_projection": 1, "low_band_projection": 0},
     "envelope": {"meets": "envelope"},
@@ -65,43 +68,18 @@ SYSTEMS: dict[str, Mapping[str, object]] = {
 
 def main() -> None:
     """Print one row per degradation and system."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--speech", type=Path, required=True)
-    parser.add_argument("--weights", nargs="+", default=["universal"])
-    parser.add_argument("--every", type=int, default=1, help="which of the speakers: 2 for half")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-
-    recipe = load_recipe(find_checkpoint(options.weights[0]) / "recipe.yaml")
-    utterances = read_utterances(options.speech, recipe.data.held_out[:: options.every])
+    options = study_parser(__doc__).parse_args()
+    utterances = held_out_utterances(options)
+    model = vocoder.load(options.weights)
+    griffin_lim = vocoder.load("griffin_lim").for_mel(model.spec)
     print("| mel | system | " + " | ".join(METRIC_NAMES) + " |")
     for name, degrade in DEGRADATIONS.items():
-        for system, speak in _systems(options.weights, degrade).items():
-            row = means(utterances, 24000, speak)
+        systems = {key: copy_with(model, degrade, **values) for key, values in SYSTEMS.items()}
+        systems["Griffin-Lim"] = copy_with(griffin_lim, degrade)
+        for system, speak in systems.items():
+            row = means(utterances, model.sample_rate, speak)
             numbers = " | ".join(f"{row[metric]:.3f}" for metric in METRIC_NAMES)
             print(f"| {name} | {system} | {numbers} |", flush=True)
-
-
-def _systems(weights: list[str], degrade: Degrade) -> dict[str, Callable[[Tensor], Tensor]]:
-    systems = {}
-    for name in weights:
-        model = vocoder.load(name)
-        assert isinstance(model, SourceFilter)
-        for system, options in SYSTEMS.items():
-            systems[f"{name}, {system}"] = _copy(model, degrade, options)
-    griffin_lim = vocoder.load("griffin_lim").for_mel("vocos_24k")
-    return {**systems, "Griffin-Lim": _copy(griffin_lim, degrade, {})}
-
-
-def _copy(
-    model: Vocoder, degrade: Degrade, options: Mapping[str, object]
-) -> Callable[[Tensor], Tensor]:
-    def speak(recording: Tensor) -> Tensor:
-        generator = torch.Generator().manual_seed(0)
-        copied: Tensor = model(degrade(model.mel(recording)), generator=generator, **options)
-        return copied
-
-    return speak
 
 
 if __name__ == "__main__":

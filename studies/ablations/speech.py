@@ -1,8 +1,9 @@
 """Speech and scores that the ablations share: held-out speakers, one utterance each."""
 
+import argparse
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,6 +12,9 @@ from vocoder.data.audio import Audio, read_audio, resample
 from vocoder.data.manifest import read_manifest
 from vocoder.errors import VocoderError
 from vocoder.evaluation.registry import METRICS
+from vocoder.loading import find_checkpoint
+from vocoder.models.base import Vocoder
+from vocoder.training.recipe import load_recipe
 
 METRIC_NAMES = ("pesq", "mstft", "voicing_error", "distillmos")
 SCORED_AT_HZ = 16000
@@ -48,6 +52,37 @@ def read_utterances(
         cut = Audio(audio.waveform[:samples], audio.sample_rate)
         utterances.append(Utterance(speaker, cut))
     return utterances
+
+
+def study_parser(doc: str | None) -> argparse.ArgumentParser:
+    """Options of an ablation of trained weights; see `held_out_utterances`."""
+    parser = argparse.ArgumentParser(description=(doc or "").splitlines()[0])
+    parser.add_argument("--speech", type=Path, required=True)
+    parser.add_argument("--weights", default="universal")
+    parser.add_argument("--every", type=int, default=1, help="which of the speakers: 2 for half")
+    return parser
+
+
+def held_out_utterances(options: argparse.Namespace) -> list[Utterance]:
+    """Those of the speakers whom the recipe of the weights holds out; one thread from here on."""
+    torch.set_num_threads(1)
+    recipe = load_recipe(find_checkpoint(options.weights) / "recipe.yaml")
+    return read_utterances(options.speech, recipe.data.held_out[:: options.every])
+
+
+def copy_with(
+    model: Vocoder, degrade: Callable[[Tensor], Tensor] | None = None, **options: Any
+) -> Callable[[Tensor], Tensor]:
+    """From a recording (1, samples) to its copy, from its mel (degraded, if asked for), with
+    arguments of the vocoder's call and the same noise each time."""
+
+    def speak(recording: Tensor) -> Tensor:
+        mel = model.mel(recording)
+        mel = mel if degrade is None else degrade(mel)
+        copied: Tensor = model(mel, generator=torch.Generator().manual_seed(0), **options)
+        return copied
+
+    return speak
 
 
 def score(

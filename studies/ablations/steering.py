@@ -5,9 +5,7 @@
 Speakers that were not trained on, one utterance each, cut to 5 s.
 """
 
-import argparse
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import parselmouth
@@ -16,13 +14,11 @@ from parselmouth.praat import call
 from torch import Tensor
 
 import vocoder
-from studies.ablations.speech import SCORED_AT_HZ, read_utterances, score
+from studies.ablations.speech import SCORED_AT_HZ, held_out_utterances, score, study_parser
 from vocoder.data.audio import Audio, resample
-from vocoder.loading import find_checkpoint
 from vocoder.models.base import NO_CHANGE, VoiceChange
 from vocoder.models.source_filter import SourceFilter
 from vocoder.models.source_filter.config import Meets
-from vocoder.training.recipe import load_recipe
 
 SEMITONES = (-12, -4, 4, 12)
 FORMANT_SCALES = (0.85, 1.18)
@@ -36,15 +32,8 @@ Speak = Callable[[Tensor], Tensor]
 
 def main() -> None:
     """Print one row per system and shift."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--speech", type=Path, required=True)
-    parser.add_argument("--weights", default="universal")
-    parser.add_argument("--every", type=int, default=1, help="which of the speakers: 2 for half")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-
-    recipe = load_recipe(find_checkpoint(options.weights) / "recipe.yaml")
-    utterances = read_utterances(options.speech, recipe.data.held_out[:: options.every])
+    options = study_parser(__doc__).parse_args()
+    utterances = held_out_utterances(options)
     model = vocoder.load(options.weights)
     assert isinstance(model, SourceFilter)
 

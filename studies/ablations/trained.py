@@ -21,7 +21,13 @@ import torch
 from pydantic import Field
 
 import vocoder
-from studies.ablations.speech import METRIC_NAMES, Utterance, read_utterances, scores_of
+from studies.ablations.speech import (
+    METRIC_NAMES,
+    Utterance,
+    copy_with,
+    read_utterances,
+    scores_of,
+)
 from studies.comparison.commands import vocoder as command
 from studies.comparison.outcome import today
 from studies.scores import Scores, read_model, write_model
@@ -183,15 +189,7 @@ def _fewer_speakers(manifests: Sequence[Path], speakers: int, path: Path) -> Pat
 
 
 def _scores(model: SourceFilter, utterances: list[Utterance], passes: int, low: int) -> Scores:
-    def speak(recording: torch.Tensor) -> torch.Tensor:
-        copied: torch.Tensor = model(
-            model.mel(recording),
-            generator=torch.Generator().manual_seed(0),
-            mel_projection=passes,
-            low_band_projection=low,
-        )
-        return copied
-
+    speak = copy_with(model, mel_projection=passes, low_band_projection=low)
     rows = scores_of(utterances, model.sample_rate, speak)
     return Scores(
         utterances=tuple(utterance.name for utterance in utterances),
