@@ -1,11 +1,12 @@
 """Resumable writing of a corpus: 16-bit WAVs in one folder per split, and a manifest."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-from joblib import Parallel, delayed
+from joblib import effective_n_jobs
 from rich.progress import track
 
 from vocoder.data.audio import Audio, open_audio, write_audio
@@ -73,9 +74,7 @@ def lay_out(
     so that the next run only retries the unreadable ones.
     """
     _refuse_duplicates(recordings, output)
-    results = Parallel(n_jobs=jobs, prefer="threads", return_as="generator_unordered")(
-        delayed(_write)(recording, output, sample_rate) for recording in recordings
-    )
+    results = _written(recordings, output, sample_rate, effective_n_jobs(jobs))
     shown = track(results, "writing", total=len(recordings), disable=not progress, transient=True)
     utterances: list[Utterance] = []
     failures: list[AudioError] = []
@@ -92,6 +91,23 @@ def lay_out(
     utterances.sort(key=lambda utterance: utterance.path)
     write_manifest(output / MANIFEST, utterances)
     return utterances
+
+
+def _written(
+    recordings: Sequence[Recording], output: Path, sample_rate: int, threads: int
+) -> Iterator[Utterance | AudioError]:
+    """The results of `_write`, as they come.
+
+    After an error no recording is begun, and those begun are ended: a thread that outlives the
+    error would die with the process and leave its temporary file.
+    """
+    pool = ThreadPoolExecutor(threads)
+    try:
+        futures = [pool.submit(_write, recording, output, sample_rate) for recording in recordings]
+        for future in as_completed(futures):
+            yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _write(recording: Recording, output: Path, sample_rate: int) -> Utterance | AudioError:
