@@ -80,7 +80,8 @@ class SourceFilter(Vocoder):
             ),
         )
         pitch, filters = self.pitch_predictor.context, self.filter_network.context
-        self.context = (max(pitch[0], filters[0]), max(pitch[1], filters[1]))
+        # Filters lie between two frames, so that the envelope wants the next one.
+        self.context = (max(pitch[0], filters[0], 1), max(pitch[1], filters[1], 1))
         self.lookahead_frames: int = self.context[1] + self.reach_frames()
 
     def _sibling(self, spec: MelSpec) -> "SourceFilter":

@@ -14,8 +14,8 @@ INPUT_CONTEXT = 2
 class FilterNetwork(nn.Module):
     """From normalised mel frames to corrections of the envelope, phases and noise modulation.
 
-    A convolution over five frames and ``blocks`` ConvNeXt blocks, each looking ``left`` frames back
-    and ``right`` ahead. Gives, for each of ``steps`` filter steps per frame and each band, four
+    A convolution over five frames, or the last three where ``right`` is zero, and ``blocks``
+    ConvNeXt blocks, each looking ``left`` frames back and ``right`` ahead. Gives, for each of ``steps`` filter steps per frame and each band, four
     numbers, (batch, frames * steps, 4, bands): correction of the harmonic gain (nepers), cosine
     and sine of the harmonic phase (not normalised), correction of the noise gain (nepers); and two
     for each frame, (batch, frames, 2), the modulation of the noise. In a stream, ``carry`` keeps
@@ -35,13 +35,15 @@ class FilterNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.bands, self.steps, self.window = bands, steps, left + 1 + right
-        self.input = ValidConv1d(inputs, channels, INPUT_CONTEXT, INPUT_CONTEXT)
+        ahead = INPUT_CONTEXT if right else 0
+        self.input = ValidConv1d(inputs, channels, INPUT_CONTEXT, ahead)
+        self.input_window = INPUT_CONTEXT + 1 + ahead
         self.blocks = nn.ModuleList(
             ConvNeXtBlock(channels, expansion, left, right, 1 / blocks) for _ in range(blocks)
         )
         self.norm = nn.LayerNorm(channels)
         self.output = nn.Linear(channels, steps * 4 * bands + 2)
-        self.context = (INPUT_CONTEXT + blocks * left, INPUT_CONTEXT + blocks * right)
+        self.context = (INPUT_CONTEXT + blocks * left, ahead + blocks * right)
         """Frames looked back and ahead."""
         with torch.no_grad():
             self.output.weight.mul_(0.1)
@@ -55,7 +57,7 @@ class FilterNetwork(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         x = x.to(self.output.weight.dtype)
         if carry is not None:
-            x = carry.span("filter input", x, 2 * INPUT_CONTEXT + 1, 1)
+            x = carry.span("filter input", x, self.input_window, 1)
         x = self.input(x)
         for index, block in enumerate(self.blocks):
             if carry is not None:
