@@ -6,6 +6,7 @@ one line that says what is wrong; if nothing is half-written; and if the rest of
 """
 
 import contextlib
+import ctypes
 import os
 import re
 import resource
@@ -26,6 +27,8 @@ CPU_S = 20
 WALL_S = 120.0
 MEMORY_BYTES = 1 << 30
 """Default of `Try.memory_bytes`."""
+M_ARENA_MAX = -8
+"""Parameter of glibc's `mallopt`."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,9 @@ def _child(folder: Path, one: Try, said: int) -> None:
                 os.environ[name] = value
         encoding = one.environment.get("PYTHONIOENCODING") or "utf-8"
         sys.stdout, sys.stderr = (os.fdopen(number, "w", encoding=encoding) for number in (1, 2))
+        # Threads that wait for each other get arenas of their own, 64 MB of address space each:
+        # a try on a busy machine would reach the limit below earlier.
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
         size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (size + one.memory_bytes,) * 2)
         resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S + 1))
