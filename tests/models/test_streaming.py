@@ -104,6 +104,31 @@ def test_with_the_low_band_projected_a_stream_is_the_whole(name):
     torch.testing.assert_close(found, whole, atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize(("hop", "window", "padding"), [(256, 1280, "same"), (256, 2048, "center")])
+@torch.inference_mode()
+def test_a_stream_begins_as_the_whole_with_windows_of_many_hops(hop, window, padding):
+    """The first pieces are then shorter than the part that fewer windows cover."""
+    fields = {"hop_length": hop, "win_length": window, "n_fft": 2048, "padding": padding}
+    model = shipped("vocos_24k").for_mel(PRESETS["vocos_24k"].model_copy(update=fields))
+    mel = recorded_mel(model, 0.7)
+    whole = model(mel, generator=seeded(), low_band_projection=0)
+    found = spoken(model.stream(generator=seeded()), {"mel": mel}, 1)
+    torch.testing.assert_close(found, whole, atol=1e-4, rtol=0)
+    assert whole[:, :window].abs().max() > 0.1
+
+
+@torch.inference_mode()
+def test_after_an_error_within_a_push_another_utterance_begins():
+    model = shipped("vocos_24k")
+    mel = recorded_mel(model, 0.7)
+    stream = model.stream(generator=seeded(), f0_scale=80.0)
+    with pytest.raises(PitchError, match="must lie between"):
+        stream.push(mel)
+    assert stream.flush().shape == (1, 0)
+    stream.change = stream.change._replace(f0_scale=1.0)
+    assert stream.push(mel).shape[1] > 0
+
+
 @pytest.mark.parametrize("frames", [1, 2, 22, 23, 24])
 @torch.inference_mode()
 def test_utterances_shorter_than_the_lookahead_come_with_the_flush(frames):

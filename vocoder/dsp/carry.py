@@ -53,13 +53,9 @@ class DualWindow(NamedTuple):
         """The same on a device and in a precision."""
         return DualWindow(self.grid, *(part.to(device, dtype) for part in self[1:]))
 
-    def correction(self, samples: int, whole: bool) -> Float[Tensor, " samples"]:
-        """Factors for the first samples of a signal, and the last too where they are all of it."""
-        if whole:
-            return _edge_factors(self.window, self.grid, samples, samples // self.grid.hop)
-        factors = self.window.new_ones(samples)
-        factors[: len(self.start)] = self.start[:samples]
-        return factors
+    def correction(self, samples: int) -> Float[Tensor, " samples"]:
+        """Factors for the first and last samples of a whole signal."""
+        return _edge_factors(self.window, self.grid, samples, samples // self.grid.hop)
 
 
 def _coverage(window: Float[Tensor, " size"], hop: int) -> Float[Tensor, " hop"]:
@@ -185,15 +181,21 @@ class Carry:
         """Inverse of windowing, Σ w frame / Σ w², from frames times ``window.dual``
         (Griffin and Lim 1984, eq. 6)."""
         hop, _, lead = window.grid
-        first = self.begins(name)
+        factors = window.start[None] if self.begins(name) else self.kept(f"{name} start")
         total = self.overlap_add(name, frames, hop, lead)
         if self.whole:
             rest = self.tensors[self._prefix + name]
             total = torch.cat([total, rest], dim=1)[:, : frames.shape[1] * hop]
-        if first:
             # Both ends in one step: in a short signal they overlap.
-            total = total * window.correction(total.shape[1], self.whole)
-        return total
+            return total * window.correction(total.shape[1])
+        if factors is None:
+            return total
+        count = min(factors.shape[1], total.shape[1])
+        if count < factors.shape[1]:  # a first piece of few windows
+            self.keep(f"{name} start", factors[:, count:])
+        else:
+            self.tensors.pop(f"{self._prefix}{name} start", None)
+        return torch.cat([total[:, :count] * factors[:, :count], total[:, count:]], dim=1)
 
     def _join(self, name: str, piece: Tensor) -> Tensor:
         past = self.kept(name)

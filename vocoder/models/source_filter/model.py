@@ -34,7 +34,7 @@ from vocoder.models.blocks.pitch_predictor import PitchPredictor
 from vocoder.models.source_filter.config import Meets, SourceFilterConfig
 from vocoder.models.source_filter.networks import FilterNetwork
 from vocoder.models.source_filter.steering import Steering
-from vocoder.models.source_filter.streaming import Stream
+from vocoder.models.source_filter.streaming import CHUNK_FRAMES, Stream
 from vocoder.models.source_filter.synthesis import Controls, Synthesis
 
 
@@ -143,7 +143,7 @@ class SourceFilter(Vocoder):
         meets: Meets | None = None,
         mel_projection: int | None = None,
         low_band_projection: int | None = None,
-        chunk_frames: int = 320,
+        chunk_frames: int = CHUNK_FRAMES,
         formant_scale: float = 1.0,
         breath_db: float = 0.0,
     ) -> Float[Tensor, "batch samples"]:

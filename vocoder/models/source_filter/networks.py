@@ -15,11 +15,11 @@ class FilterNetwork(nn.Module):
     """From normalised mel frames to corrections of the envelope, phases and noise modulation.
 
     A convolution over five frames, or the last three where ``right`` is zero, and ``blocks``
-    ConvNeXt blocks, each looking ``left`` frames back and ``right`` ahead. Gives, for each of ``steps`` filter steps per frame and each band, four
-    numbers, (batch, frames * steps, 4, bands): correction of the harmonic gain (nepers), cosine
-    and sine of the harmonic phase (not normalised), correction of the noise gain (nepers); and two
-    for each frame, (batch, frames, 2), the modulation of the noise. In a stream, ``carry`` keeps
-    the past of every layer.
+    ConvNeXt blocks, each looking ``left`` frames back and ``right`` ahead. Gives, for each of
+    ``steps`` filter steps per frame and each band, four numbers, (batch, frames * steps, 4, bands):
+    correction of the harmonic gain (nepers), cosine and sine of the harmonic phase (not
+    normalised), correction of the noise gain (nepers); and two for each frame, (batch, frames, 2),
+    the modulation of the noise. In a stream, ``carry`` keeps the past of every layer.
     """
 
     def __init__(

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vocoder.dsp.carry import Carry
 from vocoder.dsp.sources.noise import extend_noise
-from vocoder.errors import AudioError, MelError, PitchError
+from vocoder.errors import AudioError, MelError, PitchError, VocoderError
 from vocoder.features.pitch import PitchEstimate, validate_f0
 from vocoder.models.base import Generators, VoiceChange, check_generators
 from vocoder.models.blocks.padding import pad_silence
@@ -27,6 +27,9 @@ from vocoder.models.source_filter.synthesis import Controls
 if TYPE_CHECKING:
     from vocoder.models.source_filter.model import SourceFilter
 
+CHUNK_FRAMES = 1280
+"""Frames of a whole mel that are computed at a time: in fewer, the many small operations of the low
+band take more of the time."""
 OPTIONAL = ("f0_hz", "voicing", "noise")
 """Signals that may come with the mel."""
 
@@ -99,7 +102,9 @@ class Stream:
             voicing: 0 (noise only) to 1, from outside; predicted when absent.
             noise: unit-power white noise, ``frames * hop_length`` samples; drawn when absent.
 
-        What comes from outside comes with every frame of an utterance or with none.
+        What comes from outside comes with every frame of an utterance or with none. After an error
+        in what only the networks find, such as a predicted F0 that ``f0_scale`` lifts beyond
+        Nyquist, the next push begins another utterance.
 
         Raises:
             MelError: a wrong number of bins or utterances, or a value that is not finite.
@@ -114,22 +119,11 @@ class Stream:
         Silence follows its mel: the last frames are what they would be within a mel padded with the
         floor. F0 and voicing from outside are held.
         """
-        # Behind the networks silence is zeros: the projection needs no more than these.
-        frames = self.lookahead_frames - self.projection_frames
-        owed, spec = self._owed, self.vocoder.spec
         nothing = self._nothing()
-        if owed == 0:
+        if self._owed == 0:
             return nothing
-        signals = {"mel": self._silence(frames)}
-        for name in self._given:
-            signals[name] = (
-                nothing.new_zeros(self.batch, frames * spec.hop_length)
-                if name == "noise"
-                else self._last(name).expand(-1, frames)
-            )
-        rest = self._push(signals, ends=True)[:, :owed]
-        self._begin()
-        return rest
+        no_mel = nothing[:, None].expand(-1, self.vocoder.spec.n_mels, -1)
+        return self._finish({"mel": no_mel, **dict.fromkeys(self._given, nothing)})
 
     def chunks(
         self,
@@ -137,12 +131,12 @@ class Stream:
         f0_hz: Float[Tensor, "batch frames"] | None = None,
         voicing: Float[Tensor, "batch frames"] | None = None,
         noise: Float[Tensor, "batch samples"] | None = None,
-        chunk_frames: int = 320,
+        chunk_frames: int = CHUNK_FRAMES,
     ) -> Iterator[Float[Tensor, "batch samples"]]:
         """The waveform of a whole mel in pieces, as they become ready, in bounded memory.
 
-        ``chunk_frames`` frames are pushed at a time, then the utterance is flushed; the signal does
-        not depend on it. Arguments and errors are those of :meth:`push`.
+        ``chunk_frames`` frames are taken at a time; the signal does not depend on it. Arguments and
+        errors are those of :meth:`push`.
 
         Raises:
             ValueError: ``chunk_frames`` below one.
@@ -155,10 +149,10 @@ class Stream:
             for name, signal in signals.items():
                 rate = self.vocoder.spec.hop_length if name == "noise" else 1
                 piece[name] = signal[..., start * rate : (start + chunk_frames) * rate]
-            ready = self._push(piece)
-            if ready.shape[1]:
+            if start + chunk_frames >= mel.shape[2]:
+                yield self._finish(piece)
+            elif (ready := self._push(piece)).shape[1]:
                 yield ready
-        yield self.flush()
 
     # ---- state ---------------------------------------------------------------------------------
 
@@ -232,6 +226,25 @@ class Stream:
 
     # ---- the way of a piece --------------------------------------------------------------------
 
+    def _finish(self, signals: dict[str, Tensor]) -> Tensor:
+        """The rest of the utterance, whose last pieces these are: silence follows them."""
+        # Behind the networks silence is zeros: the projection needs no more than these.
+        frames, hop = self.lookahead_frames - self.projection_frames, self.vocoder.spec.hop_length
+        owed = self._owed + signals["mel"].shape[2] * hop
+        ended = {}
+        for name, piece in signals.items():
+            if name == "mel":
+                after = self._silence(frames)
+            elif name == "noise":
+                after = piece.new_zeros(self.batch, frames * hop)
+            else:
+                last = piece[:, -1:] if piece.shape[1] else self._last(name)
+                after = last.expand(-1, frames)
+            ended[name] = torch.cat([piece, after], dim=-1)
+        rest = self._push(ended, ends=True)[:, :owed]
+        self._begin()
+        return rest
+
     def _push(self, signals: dict[str, Tensor], ends: bool = False) -> Tensor:
         """The samples that are ready after these pieces, time on their last axis."""
         carry = self._carry
@@ -246,7 +259,11 @@ class Stream:
             if carry.tensors["waiting mel"].shape[1] <= wanted:
                 return self._nothing()
             pieces = {name: carry.tensors.pop(f"waiting {name}") for name in pieces}
-        samples = self._advance(ends, **pieces)
+        try:
+            samples = self._advance(ends, **pieces)
+        except VocoderError:
+            self._begin()  # half of this utterance is known
+            raise
         self._owed -= samples.shape[1]
         return samples
 
