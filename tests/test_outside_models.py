@@ -59,6 +59,17 @@ class Own(Vocoder):
         return 0.01 * self.layers(mel.mT).flatten(1)
 
 
+class Normed(Own):
+    '''With statistics, which are no parameters.'''
+
+    def __init__(self, config, spec):
+        super().__init__(config, spec)
+        self.norm = nn.BatchNorm1d(spec.n_mels)
+
+    def forward(self, mel, *, generator=None):
+        return super().forward(self.norm(mel))
+
+
 class Forgetful(Own):
     def __init__(self, config, spec):
         super().__init__(config, spec)
@@ -295,3 +306,16 @@ def test_it_trains_resumes_and_speaks(outside: str, write, tmp_path: Path, fresh
     result = CliRunner().invoke(app, [*arguments, "--model", str(run)])
     assert result.exit_code == 0, result.output
     assert len(list((tmp_path / "out").glob("*.wav"))) == 3
+
+
+@pytest.mark.slow
+def test_statistics_of_a_normalisation_are_saved_and_loaded(
+    outside: str, write, tmp_path: Path, fresh_accelerator: None
+):
+    recipe = load_recipe(write(f'name: "{outside}:Normed"'))
+    train(recipe, tmp_path / "run", quiet())
+    weights = load_file(tmp_path / "run" / "checkpoints" / "step-00000004" / MODEL)
+    assert int(weights["norm.num_batches_tracked"]) == 4
+    assert float(weights["norm.running_mean"].abs().max()) > 0.1
+    loaded = load(tmp_path / "run").state_dict()
+    assert torch.equal(loaded["norm.running_mean"], weights["norm.running_mean"])

@@ -62,6 +62,20 @@ def test_with_a_budget_the_cosine_follows_the_share_of_it_that_is_spent():
         assert learning_rate(500, config, 1.0, share=share) == pytest.approx(expected)
 
 
+def test_with_a_budget_a_later_stage_warms_up_and_decays_too():
+    config = TrainingConfig(steps=10**6, budget_minutes=1, warmup_steps=10, final_learning_rate=0)
+    # Steps that take equally long: the budget ends at step 2,000.
+    rates = [
+        learning_rate(step, config, 1.0, begin=1000, share=step / 2000)
+        for step in range(1000, 2001)
+    ]
+    assert rates[:10] == pytest.approx([0.1 * (step + 1) for step in range(10)])
+    assert rates[10] == pytest.approx(1.0, abs=1e-3)
+    assert rates[500] == pytest.approx(0.5)
+    assert rates[1000] == pytest.approx(0)
+    assert all(before > after for before, after in itertools.pairwise(rates[10:]))
+
+
 def test_the_clock_counts_work_and_not_waiting():
     clock = Clock(torch.device("cpu"))
     clock.start()

@@ -21,6 +21,7 @@ from vocoder.training.objectives.adversarial import (
     Discriminators,
     adversarial_objective,
     discriminator_objective,
+    low_pass,
 )
 from vocoder.training.objectives.waveform import WaveformConfig, WaveformObjective
 from vocoder.training.recipe import load_recipe
@@ -236,3 +237,13 @@ def test_a_killed_run_goes_on_with_the_same_numbers(
     resumed = trainer_of(recipe, recordings, tmp_path)
     assert resumed.resume()
     assert resumed.train_step().losses == expected
+
+
+def test_beyond_the_band_of_a_recording_nothing_is_left():
+    time = torch.arange(4800).double() / 16000
+    low, high = (torch.sin(2 * torch.pi * hertz * time) for hertz in (1000, 6000))
+    signal = torch.stack([low + high, low + high]).requires_grad_()
+    kept = low_pass(signal, torch.tensor([4000.0, 8000.0]), 16000)
+    torch.testing.assert_close(kept.detach(), torch.stack([low, low + high]))
+    (gradient,) = torch.autograd.grad((kept[0] * high).sum(), signal)
+    assert gradient.abs().max() < 1e-6

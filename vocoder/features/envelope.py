@@ -16,11 +16,18 @@ def white_noise_level(spec: MelSpec) -> Float[Tensor, " n_mels"]:
     The magnitude of a bin is Rayleigh-distributed: its mean is √π/2 of its root mean square.
     """
     window = torch.hann_window(spec.win_length, periodic=True, dtype=torch.float64)
-    rms = window.square().sum().sqrt()
-    weights = spec.filterbank().double().sum(dim=1)
+    power = window.square().sum() * pre_emphasis_power(spec)
+    filters = spec.filterbank().double()
     if spec.power == 1:
-        return torch.log(weights * rms * math.sqrt(math.pi) / 2).float()
-    return torch.log((weights * rms.square()).sqrt()).float()
+        return torch.log(filters @ power.sqrt() * math.sqrt(math.pi) / 2).float()
+    return torch.log((filters @ power).sqrt()).float()
+
+
+def pre_emphasis_power(spec: MelSpec) -> Float[Tensor, " bins"]:
+    """|1 - a e^{-iω}|² at the bins of the spec's transform, float64."""
+    omega = torch.arange(spec.n_fft // 2 + 1, dtype=torch.float64) * (2 * math.pi / spec.n_fft)
+    a = spec.pre_emphasis
+    return 1 + a * a - 2 * a * torch.cos(omega)
 
 
 def band_centres_hz(spec: MelSpec) -> np.ndarray:

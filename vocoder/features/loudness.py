@@ -30,17 +30,14 @@ def loudness_weights(spec: MelSpec) -> Float[Tensor, " n_mels"]:
     """What each mel band's power, relative to full-scale white noise there, adds to the A-weighted
     power of a frame: A² at the band's centre times the share of the spectrum it stands for.
 
-    The bands stand for what lies nearer to their centre than to another's. Pre-emphasis is divided
-    out.
+    The bands stand for what lies nearer to their centre than to another's.
     """
     filters = spec.filterbank().double()
     frequencies = torch.linspace(0, spec.sample_rate / 2, filters.shape[1], dtype=torch.float64)
     centres = filters @ frequencies / filters.sum(dim=1)
     edges = torch.cat([torch.zeros(1).double(), (centres[1:] + centres[:-1]) / 2, frequencies[-1:]])
     share = edges.diff() / (spec.sample_rate / 2)
-    omega = 2 * torch.pi * centres / spec.sample_rate
-    emphasis = 1 - 2 * spec.pre_emphasis * omega.cos() + spec.pre_emphasis**2
-    return (a_weighting(centres).square() * share / emphasis).float()
+    return (a_weighting(centres).square() * share).float()
 
 
 class MelLoudness(torch.nn.Module):

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vocoder.features.envelope import pre_emphasis_power
 from vocoder.features.mel import MelSpec
 
 LARGEST_GAIN = 55.0
@@ -29,7 +30,7 @@ def projection_gain(
     """
     energy = power
     if spec.pre_emphasis:
-        energy = energy * _pre_emphasis_power(spec, energy)
+        energy = energy * pre_emphasis_power(spec)[: energy.shape[-1]].to(energy)
     energy = energy + spec.magnitude_eps
     energy = (energy + TINY).sqrt() if spec.power == 1 else energy
     gain = torch.ones_like(energy[:1, :1])
@@ -52,10 +53,3 @@ def spec_filters(
     """
     with torch.inference_mode(False):
         return spec.filterbank().to(device, dtype)
-
-
-def _pre_emphasis_power(spec: MelSpec, like: Tensor) -> Float[Tensor, " bins"]:
-    """|1 - a e^{-iω}|² at the first bins."""
-    omega = torch.arange(like.shape[-1], dtype=torch.float64) * (2 * torch.pi / spec.n_fft)
-    a = spec.pre_emphasis
-    return (1 + a * a - 2 * a * torch.cos(omega)).to(like)

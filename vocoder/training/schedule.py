@@ -73,14 +73,18 @@ def learning_rate(
     """Linear warm-up from step ``begin``, then half a cosine from ``peak`` to the final rate.
 
     Args:
-        share: for a run with a budget, the spent fraction, 0 to 1; it then gives the position on
-            the cosine, which otherwise follows from the step.
+        share: for a run with a budget, the spent fraction s, 0 to 1. The position on the cosine,
+            which otherwise follows from the step n, is then s (n - begin) / (n - s begin): what is
+            done since ``begin`` if all steps take equally long, s itself for those from zero.
     """
     done = step - begin
     if done < config.warmup_steps:
         return peak * (done + 1) / config.warmup_steps
-    rest = max(config.steps - begin - config.warmup_steps, 1)
-    place = (done - config.warmup_steps) / rest if share is None else share
+    if share is None:
+        rest = max(config.steps - begin - config.warmup_steps, 1)
+        place = (done - config.warmup_steps) / rest
+    else:
+        place = share * done / (step - share * begin)
     floor = config.final_learning_rate
     return floor + (peak - floor) * 0.5 * (1 + math.cos(math.pi * min(place, 1.0)))
 

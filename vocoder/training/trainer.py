@@ -45,6 +45,7 @@ from vocoder.training.objectives.adversarial import (
     Discriminators,
     adversarial_objective,
     discriminator_objective,
+    low_pass,
 )
 from vocoder.training.objectives.base import Objective
 from vocoder.training.schedule import Clock, TrainingConfig, learning_rate, snapshot_name
@@ -92,7 +93,7 @@ class Trainer:
             self.discriminators, self.discriminator_optimizer = accelerator.prepare(
                 discriminators, optimizer
             )
-        self.averaged = {name: value.detach().clone() for name, value in model.named_parameters()}
+        self.averaged = {name: value.detach().clone() for name, value in model.state_dict().items()}
         self.checkpoints, self.snapshots = run_folder / "checkpoints", run_folder / "snapshots"
 
     @property
@@ -126,9 +127,14 @@ class Trainer:
             losses[name] = losses[name] * (count / self._mean(count))
         adversarial = self.adversarial
         if adversarial is not None and step >= adversarial.start_step:
-            assert output.reference is not None
-            assert output.estimate is not None
-            losses |= self._adversarial_step(output.reference, output.estimate, adversarial)
+            reference, estimate = output.reference, output.estimate
+            assert reference is not None
+            assert estimate is not None
+            if batch.band_limit_hz is not None:
+                rate = (batch.spec or self.model.spec).sample_rate
+                reference = low_pass(reference, batch.band_limit_hz, rate)
+                estimate = low_pass(estimate, batch.band_limit_hz, rate)
+            losses |= self._adversarial_step(reference, estimate, adversarial)
         watched = dict(losses)
         discriminator = watched.pop("discriminator", None)
         total = torch.stack(list(watched.values())).sum()
@@ -232,10 +238,15 @@ class Trainer:
 
     @torch.no_grad()
     def _average(self, step: int) -> None:
-        """Update the exponential average of the weights, over fewer steps at first."""
+        """Update the exponential average of the weights, over fewer steps at first; buffers, such
+        as a BatchNorm's statistics, are the current ones."""
         decay = min(self.config.ema_decay, (1 + step) / (10 + step))
-        names, current = zip(*self.model.named_parameters(), strict=True)
-        torch._foreach_lerp_([self.averaged[name] for name in names], list(current), 1 - decay)
+        weights = dict(self.model.named_parameters())
+        averaged = [self.averaged[name] for name in weights]
+        torch._foreach_lerp_(averaged, list(weights.values()), 1 - decay)
+        for name, value in self.model.state_dict().items():
+            if name not in weights:
+                self.averaged[name].copy_(value)
 
     # -- checkpoints -------------------------------------------------------------------------
 

@@ -27,7 +27,8 @@ def extend_noise(
 
     Fresh noise is drawn in blocks of 16 samples, torch's own on a CPU, each for all rows: a partial
     block would change the following noise. Noise thus does not depend on the number of pieces in
-    which it is drawn, if the remainder of each piece begins the next.
+    which it is drawn, if the remainder of each piece begins the next; and, drawn on the generator's
+    own device, not on that of the signal.
 
     >>> one = extend_noise(torch.empty(1, 0), 48, torch.Generator().manual_seed(0))
     >>> generator = torch.Generator().manual_seed(0)
@@ -36,9 +37,10 @@ def extend_noise(
     True
     """
     batch, blocks = noise.shape[0], -(-max(samples - noise.shape[1], 0) // 16)
-    fresh = white_noise(blocks * batch, 16, generator, str(noise.device))
+    device = noise.device if generator is None else generator.device
+    fresh = white_noise(blocks * batch, 16, generator, str(device))
     rows = fresh.view(blocks, batch, 16).transpose(0, 1).reshape(batch, 16 * blocks)
-    return torch.cat([noise, rows.to(noise.dtype)], dim=1)
+    return torch.cat([noise, rows.to(noise)], dim=1)
 
 
 def pulse_modulation(

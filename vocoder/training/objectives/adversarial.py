@@ -101,6 +101,17 @@ class Discriminators(nn.Module):
         return scores, features
 
 
+def low_pass(
+    signal: Float[Tensor, "batch samples"], limit_hz: Float[Tensor, " batch"], sample_rate: int
+) -> Float[Tensor, "batch samples"]:
+    """What lies below one frequency for each item: beyond it nothing is known of a recording, and
+    its emptiness would give it away."""
+    spectrum = torch.fft.rfft(signal)
+    hertz = torch.fft.rfftfreq(signal.shape[1], 1 / sample_rate, device=signal.device)
+    below = hertz <= limit_hz.to(signal.device)[:, None]
+    return torch.fft.irfft(spectrum * below, n=signal.shape[1])
+
+
 def _halves(maps: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
     pairs = [tensor.chunk(2) for tensor in maps]
     return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
