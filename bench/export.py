@@ -31,8 +31,6 @@ from vocoder_runtime import OnnxVocoder
 TEST = Path(__file__).parents[1] / "egs" / "tiny" / "wavs" / "test"
 COLUMNS = ("precision", "low band", "MB", "difference", "PESQ")
 OPTIONS = (
-    "meets_mel",
-    "meets_envelope",
     "mel_projection",
     "low_band_projection",
     "formant_scale",
@@ -56,8 +54,7 @@ class Pair:
     @torch.inference_mode()
     def in_torch(self) -> Tensor:
         held = {name: json.loads(self.exported.metadata[name]) for name in OPTIONS}
-        meets = "envelope" if held.pop("meets_envelope") else "nothing"
-        meets = "mel" if held.pop("meets_mel") else meets
+        meets = self.exported.metadata["meets"]
         return self.model(self.mel, noise=self.noise, meets=meets, **held)
 
     def in_onnx(self) -> Tensor:

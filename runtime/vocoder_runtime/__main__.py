@@ -43,10 +43,10 @@ def resynthesise(
         return np.concatenate([stream.push(mel), stream.flush()], axis=1)[0]
     if f0_scale == 1:
         return vocoder(mel, seed=seed)[0]
-    if vocoder.meets_mel:
+    if vocoder.meets == "mel":
         raise VocoderError(
             "--f0-scale: this file imposes the mel's own harmonics on its output; write one with "
-            "`vocoder export --meets-envelope`"
+            "`vocoder export --meets envelope`"
         )
     f0_hz, voicing = vocoder.predict_pitch(mel)
     highest_hz = f0_scale * float(f0_hz.max())

@@ -23,7 +23,8 @@ class OnnxVocoder:
         spec: the mel that it takes.
         sample_rate, hop_length: of what comes out, in Hz and samples.
         streams: whether the file is for `stream`; otherwise it is for whole utterances.
-        meets_mel: whether the output is brought to meet the mel, harmonics included.
+        meets: what of the mel the output is brought to meet: "mel", harmonics included,
+            "envelope" or "nothing".
         metadata: all that the file says of itself.
 
     Raises:
@@ -48,7 +49,7 @@ class OnnxVocoder:
                 "write it with `vocoder export`"
             ) from error
         self.metadata: dict[str, str] = self.session.get_modelmeta().custom_metadata_map
-        missing = {"mel", "lookahead_frames", "meets_mel", "silence"} - self.metadata.keys()
+        missing = {"mel", "lookahead_frames", "meets", "silence"} - self.metadata.keys()
         if missing:
             raise VocoderError(
                 f"{path}: no {', '.join(sorted(missing))} in its metadata; write it with the "
@@ -60,7 +61,7 @@ class OnnxVocoder:
             raise VocoderError(f"{path}: {error}") from error
         self.sample_rate, self.hop_length = self.spec.sample_rate, self.spec.hop_length
         self.streams = "state" in self.metadata
-        self.meets_mel = bool(json.loads(self.metadata["meets_mel"]))
+        self.meets = self.metadata["meets"]
 
     def mel(self, waveform: np.ndarray) -> np.ndarray:
         """The mel (batch, n_mels, frames) of a waveform (samples,) or (batch, samples): see
@@ -177,6 +178,7 @@ class OnnxStream:
 
     def _begin(self) -> None:
         self.state, self._early, self._owed = self._start, self._delay, 0
+        self._last_pitch: dict[str, np.ndarray] = {}
 
     def push(
         self,
@@ -190,6 +192,7 @@ class OnnxStream:
         inputs = self.vocoder.prepared(mel, f0_hz, voicing, noise, self.generator)
         if len(mel) != 1:
             raise VocoderError(f"the mel is {mel.shape}: a stream takes a batch of one")
+        self._last_pitch = {name: inputs[name][:, -1:] for name in ("f0_hz", "voicing")}
         waveform, *state = self.vocoder.session.run(self._names, inputs | self.state)
         self.state = dict(zip(self._start, state, strict=True))
         ready: np.ndarray = waveform[:, self._early :]
@@ -198,12 +201,15 @@ class OnnxStream:
         return ready
 
     def flush(self) -> np.ndarray:
-        """The rest (1, remaining) of the utterance, whose mel is followed by silence; the next push
-        begins another."""
+        """The rest (1, remaining) of the utterance, whose mel is followed by silence, its F0 and
+        voicing from outside by their last values; the next push begins another."""
+        if not self._last_pitch:
+            return np.zeros((1, 0), np.float32)
         frames, owed = int(self.vocoder.metadata["lookahead_frames"]), self._owed
         noise = np.zeros((1, frames * self.vocoder.hop_length))
         silence = np.array(json.loads(self.vocoder.metadata["silence"]))
         mel = np.repeat(silence[None, :, None], frames, axis=2)
-        rest = self.push(mel, noise=noise)[:, :owed]
+        held = {name: np.repeat(last, frames, axis=1) for name, last in self._last_pitch.items()}
+        rest = self.push(mel, noise=noise, **held)[:, :owed]
         self._begin()
         return rest

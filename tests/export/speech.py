@@ -39,7 +39,10 @@ def after_silence(
 ) -> Tensor:
     """The waveform of an utterance that begins in silence, as that of an exported stream does."""
     module = export_module(
-        model, mel_projection, streaming=True, low_band_projection=low_band_projection
+        model,
+        True,
+        mel_projection=mel_projection,
+        low_band_projection=low_band_projection,
     )
     assert isinstance(module, StreamModule)
     frames, hop = module.silent_frames, model.spec.hop_length

@@ -80,7 +80,7 @@ def test_another_voice_in_the_exported_arithmetic(change: dict[str, float]):
     model = vocoder.load()
     mel = recorded_mel(model, 0.5)
     frames, noise = mel.shape[2], noise_of(mel, 256)
-    module = export_module(model, meets_envelope=True, **change)
+    module = export_module(model, meets="envelope", **change)
     predicted = model.predict_pitch(mel)
     f0_hz, voicing = predicted.f0_hz, predicted.voicing
     found = module(mel, noise.view(1, frames, 256), 1.2 * f0_hz, voicing)[0]
@@ -90,8 +90,8 @@ def test_another_voice_in_the_exported_arithmetic(change: dict[str, float]):
         same_filters = model(mel, f0_hz, voicing, 1.2, noise)
         assert (expected - same_filters).abs().max() > 0.01
     assert module.lookahead_frames == model.stream(f0_scale=1.2).lookahead_frames
-    stream = export_module(model, meets_envelope=True, streaming=True, **change)
-    metadata = {"meets_envelope": True, "formant_scale": 1.0, "breath_db": 0.0} | change
+    stream = export_module(model, True, "envelope", **change)
+    metadata = {"meets": "envelope", "formant_scale": 1.0, "breath_db": 0.0} | change
     assert metadata.items() <= stream.metadata().items()
 
 
@@ -137,16 +137,24 @@ def test_the_exported_stream_is_the_vocoder_after_silence(low_band: int):
 def test_what_cannot_be_exported_is_refused():
     with pytest.raises(VocoderError, match="GriffinLim cannot be exported"):
         export_module(vocoder.load("griffin_lim"))
-    with pytest.raises(VocoderError, match="mel_projection is -1"):
-        export_module(vocoder.load(), -1)
-    with pytest.raises(VocoderError, match="low_band_projection is -1"):
+    with pytest.raises(ValueError, match="mel_projection is -1"):
+        export_module(vocoder.load(), mel_projection=-1)
+    with pytest.raises(ValueError, match="low_band_projection is -1"):
         export_module(vocoder.load(), low_band_projection=-1)
-    for options in ({"mel_projection": 0}, {"meets_envelope": True}):
+    for options in ({"mel_projection": 0}, {"meets": "envelope"}):
         with pytest.raises(VocoderError, match="low_band_projection is 1, without"):
             export_module(vocoder.load(), low_band_projection=1, **options)
+
+
+def test_another_voice_meets_the_envelope_unless_told_otherwise():
     for options in ({"formant_scale": 1.1}, {"breath_db": 3.0}):
-        with pytest.raises(VocoderError, match="only with meets_envelope"):
-            export_module(vocoder.load(), **options)
+        assert export_module(vocoder.load(), **options).options.meets == "envelope"
+    # The mel correction of a model that has one is no projection: it stays.
+    module = export_module(vocoder.load("source_filter_16k"), mel_projection=0)
+    assert (
+        module.options.meets
+        == vocoder.load("source_filter_16k").stream(mel_projection=0).rendering.options.meets
+    )
 
 
 # ---- a file for torch ---------------------------------------------------------------------------
@@ -154,7 +162,7 @@ def test_what_cannot_be_exported_is_refused():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "options", [{}, {"meets_envelope": True, "formant_scale": 1.1, "breath_db": 6.0}]
+    "options", [{}, {"meets": "envelope", "formant_scale": 1.1, "breath_db": 6.0}]
 )
 @torch.no_grad()
 def test_a_torch_program_gives_the_same_waveform_and_state(options: dict, tmp_path: Path):

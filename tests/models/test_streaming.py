@@ -125,7 +125,7 @@ def test_after_an_error_within_a_push_another_utterance_begins():
     with pytest.raises(PitchError, match="must lie between"):
         stream.push(mel)
     assert stream.flush().shape == (1, 0)
-    stream.change = stream.change._replace(f0_scale=1.0)
+    stream.f0_scale = 1.0
     assert stream.push(mel).shape[1] > 0
 
 

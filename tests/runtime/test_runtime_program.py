@@ -22,7 +22,7 @@ METADATA = {
     "mel": PRESETS["hifigan_22k"].model_dump_json(),
     "silence": json.dumps([-11.5] * 80),
     "lookahead_frames": "3",
-    "meets_mel": "false",
+    "meets": "nothing",
 }
 
 
@@ -191,7 +191,7 @@ def test_graphs_of_others_are_named_in_one_line(
     del model.metadata_props[:]
     (tmp_path / "foreign.onnx").write_bytes(model.SerializeToString())
     message = refusal(capsys, tmp_path / "foreign.onnx", recording, tmp_path / "out.wav")
-    assert "foreign.onnx: no lookahead_frames, meets_mel, mel, silence in its metadata" in message
+    assert "foreign.onnx: no lookahead_frames, meets, mel, silence in its metadata" in message
     newer = write_graph(tmp_path / "newer.onnx", mel='{"bark": 3}')
     message = refusal(capsys, newer, recording, tmp_path / "out.wav")
     assert "newer.onnx: the mel's bark, " in message
@@ -214,9 +214,9 @@ def test_f0_is_scaled_only_where_it_can_be(
         message = refusal(capsys, graph, recording, out, "--f0-scale", scale)
         assert f"--f0-scale {scale}: " in message
         assert "outside 0 to 11025 Hz" in message
-    meets = write_graph(tmp_path / "meets.onnx", meets_mel="true")
+    meets = write_graph(tmp_path / "meets.onnx", meets="mel")
     message = refusal(capsys, meets, recording, out, "--f0-scale", "1.2")
-    assert "`vocoder export --meets-envelope`" in message
+    assert "`vocoder export --meets envelope`" in message
     streaming = write_graph(tmp_path / "stream.onnx", state="")
     message = refusal(capsys, streaming, recording, out, "--f0-scale", "1.2")
     assert "without --streaming" in message

@@ -28,10 +28,10 @@ def export(
         int,
         typer.Option(min=0, help="Cost, in whole passes, of further passes below 740 Hz."),
     ] = 0,
-    meets_envelope: Annotated[
-        bool,
-        typer.Option("--meets-envelope", help="For F0 from outside that is not the mel's."),
-    ] = False,
+    meets: Annotated[
+        Literal["mel", "envelope", "nothing"] | None,
+        typer.Option(help="What of the mel is met: its envelope, for F0 that is not the mel's."),
+    ] = None,
     formant_scale: FormantScale = 1.0,
     breath_db: BreathDb = 0.0,
     precision: Annotated[
@@ -50,9 +50,9 @@ def export(
     vocoder = require_mel(load_for_mel(model, spec, "--spec"), model)
     module = export_module(
         vocoder,
-        mel_projection,
         streaming,
-        meets_envelope,
+        meets,
+        mel_projection,
         low_band_projection,
         formant_scale,
         breath_db,

@@ -11,8 +11,10 @@ import torch
 from vocoder.data.files import write_bytes
 from vocoder.errors import VocoderError
 from vocoder.export.module import INPUTS, ExportModule, StreamModule, WholeModule
-from vocoder.models.base import Vocoder
+from vocoder.models.base import Vocoder, VoiceChange
 from vocoder.models.source_filter import SourceFilter
+from vocoder.models.source_filter.config import Meets
+from vocoder.models.source_filter.rendering import Options
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -29,46 +31,34 @@ OPSET = 20
 
 def export_module(
     model: Vocoder,
-    mel_projection: int | None = None,
     streaming: bool = False,
-    meets_envelope: bool = False,
+    meets: Meets | None = None,
+    mel_projection: int | None = None,
     low_band_projection: int = 0,
     formant_scale: float = 1.0,
     breath_db: float = 0.0,
 ) -> ExportModule:
     """The module of a vocoder that can be exported, for whole utterances or for a stream.
 
-    Arguments are those of `ExportModule`.
+    The other arguments are those of `SourceFilter.stream`; F0 comes from outside.
 
     Raises:
-        VocoderError: it is no source-filter vocoder, passes are below zero, the low band is to be
-            projected without the mel, or the voice to change without `meets_envelope`.
-        ValueError: ``formant_scale`` is out of range.
+        VocoderError: it is no source-filter vocoder, or the low band is to be projected without
+            the mel.
+        ValueError: an argument is out of range.
     """
     if not isinstance(model, SourceFilter):
         raise VocoderError(
             f"{type(model).__name__} cannot be exported: choose weights of a source_filter model"
         )
-    if mel_projection is not None and mel_projection < 0:
-        raise VocoderError(f"mel_projection is {mel_projection}: passes, 0 for none")
-    if low_band_projection < 0:
+    change = VoiceChange(formant_scale=formant_scale, breath_db=breath_db)
+    options = Options.of(model.config, meets, mel_projection, low_band_projection, change)
+    if low_band_projection and not options.mel_projection:
         raise VocoderError(
-            f"low_band_projection is {low_band_projection}: cost in passes, 0 for none"
+            f"low_band_projection is {low_band_projection}, without a mel projection: meets is "
+            f"{options.meets}, or mel_projection is 0"
         )
-    passes = model.config.mel_projection if mel_projection is None else mel_projection
-    if low_band_projection and (meets_envelope or passes == 0):
-        raise VocoderError(
-            f"low_band_projection is {low_band_projection}, without a mel projection: "
-            "meets_envelope is asked for, or mel_projection is 0"
-        )
-    if (formant_scale, breath_db) != (1, 0) and not meets_envelope:
-        raise VocoderError(
-            f"formant_scale {formant_scale}, breath_db {breath_db}: only with meets_envelope; "
-            "to meet the mel undoes them"
-        )
-    return (StreamModule if streaming else WholeModule)(
-        model, mel_projection, meets_envelope, low_band_projection, formant_scale, breath_db
-    ).eval()
+    return (StreamModule if streaming else WholeModule)(model, options).eval()
 
 
 def save_torch(module: ExportModule, path: Path) -> None:

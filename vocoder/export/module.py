@@ -8,7 +8,6 @@ prediction. All of it is arithmetic, so that any runtime can take it.
 import base64
 import io
 from abc import abstractmethod
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,9 +19,8 @@ from torch.nn.functional import pad
 import vocoder
 from vocoder.dsp.carry import Carry
 from vocoder.models.source_filter import SourceFilter
-from vocoder.models.source_filter.steering import changed, formant_warp
+from vocoder.models.source_filter.rendering import Options, Rendering
 from vocoder.models.source_filter.streaming import read_frames
-from vocoder.models.source_filter.synthesis import Controls
 
 INPUTS = ("mel", "noise", "f0_hz", "voicing")
 OUTPUTS = ("waveform", "used_f0_hz", "used_voicing")
@@ -37,43 +35,18 @@ class ExportModule(nn.Module):
 
     Args:
         vocoder: on the CPU.
-        mel_projection: passes; by default as many as the vocoder's config says. With 0 the mel is
-            not met at all.
-        meets_envelope: the mel's envelope is met in place of the mel, as suits F0 from outside that
-            is not the mel's; see `Steering`.
-        low_band_projection: cost of further passes below 740 Hz, in whole passes, as
-            `SourceFilter.stream` takes it.
-        formant_scale: factor on the frequencies of the filters, 0.5 to 2, where the envelope is
-            met.
-        breath_db: gain of the noise within voice, dB, where the envelope is met.
+        options: what of the mel is met, and what changes of the voice but for F0, which comes from
+            outside.
     """
 
     inputs: tuple[str, ...] = INPUTS
     outputs: tuple[str, ...] = OUTPUTS
 
-    def __init__(
-        self,
-        vocoder: SourceFilter,
-        mel_projection: int | None = None,
-        meets_envelope: bool = False,
-        low_band_projection: int = 0,
-        formant_scale: float = 1.0,
-        breath_db: float = 0.0,
-    ) -> None:
+    def __init__(self, vocoder: SourceFilter, options: Options) -> None:
         super().__init__()
-        self.vocoder, self.meets_envelope = vocoder, meets_envelope
-        self.low_band_projection = low_band_projection
-        self.formant_scale, self.breath_db = formant_scale, breath_db
-        self.passes = vocoder.config.mel_projection if mel_projection is None else mel_projection
-        corrects = mel_projection is None and vocoder.config.mel_correction
-        self.meets_mel = self.passes > 0 or corrects
-        self.tail = vocoder.synthesis.reach_frames(self.passes, low_band_projection)
-        if meets_envelope:
-            self.passes, self.meets_mel = 0, False
-            self.tail = vocoder.steering.reach_frames
-        n_bins = vocoder.synthesis.n_fft // 2 + 1
-        self.warp: Tensor | None
-        self.register_buffer("warp", formant_warp(vocoder.sample_rate, n_bins, formant_scale))
+        self.vocoder, self.options = vocoder, options
+        self.rendering = Rendering(vocoder.synthesis, vocoder.steering, options)
+        self.tail = self.rendering.reach_frames
         weight = vocoder.filter_network.output.weight
         floor = torch.as_tensor(vocoder.spec.log_floor).to(weight).expand(vocoder.spec.n_mels)
         self.floor: Tensor
@@ -91,30 +64,6 @@ class ExportModule(nn.Module):
         nothing = mel.new_zeros(batch, frames)
         return mel, noise, nothing, nothing - 1
 
-    def speak(
-        self,
-        controls: Controls,
-        predicted_f0_hz: Tensor,
-        f0_hz: Tensor,
-        voicing: Tensor,
-        noise: Tensor,
-        gain: Float[Tensor, "batch frames n_mels"],
-        carry: Carry,
-    ) -> Float[Tensor, "batch samples"]:
-        """The next samples from the networks' output."""
-        synthesis = self.vocoder.synthesis
-        if self.meets_envelope:
-            change = partial(changed, warp=self.warp, breath_db=self.breath_db)
-            steered: Tensor = self.vocoder.steering(
-                synthesis, controls, predicted_f0_hz, f0_hz, voicing, noise, gain, carry, change
-            )
-            return steered
-        mel_gain = gain if self.meets_mel else None
-        waveform, mel_gain = synthesis.excite(controls, f0_hz, voicing, noise, mel_gain, carry)
-        if mel_gain is None or self.passes == 0:
-            return waveform
-        return synthesis.project(waveform, mel_gain, self.passes, self.low_band_projection, carry)
-
     @abstractmethod
     def example(self) -> tuple[tuple[Tensor, ...], tuple[Dimensions, ...]]:
         """Inputs to trace with, and the dimensions of each that may change."""
@@ -129,12 +78,11 @@ class ExportModule(nn.Module):
             "sample_rate": spec.sample_rate,
             "hop_length": spec.hop_length,
             "silence": self.floor.flatten().tolist(),
-            "mel_projection": self.passes,
-            "low_band_projection": self.low_band_projection,
-            "meets_envelope": self.meets_envelope,
-            "meets_mel": self.meets_mel,
-            "formant_scale": self.formant_scale,
-            "breath_db": self.breath_db,
+            "meets": self.options.meets,
+            "mel_projection": self.options.mel_projection,
+            "low_band_projection": self.options.low_band_projection,
+            "formant_scale": self.options.change.formant_scale,
+            "breath_db": self.options.change.breath_db,
             "lookahead_frames": self.lookahead_frames,
             "latency_seconds": self.lookahead_frames * spec.hop_length / spec.sample_rate,
         }
@@ -165,7 +113,7 @@ class WholeModule(ExportModule):
         f0_hz, voicing = _hold(f0_hz, tail), _hold(voicing, tail)
         f0_hz = torch.where(f0_hz > 0, f0_hz, predicted.f0_hz)
         voicing = torch.where(voicing >= 0, voicing, predicted.voicing)
-        waveform = self.speak(
+        waveform = self.rendering(
             model.controls(gain),
             predicted.f0_hz,
             f0_hz,
@@ -186,18 +134,8 @@ class StreamModule(ExportModule):
     ``silent_frames`` of silence.
     """
 
-    def __init__(
-        self,
-        vocoder: SourceFilter,
-        mel_projection: int | None = None,
-        meets_envelope: bool = False,
-        low_band_projection: int = 0,
-        formant_scale: float = 1.0,
-        breath_db: float = 0.0,
-    ) -> None:
-        super().__init__(
-            vocoder, mel_projection, meets_envelope, low_band_projection, formant_scale, breath_db
-        )
+    def __init__(self, vocoder: SourceFilter, options: Options) -> None:
+        super().__init__(vocoder, options)
         left, right = vocoder.context
         self.silent_frames = left + right + 2 * self.tail
         """As many as a sample depends on, so that the beginning of the silence is forgotten."""
@@ -251,7 +189,7 @@ class StreamModule(ExportModule):
         f0_hz = torch.where(f0_hz > 0, f0_hz, predicted.f0_hz)
         voicing = carry.take("voicing", voicing, gain.shape[1])
         voicing = torch.where(voicing >= 0, voicing, predicted.voicing)
-        waveform = self.speak(
+        waveform = self.rendering(
             controls, predicted.f0_hz, f0_hz, voicing, noise.flatten(1), gain, carry
         )
         return waveform, f0_hz, voicing

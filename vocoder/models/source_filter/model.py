@@ -20,19 +20,18 @@ A universal vocoder (``universal`` in the config) gives its networks canonical b
 mel's own, so that the same weights serve every mel: ``vocoder.for_mel(spec)``.
 """
 
-from typing import get_args
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from vocoder.features.mel import MelSpec
 from vocoder.features.pitch import PitchEstimate
-from vocoder.models.base import NO_CHANGE, Generators, Vocoder, VoiceChange
+from vocoder.models.base import Generators, Vocoder, VoiceChange
 from vocoder.models.blocks.padding import pad_silence
 from vocoder.models.blocks.pitch_predictor import PitchPredictor
 from vocoder.models.source_filter.config import Meets, SourceFilterConfig
 from vocoder.models.source_filter.networks import FilterNetwork
+from vocoder.models.source_filter.rendering import Options
 from vocoder.models.source_filter.steering import Steering
 from vocoder.models.source_filter.streaming import CHUNK_FRAMES, Stream
 from vocoder.models.source_filter.synthesis import Controls, Synthesis
@@ -68,16 +67,7 @@ class SourceFilter(Vocoder):
         self.steering = Steering(self.synthesis)
         self.pitch_predictor, self.filter_network = networks or (
             PitchPredictor(config.pitch, self.synthesis.network_inputs),
-            FilterNetwork(
-                self.synthesis.network_inputs,
-                self.synthesis.network_bands,
-                config.steps_per_frame,
-                config.channels,
-                config.expansion,
-                config.blocks,
-                config.left,
-                config.right,
-            ),
+            FilterNetwork(config, self.synthesis.network_inputs, self.synthesis.network_bands),
         )
         pitch, filters = self.pitch_predictor.context, self.filter_network.context
         # Filters lie between two frames, so that the envelope wants the next one.
@@ -202,21 +192,8 @@ class SourceFilter(Vocoder):
                 none of these, or a mel to be met by a model whose config has neither way.
         """
         change = VoiceChange(f0_scale, formant_scale, breath_db)
-        passes = self.config.mel_projection if mel_projection is None else mel_projection
-        if passes < 0:
-            raise ValueError(f"mel_projection is {passes}: passes, 0 for none")
-        if meets not in (None, *get_args(Meets)):
-            raise ValueError(f"meets is {meets!r}: {', '.join(get_args(Meets))}, or None")
-        meets_mel = self.config.mel_correction or passes > 0
-        if meets == "mel" and not meets_mel:
-            raise ValueError(
-                'meets="mel": this model\'s config has neither mel_correction nor mel_projection'
-            )
-        if meets is None:
-            meets = "mel" if meets_mel else "nothing"
-            if change != NO_CHANGE:
-                meets = "envelope"
-        return Stream(self, batch, change, generator, meets, passes, low_band_projection)
+        options = Options.of(self.config, meets, mel_projection, low_band_projection, change)
+        return Stream(self, batch, options, generator)
 
     def _network_input(self, gain: Tensor, context: tuple[int, int]) -> Tensor:
         """The networks' input, cropped to the context that one of them wants."""

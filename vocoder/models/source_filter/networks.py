@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from vocoder.dsp.carry import Carry
 from vocoder.models.blocks.layers import ConvNeXtBlock, ValidConv1d
 from vocoder.models.blocks.precision import at_least_float32
+from vocoder.models.source_filter.config import SourceFilterConfig
 
 INPUT_CONTEXT = 2
 
@@ -16,30 +17,23 @@ class FilterNetwork(nn.Module):
 
     A convolution over five frames, or the last three where ``right`` is zero, and ``blocks``
     ConvNeXt blocks, each looking ``left`` frames back and ``right`` ahead. Gives, for each of
-    ``steps`` filter steps per frame and each band, four numbers, (batch, frames * steps, 4, bands):
+    ``steps_per_frame`` filter steps and each band, four numbers, (batch, frames * steps, 4, bands):
     correction of the harmonic gain (nepers), cosine and sine of the harmonic phase (not
     normalised), correction of the noise gain (nepers); and two for each frame, (batch, frames, 2),
     the modulation of the noise. In a stream, ``carry`` keeps the past of every layer.
     """
 
-    def __init__(
-        self,
-        inputs: int,
-        bands: int,
-        steps: int,
-        channels: int,
-        expansion: float,
-        blocks: int,
-        left: int,
-        right: int,
-    ) -> None:
+    def __init__(self, config: SourceFilterConfig, inputs: int, bands: int) -> None:
         super().__init__()
+        channels, blocks, steps = config.channels, config.blocks, config.steps_per_frame
+        left, right = config.left, config.right
         self.bands, self.steps, self.window = bands, steps, left + 1 + right
         ahead = INPUT_CONTEXT if right else 0
         self.input = ValidConv1d(inputs, channels, INPUT_CONTEXT, ahead)
         self.input_window = INPUT_CONTEXT + 1 + ahead
         self.blocks = nn.ModuleList(
-            ConvNeXtBlock(channels, expansion, left, right, 1 / blocks) for _ in range(blocks)
+            ConvNeXtBlock(channels, config.expansion, left, right, 1 / blocks)
+            for _ in range(blocks)
         )
         self.norm = nn.LayerNorm(channels)
         self.output = nn.Linear(channels, steps * 4 * bands + 2)

@@ -6,7 +6,6 @@ any length, and so is the signal. Every convolution, window and overlap-add keep
 """
 
 from collections.abc import Iterator
-from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,11 +16,10 @@ from vocoder.dsp.carry import Carry
 from vocoder.dsp.sources.noise import extend_noise
 from vocoder.errors import AudioError, MelError, PitchError, VocoderError
 from vocoder.features.pitch import PitchEstimate, validate_f0
-from vocoder.models.base import Generators, VoiceChange, check_generators
+from vocoder.models.base import Generators, check_generators
 from vocoder.models.blocks.padding import pad_silence
 from vocoder.models.blocks.precision import at_least_float32
-from vocoder.models.source_filter.config import Meets
-from vocoder.models.source_filter.steering import changed, formant_warp
+from vocoder.models.source_filter.rendering import Options, Rendering
 from vocoder.models.source_filter.synthesis import Controls
 
 if TYPE_CHECKING:
@@ -43,40 +41,17 @@ class Stream:
     Args:
         vocoder: whose networks and signal processing are used.
         batch: utterances in parallel.
-        change: of the voice.
+        options: what of the given mel is met, and what changes of the voice.
         generator: source of the noise.
-        meets: what of the given mel the output is made to meet.
-        passes: of the mel projection.
-        low_band_projection: cost of its further passes in the low band.
     """
 
     def __init__(
-        self,
-        vocoder: "SourceFilter",
-        batch: int,
-        change: VoiceChange,
-        generator: Generators,
-        meets: Meets,
-        passes: int,
-        low_band_projection: int,
+        self, vocoder: "SourceFilter", batch: int, options: Options, generator: Generators
     ) -> None:
-        self.vocoder, self.batch, self.change = vocoder, batch, change
-        self.generator, self.meets = generator, meets
-        self.passes = passes if meets == "mel" else 0
-        self.low_band_projection = low_band_projection if self.passes else 0
-        before_projection = vocoder.synthesis.reach_frames(0, 0)
-        reach = vocoder.synthesis.reach_frames(self.passes, self.low_band_projection)
-        self.projection_frames = reach - before_projection
-        """Frames that the projection alone looks ahead."""
-        warp = formant_warp(
-            vocoder.sample_rate, vocoder.synthesis.n_fft // 2 + 1, change.formant_scale
-        )
-        if warp is not None:
-            warp = warp.to(vocoder.synthesis.white_level)
-        self._change = partial(changed, warp=warp, breath_db=change.breath_db)
-        if meets == "envelope":
-            reach = vocoder.steering.reach_frames
-        self.lookahead_frames: int = vocoder.context[1] + reach
+        self.vocoder, self.batch, self.generator = vocoder, batch, generator
+        self.rendering = Rendering(vocoder.synthesis, vocoder.steering, options)
+        self.f0_scale = options.change.f0_scale
+        self.lookahead_frames: int = vocoder.context[1] + self.rendering.reach_frames
         self._begin()
 
     def _begin(self) -> None:
@@ -213,7 +188,7 @@ class Stream:
                 f"{(batch, samples)}: give one value a sample"
             )
         if f0_hz is not None:
-            validate_f0(f0_hz * self.change.f0_scale, self.vocoder.sample_rate)
+            validate_f0(f0_hz * self.f0_scale, self.vocoder.sample_rate)
         if voicing is not None and not bool(((voicing >= 0) & (voicing <= 1)).all()):
             raise PitchError("voicing must lie between 0 (noise) and 1 (voice) in every frame")
         signals = {"mel": mel, "f0_hz": f0_hz, "voicing": voicing, "noise": noise}
@@ -229,7 +204,8 @@ class Stream:
     def _finish(self, signals: dict[str, Tensor]) -> Tensor:
         """The rest of the utterance, whose last pieces these are: silence follows them."""
         # Behind the networks silence is zeros: the projection needs no more than these.
-        frames, hop = self.lookahead_frames - self.projection_frames, self.vocoder.spec.hop_length
+        frames = self.lookahead_frames - self.rendering.projection_frames
+        hop = self.vocoder.spec.hop_length
         owed = self._owed + signals["mel"].shape[2] * hop
         ended = {}
         for name, piece in signals.items():
@@ -255,7 +231,8 @@ class Stream:
             # Windows and convolutions need enough to begin with.
             for name, piece in pieces.items():
                 carry.take(f"waiting {name}", piece, 0)
-            wanted = self.lookahead_frames - (self.projection_frames if ends else 0)
+            wanted = self.lookahead_frames
+            wanted -= self.rendering.projection_frames if ends else 0
             if carry.tensors["waiting mel"].shape[1] <= wanted:
                 return self._nothing()
             pieces = {name: carry.tensors.pop(f"waiting {name}") for name in pieces}
@@ -276,8 +253,7 @@ class Stream:
         noise: Tensor | None = None,
     ) -> Tensor:
         vocoder, carry = self.vocoder, self._carry
-        steers = self.meets == "envelope"
-        predicts = f0_hz is None or voicing is None or steers
+        predicts = f0_hz is None or voicing is None or self.rendering.options.meets == "envelope"
         controls, gain, predicted = read_frames(vocoder, carry, mel.transpose(1, 2), predicts)
         if predicted is not None:
             voicing = predicted.voicing if voicing is None else voicing
@@ -290,43 +266,14 @@ class Stream:
             noise, carry.tensors["drawn"] = drawn[:, :samples], drawn[:, samples:]
         f0_hz = carry.take("f0_hz", f0_hz, gain.shape[1])
         voicing = carry.take("voicing", voicing, gain.shape[1])
-        if self.change.f0_scale != 1:  # not before: the last F0 that is kept is held by `flush`
-            f0_hz = f0_hz * self.change.f0_scale
+        mel_f0_hz = f0_hz if predicted is None else predicted.f0_hz
+        if self.f0_scale != 1:  # not before: the last F0 that is kept is held by `flush`
+            f0_hz = f0_hz * self.f0_scale
             validate_f0(f0_hz, vocoder.sample_rate)
-        if steers:
-            assert predicted is not None
-            return vocoder.steering(
-                vocoder.synthesis,
-                controls,
-                predicted.f0_hz,
-                f0_hz,
-                voicing,
-                noise,
-                gain,
-                carry,
-                self._change,
-            )
-        controls = self._change(controls, voicing)
-        wanted = gain if self.meets == "mel" else None
-        waveform, mel_gain = vocoder.synthesis.excite(
-            controls, f0_hz, voicing, noise, wanted, carry
-        )
-        if mel_gain is None or self.passes == 0:
-            return waveform
-        if ends:
-            waveform, mel_gain = self._silence_after(waveform, mel_gain)
-        return vocoder.synthesis.project(
-            waveform, mel_gain, self.passes, self.low_band_projection, carry
-        )
-
-    def _silence_after(self, waveform: Tensor, mel_gain: Tensor) -> tuple[Tensor, Tensor]:
-        """Waveform and mel followed by as much silence as the projection reaches."""
-        vocoder, frames = self.vocoder, self.projection_frames
-        zeros = waveform.new_zeros(self.batch, frames * vocoder.spec.hop_length)
-        return (
-            torch.cat([waveform, zeros], dim=1),
-            torch.cat([mel_gain, vocoder.log_gain(self._silence(frames))], dim=1),
-        )
+        silence = None
+        if ends and self.rendering.projection_frames:
+            silence = vocoder.log_gain(self._silence(self.rendering.projection_frames))
+        return self.rendering(controls, mel_f0_hz, f0_hz, voicing, noise, gain, carry, silence)
 
     def _silence(self, frames: int) -> Float[Tensor, "batch n_mels frames"]:
         """A mel at its floor."""
