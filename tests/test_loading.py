@@ -278,3 +278,9 @@ def test_publishing_never_clears_a_folder_of_other_things(trained_run: Path, tmp
     with pytest.raises(CheckpointError, match="holds other files, which would be lost"):
         publish_checkpoint(trained_run, tmp_path)
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_loading_leaves_torchs_random_state_alone():
+    before = torch.get_rng_state()
+    load("nano")
+    assert torch.equal(torch.get_rng_state(), before)

@@ -96,7 +96,8 @@ def _trained(model: str | Path) -> Vocoder:
     folder = find_checkpoint(model)
     description = read_description(folder)
     try:
-        vocoder = description.build()
+        with torch.random.fork_rng(devices=[]):  # the first weights are drawn, and then replaced
+            vocoder = description.build()
     except VocoderError as error:
         raise CheckpointError(f"{folder / DESCRIPTION}: {error}") from error
     load_weights(vocoder, folder / MODEL)

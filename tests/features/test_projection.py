@@ -64,14 +64,14 @@ def test_gradients_are_those_of_finite_differences():
     generator = torch.Generator().manual_seed(2)
     waveform = torch.randn(1, 64, generator=generator).double().requires_grad_()
     wanted = torch.randn(1, 6, 8, generator=generator).double().requires_grad_()
-    assert torch.autograd.gradcheck(lambda y, m: project_mel(y, m, SMALL, 2, 2), (waveform, wanted))
+    assert torch.autograd.gradcheck(lambda y, m: project_mel(y, m, SMALL, 2), (waveform, wanted))
 
 
 def test_what_does_not_fit_is_refused():
     wanted = torch.zeros(1, 6, 8)
     with pytest.raises(ValueError, match="must be equally long"):
         project_mel(torch.zeros(1, 65), wanted, SMALL)
-    with pytest.raises(ValueError, match="below zero"):
+    with pytest.raises(ValueError, match="passes is -1"):
         project_mel(torch.zeros(1, 64), wanted, SMALL, passes=-1)
     assert torch.equal(project_mel(torch.zeros(1, 64), wanted, SMALL, 0), torch.zeros(1, 64))
 

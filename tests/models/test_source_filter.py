@@ -263,7 +263,7 @@ def test_bad_input_is_refused_in_one_line(change, error, message):
 
 
 def test_a_hop_that_steps_do_not_divide_is_refused():
-    with pytest.raises(MelError, match="hop_length 300 is no multiple of steps_per_frame 7"):
+    with pytest.raises(MelError, match="hop_length 300 is no multiple"):
         new_model(SPECS["espnet_24k"], SourceFilterConfig(steps_per_frame=7))
 
 

@@ -187,7 +187,7 @@ def demo(
     torch.set_num_threads(1)
     vocoder = require_mel(load(model), model)
     mels = DEMO_MELS if vocoder.serves_any_mel else ()
-    systems = {mel: vocoder.for_mel(mel) for mel in mels} or {"source_filter": vocoder}
+    systems = {mel: vocoder.for_mel(mel) for mel in mels} or {model: vocoder}
     spec = next(iter(systems.values())).spec
     systems[GRIFFIN_LIM] = require_mel(load(GRIFFIN_LIM), GRIFFIN_LIM).for_mel(spec)
     rows = run_demo(systems, manifest, output)

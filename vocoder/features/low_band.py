@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vocoder.dsp.carry import Carry, DualWindow, Grid
 from vocoder.features.mel import MelSpec
-from vocoder.features.mel_gain import LARGEST_GAIN, TINY, projection_gain, spec_filters
+from vocoder.features.mel_gain import LARGEST_GAIN, TINY, projection_gain
 
 FADE_HZ = (600.0, 740.0)
 """Where the low band's share of the spectrum falls from one to zero."""
@@ -167,7 +167,7 @@ def _band(spec: MelSpec, device: torch.device, dtype: torch.dtype) -> _Band:
         angle = (2 * math.pi / n_fft) * (sample * k % n_fft).double()
         waves = torch.cat([angle.cos(), -angle.sin()], dim=1)
         twice = torch.where(k == 0, 1.0, 2.0).double() / (n_fft * factor)
-        filters = spec_filters(spec, torch.device("cpu"), torch.float64)
+        filters = spec.filterbank()
         inside = (filters[:, bins:] == 0).all(dim=1).cumprod(0).bool()
         low, high = FADE_HZ
         hertz = k * (spec.sample_rate / spec.n_fft)

@@ -133,9 +133,11 @@ class MelSpec(Config):
 
     # ---- waveform to mel ---------------------------------------------------------------------
 
-    def filterbank(self) -> Float[Tensor, "n_mels bins"]:
-        """The mel filters over the n_fft // 2 + 1 frequencies, float64, on the CPU."""
-        return _filterbank(self, torch.device("cpu"), torch.float64).clone()
+    def filterbank(
+        self, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float64
+    ) -> Float[Tensor, "n_mels bins"]:
+        """The mel filters over the n_fft // 2 + 1 frequencies."""
+        return _filterbank(self, torch.device(device), dtype).clone()
 
     def mel(
         self, waveform: Tensor, precision: torch.dtype | None = None
@@ -143,7 +145,7 @@ class MelSpec(Config):
         """The mel spectrogram, differentiable in the waveform.
 
         By default computed in float64 (but on devices that have none), since the rounding of a
-        float32 FFT is heard 1e-3 deep in the quiet bins of real speech; returned in the
+        float32 FFT changes the quiet bins of real speech by up to 1e-3; returned in the
         waveform's precision.
 
         Args:
@@ -399,7 +401,7 @@ def _hann(length: int, device: torch.device, dtype: torch.dtype) -> Tensor:
 
 @lru_cache(maxsize=256)
 def _silence(spec: MelSpec) -> Tensor:
-    """The mel of digital silence (n_mels,), float64: `magnitude_eps` is heard in it."""
+    """The mel of digital silence (n_mels,), float64, includes `magnitude_eps`."""
     with torch.inference_mode(False):
         magnitude = math.sqrt(spec.magnitude_eps) ** spec.power
         energy = (spec.filterbank().sum(dim=1, keepdim=True) * magnitude).clamp(min=spec.floor)

@@ -10,7 +10,7 @@ from vocoder.dsp.carry import Carry, DualWindow, Grid
 from vocoder.features.autocast import outside_autocast
 from vocoder.features.low_band import project_low_band
 from vocoder.features.mel import MelSpec
-from vocoder.features.mel_gain import projection_gain, spec_filters
+from vocoder.features.mel_gain import projection_gain
 
 
 def project_mel(
@@ -18,16 +18,15 @@ def project_mel(
     log_amplitude: Float[Tensor, "batch n_mels frames"],
     spec: MelSpec,
     passes: int = 1,
-    updates: int = 1,
 ) -> Float[Tensor, "batch samples"]:
     """The waveform with a short-time spectrum that meets a mel better, its phases kept.
 
     At the mel's own window and hop, F the filterbank, M the given mel's energies, p the power:
 
-        Y = STFT(y);  e = |Y|^p;  e ← e · (Fᵀ M) / (Fᵀ F e)  (`updates` times)
+        Y = STFT(y);  e = |Y|^p;  e ← e · (Fᵀ M) / (Fᵀ F e)
         y ← STFT⁻¹(e^(1/p) · Y / |Y|)
 
-    One multiplicative update never increases ‖F e − M‖² (Lee and Seung). How energy lies within a
+    This multiplicative update never increases ‖F e − M‖² (Lee and Seung). How energy lies within a
     band stays the waveform's own, how much there is follows the mel; bins outside every filter stay
     as they are. The inverse is the least-squares one, Σ w frame / Σ w², and as overlapping frames
     disagree, a second pass comes closer. A sample depends on `passes` · win_length samples to
@@ -38,13 +37,12 @@ def project_mel(
         log_amplitude: of the mel, natural logarithm, see `MelSpec.log_amplitude`.
         spec: the mel's window, hop and filters.
         passes: how often; 0 gives the waveform back.
-        updates: of each pass.
 
     Returns:
         A waveform of the same length; differentiable in both arguments.
 
     Raises:
-        ValueError: the lengths do not fit, or a number below zero.
+        ValueError: the lengths do not fit, or passes below zero.
 
     Source: Lee, Seung, "Algorithms for non-negative matrix factorization", NIPS 2000, eq. 4;
     Griffin, Lim, "Signal estimation from modified short-time Fourier transform", IEEE TASSP 1984,
@@ -56,10 +54,10 @@ def project_mel(
             f"{waveform.shape[1]} samples for {frames} frames of {spec.hop_length}: mel and "
             "waveform must be equally long"
         )
-    if passes < 0 or updates < 0:
-        raise ValueError(f"passes {passes}, updates {updates}: neither can be below zero")
+    if passes < 0:
+        raise ValueError(f"passes is {passes}: 0 for none")
     carry = Carry(whole=True)
-    return project_pieces(waveform, log_amplitude, spec, passes, updates, carry)
+    return project_pieces(waveform, log_amplitude, spec, passes, carry)
 
 
 def project_pieces(
@@ -67,7 +65,6 @@ def project_pieces(
     log_amplitude: Float[Tensor, "batch n_mels frames"],
     spec: MelSpec,
     passes: int,
-    updates: int,
     carry: Carry,
     low_band_passes: int = 0,
 ) -> Float[Tensor, "batch fewer_samples"]:
@@ -81,7 +78,7 @@ def project_pieces(
     """
     # Mixed precision would round the energies to 8 bits.
     with outside_autocast(waveform.device):
-        filters = spec_filters(spec, waveform.device, waveform.dtype)
+        filters = spec.filterbank(waveform.device, waveform.dtype)
         energies = (spec.power * log_amplitude.to(waveform)).exp().transpose(1, 2)
         wanted = energies @ filters
         for number in range(passes):
@@ -92,7 +89,7 @@ def project_pieces(
             wanted = carry.take(f"{name} mel", wanted, spectrum.shape[1])
             pairs = torch.view_as_real(spectrum)
             power = pairs.square().sum(-1)
-            gain = projection_gain(power, wanted, (filters.T, filters), spec, updates)
+            gain = projection_gain(power, wanted, (filters.T, filters), spec)
             spectrum = torch.view_as_complex(pairs * gain[..., None])
             waveform = _synthesis(name, spectrum, spec, carry)
     return waveform

@@ -21,7 +21,7 @@ class SourceFilterConfig(Config):
     the given one; ``mel_projection``, passes of `vocoder.features.projection` at the end, is
     closer, and each pass costs a window of the mel, less one hop, of latency.
     ``low_band_projection``: further passes below 740 Hz within the last one
-    (`vocoder.features.low_band`), as many as have the multiplications of so many whole passes;
+    (`vocoder.features.low_band`), costing as many multiplications as this many whole passes;
     much closer still, at one to two seconds of latency.
     ``universal``: the networks work on canonical bands (`bands.py`) instead of the mel's own, so
     that one set of weights serves every mel.

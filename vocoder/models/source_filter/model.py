@@ -2,7 +2,7 @@
 
     mel ─▶ PitchPredictor ─▶ F0, voicing ─▶ pulse train ──▶ harmonic filter ─┐
       └──▶ FilterNetwork ──▶ filters             noise ──▶ noise filter ─────┴─▶ spectrum
-    spectrum ─▶ its own mel ─▶ what is missing to the given one ─▶ correction ─▶ waveform
+    spectrum ─▶ its magnitudes moved to meet the given mel ─▶ waveform
 
 Everything learned runs at frame rate and is real-valued; everything at sample rate is signal
 processing. After the neural homomorphic vocoder (Liu, Chen and Yu, Interspeech 2020) and DDSP
@@ -10,9 +10,11 @@ processing. After the neural homomorphic vocoder (Liu, Chen and Yu, Interspeech 
 spectrum, and they start from the mel itself: each filter's log gain is the mel's own envelope,
 interpolated in time and frequency, plus a learned correction. A silent mel is therefore silent,
 and a louder mel louder, before anything is learned. Corrections and phases are learned on the mel's
-own bands and interpolated to the filters' bins like the envelope. At the end the mel of the output
-is compared with the given mel, and the spectrum is filtered by the difference: how harmonics and
-noise add up in a mel band cannot be predicted at frame rate, but it can be measured.
+own bands and interpolated to the filters' bins like the envelope. How harmonics and noise add up in
+a mel band cannot be predicted at frame rate, but it can be measured: at the end the output's
+spectrum is moved to meet the given mel (`vocoder.features.projection`), below 740 Hz often enough
+for the phases to follow. Earlier models filter it smoothly by the difference of the two mels
+instead (``mel_correction``).
 
 With another F0 than the mel's, only the mel's envelope is met (`steering.py`).
 

@@ -61,8 +61,9 @@ class Synthesis(SignalBuffers):
         super().__init__()
         if spec.hop_length % config.steps_per_frame:
             raise MelError(
-                f"hop_length {spec.hop_length} is no multiple of steps_per_frame "
-                f"{config.steps_per_frame}: choose a divisor in the recipe's model section"
+                f"hop_length {spec.hop_length} is no multiple of the model's steps_per_frame, "
+                f"{config.steps_per_frame}: it does not serve this mel; use another hop, or train "
+                "a model with another number of steps"
             )
         self.config, self.spec = config, spec
         self.step_length = spec.hop_length // config.steps_per_frame
@@ -209,7 +210,7 @@ class Synthesis(SignalBuffers):
         """The next piece of :meth:`excite`, moved to meet the mel in ``passes`` passes."""
         log_amplitude = (mel_gain + self.white_level).transpose(1, 2)
         low = low_band_passes(self.spec, low_band_projection)
-        return project_pieces(waveform, log_amplitude, self.spec, passes, 1, carry, low)
+        return project_pieces(waveform, log_amplitude, self.spec, passes, carry, low)
 
     def _sources(
         self, modulation: Tensor, f0_hz: Tensor, voicing: Tensor, noise: Tensor, carry: Carry
