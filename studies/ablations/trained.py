@@ -45,7 +45,7 @@ RECIPE = ROOT / "recipes" / "source_filter" / "universal.yaml"
 PAGE = ROOT / "docs" / "ablations.md"
 OUTCOMES = HERE / "trained"
 BASE = "universal recipe"
-JUDGES = (
+DISCRIMINATORS = (
     "{start_step: 700, kind: hinge, weight: 0.1, feature_matching_weight: 0.2, crop_frames: 20, "
     "spectrogram: {n_ffts: [1024, 512, 256], channels: 16}, "
     "period: {periods: [2, 3, 5, 7, 11], channels: 8, max_channels: 64}}"
@@ -91,7 +91,7 @@ ROWS: dict[str, Row] = {
     "no change of speed or level": Row(
         "augmentation", ('data.speeds=["1/1"]', "data.gain_db=[0, 0]")
     ),
-    "discriminators from step 700": Row("judges", (f"adversarial={JUDGES}",)),
+    "discriminators from step 700": Row("discriminators", (f"adversarial={DISCRIMINATORS}",)),
 }
 USES = {"with the low band": (4, 4), "one pass": (1, 0)}
 """Passes of the mel projection and cost of the low band's, of a trained vocoder in use."""

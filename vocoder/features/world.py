@@ -24,7 +24,7 @@ def require_world(what: str = "a WORLD analysis", extra: str = "evaluate") -> No
 def pyworld() -> ModuleType:
     """The package itself; :func:`require_world` comes first."""
     with warnings.catch_warnings():
-        # It asks pkg_resources for its version, and that warns of its own end.
+        # It asks pkg_resources for its version, which emits a deprecation warning.
         warnings.filterwarnings("ignore", "pkg_resources is deprecated")
         import pyworld
     return pyworld
