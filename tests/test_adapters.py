@@ -75,6 +75,11 @@ def test_coquis_synthesizer_gets_a_batch_of_channels(universal: Vocoder, recordi
     assert np.array_equal(waveform.numpy().squeeze(), direct(universal, "coqui_22k", mel)[0])
 
 
+def test_without_a_toolkit_the_vocoders_own_mel_is_the_default():
+    vocoder = small_model("hifigan_22k")
+    assert Adapter(vocoder).spec == vocoder.spec
+
+
 def test_f5_gets_the_waveform_of_a_batch_first_mel(universal: Vocoder, recording: Tensor):
     """What `infer_batch_process` does with its generated frames, (batch, frames, bins)."""
     generated = universal.for_mel("vocos_24k").mel(recording).permute(0, 2, 1)

@@ -36,7 +36,8 @@ class Adapter(nn.Module):
     Args:
         vocoder: a universal one serves any spec; another one serves its own, and specs that differ
             from it in the logarithm's base and the statistics.
-        spec: of the mels that come in, or a preset's name.
+        spec: of the mels that come in, or a preset's name; None for the class's ``default_spec``
+            or, where it has none, the vocoder's own.
         options: arguments of every call of the vocoder, such as ``mel_projection=1,
             low_band_projection=0`` for mels that are smoother than speech, or ``f0_scale=1.1``.
 
@@ -44,9 +45,13 @@ class Adapter(nn.Module):
         MelError: the vocoder does not serve mels of this spec.
     """
 
-    def __init__(self, vocoder: Vocoder, spec: MelSpec | str, **options: Any) -> None:
+    default_spec: str | None = None
+
+    def __init__(self, vocoder: Vocoder, spec: MelSpec | str | None = None, **options: Any) -> None:
         super().__init__()
         self.options = options
+        if spec is None:
+            spec = self.default_spec or vocoder.spec
         self.spec = named_mel(spec) if isinstance(spec, str) else spec
         self.vocoder = vocoder.for_mel(self.spec) if vocoder.serves_any_mel else vocoder
         self.spec.check_convertible(self.vocoder.spec)
@@ -118,10 +123,7 @@ class TransformersVocoder(Adapter):
     plain spec where ``config.normalize_before`` of its own vocoder is true.
     """
 
-    def __init__(
-        self, vocoder: Vocoder, spec: MelSpec | str = "speecht5_16k", **options: Any
-    ) -> None:
-        super().__init__(vocoder, spec, **options)
+    default_spec = "speecht5_16k"
 
     def forward(
         self, spectrogram: Tensor, lengths: Lengths = None, generator: Generators = None
@@ -147,10 +149,7 @@ class EspnetVocoder(Adapter):
     the statistics.
     """
 
-    def __init__(
-        self, vocoder: Vocoder, spec: MelSpec | str = "espnet_24k", **options: Any
-    ) -> None:
-        super().__init__(vocoder, spec, **options)
+    default_spec = "espnet_24k"
 
     @property
     def fs(self) -> int:
@@ -185,8 +184,7 @@ class CoquiVocoder(Adapter):
     library's defaults; other settings in the vocoder's ``audio`` configuration are other specs.
     """
 
-    def __init__(self, vocoder: Vocoder, spec: MelSpec | str = "coqui_22k", **options: Any) -> None:
-        super().__init__(vocoder, spec, **options)
+    default_spec = "coqui_22k"
 
     def inference(
         self, c: Tensor, lengths: Lengths = None, generator: Generators = None
@@ -198,8 +196,7 @@ class CoquiVocoder(Adapter):
 class VocosVocoder(Adapter):
     """In the place of ``vocos.Vocos``, which F5-TTS and others call: ``vocos.decode(mel)``."""
 
-    def __init__(self, vocoder: Vocoder, spec: MelSpec | str = "vocos_24k", **options: Any) -> None:
-        super().__init__(vocoder, spec, **options)
+    default_spec = "vocos_24k"
 
     def decode(
         self, features_input: Tensor, lengths: Lengths = None, generator: Generators = None
@@ -232,10 +229,7 @@ class HifiganVocoder(Adapter):
     zeros are loud, and there is no constant tone to remove.
     """
 
-    def __init__(
-        self, vocoder: Vocoder, spec: MelSpec | str = "hifigan_22k", **options: Any
-    ) -> None:
-        super().__init__(vocoder, spec, **options)
+    default_spec = "hifigan_22k"
 
     def forward(
         self, mel: Tensor, lengths: Lengths = None, generator: Generators = None

@@ -11,6 +11,7 @@ row that has its file is not run again.
 """
 
 import argparse
+import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,6 +36,7 @@ from studies.scripts import replace_blocks, run, table
 from vocoder.config import Config
 from vocoder.data.files import write_text
 from vocoder.data.manifest import read_manifest, write_manifest
+from vocoder.evaluation.statistics import t_interval
 from vocoder.loading import find_checkpoint, read_metadata
 from vocoder.models.source_filter import SourceFilter
 from vocoder.training.recipe import load_recipe
@@ -45,7 +47,7 @@ RECIPE = ROOT / "recipes" / "source_filter" / "universal.yaml"
 PAGE = ROOT / "docs" / "ablations.md"
 OUTCOMES = HERE / "trained"
 BASE = "universal recipe"
-JUDGES = (
+DISCRIMINATORS = (
     "{start_step: 700, kind: hinge, weight: 0.1, feature_matching_weight: 0.2, crop_frames: 20, "
     "spectrogram: {n_ffts: [1024, 512, 256], channels: 16}, "
     "period: {periods: [2, 3, 5, 7, 11], channels: 8, max_channels: 64}}"
@@ -91,7 +93,7 @@ ROWS: dict[str, Row] = {
     "no change of speed or level": Row(
         "augmentation", ('data.speeds=["1/1"]', "data.gain_db=[0, 0]")
     ),
-    "discriminators from step 700": Row("judges", (f"adversarial={JUDGES}",)),
+    "discriminators from step 700": Row("discriminators", (f"adversarial={DISCRIMINATORS}",)),
 }
 USES = {"with the low band": (4, 4), "one pass": (1, 0)}
 """Passes of the mel projection and cost of the low band's, of a trained vocoder in use."""
@@ -219,11 +221,9 @@ def trained_table(outcomes: dict[str, Outcome], use: str) -> str:
 
 def difference(scores: Scores, base: Scores, metric: str) -> str:
     """Mean difference over the speakers and its 95 % interval, of Student's t."""
-    from scipy.stats import t
-
     values = _values(scores, metric) - _values(base, metric)
-    half = t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return f"{values.mean():+.3f} ± {half:.3f}"
+    low, high = t_interval(values) or (math.nan, math.nan)
+    return f"{values.mean():+.3f} ± {(high - low) / 2:.3f}"
 
 
 def _values(scores: Scores, metric: str) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Systems of a comparison, their labels, and the file layout."""
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from vocoder.errors import VocoderError
+from vocoder.errors import VocoderError, suggestion
 from vocoder.loading import latest_checkpoint, read_metadata
 from vocoder.training.checkpoint import RECIPE
 from vocoder.training.recipe import Recipe, load_recipe
@@ -92,10 +91,7 @@ def choose(names: Sequence[str], systems: dict[str, System]) -> list[System]:
     """
     for name in names:
         if name not in systems:
-            near = difflib.get_close_matches(name, systems, 1, cutoff=0.0)[0]
-            raise VocoderError(
-                f"no system {name!r}; did you mean {near!r}? There are: {', '.join(systems)}"
-            )
+            raise VocoderError(f"no system {name!r}{suggestion(name, list(systems))}")
     return [system for name, system in systems.items() if not names or name in names]
 
 

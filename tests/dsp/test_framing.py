@@ -75,10 +75,11 @@ def test_overlap_add_refuses_a_window_that_is_no_multiple_of_the_hop():
         overlap_add(torch.zeros(1, 2, 6), 4)
 
 
-def test_ends_are_held():
-    frames = random(2, 3, 4)
+@pytest.mark.parametrize("rest", [(), (4,), (2, 5)])
+def test_ends_are_held(rest):
+    frames = random(2, 3, *rest)
     found = hold_ends(frames, 2, 1)
-    expected = np.pad(frames.numpy(), ((0, 0), (2, 1), (0, 0)), mode="edge")
+    expected = np.pad(frames.numpy(), ((0, 0), (2, 1), *[(0, 0)] * len(rest)), mode="edge")
     np.testing.assert_array_equal(found, expected)
 
 

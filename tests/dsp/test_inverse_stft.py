@@ -65,6 +65,23 @@ def test_a_signals_own_frames_give_it_back(n_fft, hop, padding):
     torch.testing.assert_close(found, signal, atol=1e-10, rtol=0)
 
 
+@pytest.mark.parametrize(("n_fft", "hop"), [(16, 4), (31, 10), (64, 20), (16, 16)], ids=str)
+def test_the_span_of_all_frames_with_another_window(n_fft, hop):
+    window = torch.nn.functional.pad(torch.hann_window(n_fft - 4).double(), (2, 2))
+    spectrum = random_spectrum(5, n_fft)
+    found = inverse_stft(spectrum, hop, None, window)
+    length = 4 * hop + n_fft
+    assert found.shape == (2, length + -n_fft % hop)
+    for row, frames in zip(found.numpy(), spectrum.numpy(), strict=True):
+        total, weight = np.zeros(length), np.zeros(length)
+        for t, frame in enumerate(frames):
+            total[t * hop : t * hop + n_fft] += window.numpy() * np.fft.irfft(frame, n_fft)
+            weight[t * hop : t * hop + n_fft] += window.numpy() ** 2
+        expected = np.where(weight > 0, total / np.maximum(weight, 1e-8), 0)
+        np.testing.assert_allclose(row[:length], expected, atol=1e-12)
+        assert (row[length:] == 0).all()
+
+
 @BOTH
 def test_gradients(padding):
     spectrum = random_spectrum(4, 12, batch=1).requires_grad_()

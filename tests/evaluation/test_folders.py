@@ -256,7 +256,7 @@ def test_columns_of_one_measurement_are_measured_once(folders, monkeypatch):
 
 def test_what_cannot_start_says_why_and_writes_nothing(folders, tmp_path):
     reference, system, output = folders
-    with pytest.raises(VocoderError, match="no metric 'pesk'; did you mean 'pesq'"):
+    with pytest.raises(VocoderError, match="no metric 'pesk'; did you mean pesq"):
         evaluate_folders(reference, {"s": system}, output, ["pesk"])
     with pytest.raises(VocoderError, match="nowhere: no such folder"):
         evaluate_folders(reference, {"s": tmp_path / "nowhere"}, output)

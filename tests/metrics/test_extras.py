@@ -8,9 +8,9 @@ import pytest
 from tests.golden import networks
 from tests.metrics.golden import RATE, speech_like
 from vocoder.errors import VocoderError
+from vocoder.extras import require_packages
 from vocoder.metrics.distillmos import distillmos
 from vocoder.metrics.dnsmos import dnsmos
-from vocoder.metrics.extras import require_packages
 from vocoder.metrics.intelligibility import intelligibility
 from vocoder.metrics.periodicity import periodicity_errors, periodicity_errors_vocos
 from vocoder.metrics.speaker_similarity import speaker_similarity

@@ -192,6 +192,14 @@ def test_saved_and_loaded_it_sounds_the_same(tmp_path):
         assert torch.equal(ddsp(mel, generator=seeded()), other(mel, generator=seeded()))
 
 
+def test_pitch_is_predicted_from_a_mel_of_any_type_and_of_the_right_shape():
+    ddsp, mel = model(), speech_mel("speecht5_16k", 20)
+    expected, found = ddsp.predict_pitch(mel), ddsp.predict_pitch(mel.double())
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    with pytest.raises(MelError, match="79 bins"):
+        ddsp.predict_pitch(torch.zeros(1, 79, 5))
+
+
 def test_bad_input_is_refused():
     with pytest.raises(MelError, match="79 bins"):
         model()(torch.zeros(1, 79, 5))

@@ -123,7 +123,7 @@ def recording_paths(
     """The utterances of one split by the paths of their files, in the manifests' order.
 
     Where speakers are ``held_out``, their utterances of the split "train" are the split "valid",
-    and nothing else is: what is validated on are strangers.
+    and nothing else is: validation speakers are unseen in training.
 
     Raises:
         CorpusError: no utterance of that split, or a speaker held out whom no manifest has.

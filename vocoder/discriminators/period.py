@@ -5,13 +5,13 @@ of a prime period and convolved along the other axis. Unlike there, the width is
 the published one costs more than the rest of the training step.
 """
 
-from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, pad
 from torch.nn.utils.parametrizations import weight_norm
 
 from vocoder.config import Config
+from vocoder.discriminators.base import Discriminator
 
 
 class PeriodDiscriminatorConfig(Config):
@@ -48,15 +48,8 @@ class _Stack(nn.Module):
         return self.output(x), features
 
 
-class PeriodDiscriminator(nn.Module):
-    """Scores and feature maps of every period, as two lists."""
+class PeriodDiscriminator(Discriminator):
+    """One network per period."""
 
     def __init__(self, config: PeriodDiscriminatorConfig) -> None:
-        super().__init__()
-        self.stacks = nn.ModuleList(_Stack(period, config) for period in config.periods)
-
-    def forward(
-        self, waveform: Float[Tensor, "batch samples"]
-    ) -> tuple[list[Tensor], list[list[Tensor]]]:
-        results = [stack(waveform) for stack in self.stacks]
-        return [score for score, _ in results], [features for _, features in results]
+        super().__init__(_Stack(period, config) for period in config.periods)

@@ -9,13 +9,13 @@ the others. Unlike there, the width is configurable.
 import math
 from collections.abc import Callable
 
-from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool1d, leaky_relu
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from vocoder.config import Config
+from vocoder.discriminators.base import Discriminator
 
 KERNELS = (15, 41, 41, 41, 41, 41, 5)
 STRIDES = (1, 2, 2, 4, 4, 1, 1)
@@ -34,10 +34,13 @@ class ScaleDiscriminatorConfig(Config):
 
 
 class _Stack(nn.Module):
-    """Convolutions along the waveform of one rate."""
+    """Convolutions along the waveform at its rate halved ``halvings`` times."""
 
-    def __init__(self, channels: int, norm: Callable[[nn.Module], nn.Module]) -> None:
+    def __init__(
+        self, channels: int, norm: Callable[[nn.Module], nn.Module], halvings: int
+    ) -> None:
         super().__init__()
+        self.halvings = halvings
         widths = [1, *(channels * factor for factor in WIDTHS)]
         self.layers = nn.ModuleList(
             norm(
@@ -56,26 +59,19 @@ class _Stack(nn.Module):
 
     def forward(self, waveform: Tensor) -> tuple[Tensor, list[Tensor]]:
         x, features = waveform[:, None], []
+        for _ in range(self.halvings):
+            x = avg_pool1d(x, 4, stride=2, padding=2)
         for layer in self.layers:
             x = leaky_relu(layer(x), 0.1)
             features.append(x)
         return self.output(x), features
 
 
-class ScaleDiscriminator(nn.Module):
-    """Scores and feature maps of every scale, as two lists."""
+class ScaleDiscriminator(Discriminator):
+    """One network per scale."""
 
     def __init__(self, config: ScaleDiscriminatorConfig) -> None:
-        super().__init__()
         norms = [spectral_norm] + [weight_norm] * (config.scales - 1)
-        self.stacks = nn.ModuleList(_Stack(config.channels, norm) for norm in norms)
-
-    def forward(
-        self, waveform: Float[Tensor, "batch samples"]
-    ) -> tuple[list[Tensor], list[list[Tensor]]]:
-        results = []
-        for index, stack in enumerate(self.stacks):
-            if index:
-                waveform = avg_pool1d(waveform[:, None], 4, stride=2, padding=2)[:, 0]
-            results.append(stack(waveform))
-        return [score for score, _ in results], [features for _, features in results]
+        super().__init__(
+            _Stack(config.channels, norm, halvings) for halvings, norm in enumerate(norms)
+        )

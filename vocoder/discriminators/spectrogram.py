@@ -12,13 +12,13 @@ from contextlib import nullcontext
 from typing import Literal
 
 import torch
-from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 from torch.nn.utils.parametrizations import weight_norm
 
 from vocoder.config import Config
+from vocoder.discriminators.base import Discriminator
 from vocoder.features.autocast import outside_autocast
 
 
@@ -94,15 +94,8 @@ def _convolve(layer: nn.Module, x: Tensor) -> Tensor:
     return convolved
 
 
-class SpectrogramDiscriminator(nn.Module):
-    """Scores and feature maps of every resolution, as two lists."""
+class SpectrogramDiscriminator(Discriminator):
+    """One network per resolution."""
 
     def __init__(self, config: SpectrogramDiscriminatorConfig) -> None:
-        super().__init__()
-        self.stacks = nn.ModuleList(_Stack(n_fft, config) for n_fft in config.n_ffts)
-
-    def forward(
-        self, waveform: Float[Tensor, "batch samples"]
-    ) -> tuple[list[Tensor], list[list[Tensor]]]:
-        results = [stack(waveform) for stack in self.stacks]
-        return [score for score, _ in results], [features for _, features in results]
+        super().__init__(_Stack(n_fft, config) for n_fft in config.n_ffts)

@@ -107,15 +107,15 @@ def interpolate_windows(
 
 
 def hold_ends(
-    frames: Float[Tensor, "batch frames channels"], left: int, right: int
-) -> Float[Tensor, "batch padded_frames channels"]:
+    frames: Float[Tensor, "batch frames *rest"], left: int, right: int
+) -> Float[Tensor, "batch padded_frames *rest"]:
     """Repeat the first frame ``left`` times before and the last one ``right`` times after.
 
-    >>> hold_ends(torch.tensor([[[1.0], [2.0]]]), 1, 2).flatten().tolist()
-    [1.0, 1.0, 2.0, 2.0, 2.0]
+    >>> hold_ends(torch.tensor([[1.0, 2.0]]), 1, 2).tolist()
+    [[1.0, 1.0, 2.0, 2.0, 2.0]]
     """
-    first = frames[:, :1].expand(-1, left, -1)
-    last = frames[:, -1:].expand(-1, right, -1)
+    first = frames[:, :1].expand(-1, left, *frames.shape[2:])
+    last = frames[:, -1:].expand(-1, right, *frames.shape[2:])
     return torch.cat([first, frames, last], dim=1)
 
 

@@ -10,7 +10,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from vocoder.errors import VocoderError
 from vocoder.evaluation.plugins import source_digest
 from vocoder.evaluation.versions import ABSENT, package_versions
-from vocoder.metrics.extras import require_packages
+from vocoder.extras import require_packages
 
 Backend = Literal["loky", "dask"]
 

@@ -1,13 +1,12 @@
 """The table of all metrics, by name."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
 
-from vocoder.errors import VocoderError
+from vocoder.errors import VocoderError, suggestion
 from vocoder.evaluation.metric import Metric as Metric
 from vocoder.metrics import (
     distillmos,
@@ -200,18 +199,15 @@ def resolve_columns(
         more: user-defined metrics, see `vocoder.evaluation.plugins`.
 
     Raises:
-        VocoderError: no names, an unknown name (the message suggests the nearest valid one), or a
-            metric whose optional packages are missing.
+        VocoderError: no names, an unknown name (the message suggests a valid one), or a metric
+            whose optional packages are missing.
     """
     known = {**METRICS, **(more or {})}
     valid = [*known, *(name + BAND_SUFFIX for name, metric in known.items() if metric.banded)]
     columns: dict[str, Column] = {}
     for name in names:
         if name not in valid:
-            near = difflib.get_close_matches(name, valid, 1, cutoff=0.0)[0]
-            raise VocoderError(
-                f"no metric {name!r}; did you mean {near!r}? There are: {', '.join(valid)}"
-            )
+            raise VocoderError(f"no metric {name!r}{suggestion(name, valid)}")
         metric = known[name.removesuffix(BAND_SUFFIX)]
         columns[name] = Column(name, metric, name.endswith(BAND_SUFFIX))
         if to_7k and metric.banded and not name.endswith(BAND_SUFFIX):

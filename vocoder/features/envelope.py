@@ -31,10 +31,11 @@ def pre_emphasis_power(spec: MelSpec) -> Float[Tensor, " bins"]:
 
 
 def band_centres_hz(spec: MelSpec) -> np.ndarray:
-    """Centre of gravity of each mel filter, Hz, rising; (n_mels,). Every filter must hold a bin."""
+    """Centre of gravity of each mel filter, Hz; (n_mels,). They rise if every filter holds a bin;
+    one without a bin has none and gives 0."""
     filters = spec.filterbank().double().numpy()
     frequencies = np.linspace(0, spec.sample_rate / 2, filters.shape[1])
-    centres: np.ndarray = filters @ frequencies / filters.sum(axis=1)
+    centres: np.ndarray = filters @ frequencies / filters.sum(axis=1).clip(min=1e-30)
     return centres
 
 

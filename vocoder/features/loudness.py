@@ -3,8 +3,9 @@
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import pad
 
-from vocoder.features.envelope import white_noise_level
+from vocoder.features.envelope import band_centres_hz, white_noise_level
 from vocoder.features.mel import MelSpec
 
 
@@ -32,11 +33,10 @@ def loudness_weights(spec: MelSpec) -> Float[Tensor, " n_mels"]:
 
     The bands stand for what lies nearer to their centre than to another's.
     """
-    filters = spec.filterbank().double()
-    frequencies = torch.linspace(0, spec.sample_rate / 2, filters.shape[1], dtype=torch.float64)
-    centres = filters @ frequencies / filters.sum(dim=1)
-    edges = torch.cat([torch.zeros(1).double(), (centres[1:] + centres[:-1]) / 2, frequencies[-1:]])
-    share = edges.diff() / (spec.sample_rate / 2)
+    centres = torch.from_numpy(band_centres_hz(spec))
+    nyquist = spec.sample_rate / 2
+    edges = pad((centres[1:] + centres[:-1]) / 2, (1, 0))
+    share = pad(edges, (0, 1), value=nyquist).diff() / nyquist
     return (a_weighting(centres).square() * share).float()
 
 

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vocoder.errors import MelError
-from vocoder.features.envelope import white_noise_level
+from vocoder.features.envelope import band_centres_hz, white_noise_level
 from vocoder.features.mel import LN10, MelSpec
 
 BANDS_HZ = (300.0, 3400.0)
@@ -262,8 +262,6 @@ def _references(spec: MelSpec) -> tuple[Tensor, Tensor, Tensor]:
         white = white_noise_level(spec)[:, None]
         floor = torch.as_tensor(spec.log_floor, dtype=torch.float32).expand(spec.n_mels)
         floor = spec.log_amplitude(floor[None, :, None])[0]
-        filters = spec.filterbank()
-        hertz = torch.linspace(0, spec.sample_rate / 2, filters.shape[1], dtype=torch.float64)
-        # Filters without a bin have no centre, and count as outside.
-        centres = filters @ hertz / filters.sum(dim=1).clamp(min=1e-30)
+        # 0 Hz for filters without a bin, which count as outside.
+        centres = torch.from_numpy(band_centres_hz(spec))
         return white, floor, (centres > BANDS_HZ[0]) & (centres < BANDS_HZ[1])

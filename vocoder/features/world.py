@@ -1,10 +1,9 @@
 """The package pyworld, of the extras `classical` and `evaluate`: nothing else imports it."""
 
-import importlib.util
 import warnings
 from types import ModuleType
 
-from vocoder.errors import VocoderError
+from vocoder.extras import require_packages
 
 
 def require_world(what: str = "a WORLD analysis", extra: str = "evaluate") -> None:
@@ -14,17 +13,13 @@ def require_world(what: str = "a WORLD analysis", extra: str = "evaluate") -> No
         what: what needs them, as the message begins.
         extra: of this package, that installs them.
     """
-    for package in ("pyworld", "pkg_resources"):
-        if importlib.util.find_spec(package) is None:
-            raise VocoderError(
-                f"{what} needs the package {package}: pip install 'vocoder[{extra}]'"
-            )
+    require_packages(what, ("pyworld", "pkg_resources"), extra)
 
 
 def pyworld() -> ModuleType:
     """The package itself; :func:`require_world` comes first."""
     with warnings.catch_warnings():
-        # It asks pkg_resources for its version, and that warns of its own end.
+        # It asks pkg_resources for its version, which emits a deprecation warning.
         warnings.filterwarnings("ignore", "pkg_resources is deprecated")
         import pyworld
     return pyworld

@@ -17,8 +17,8 @@ def discriminator_loss(
     kind: Kind,
     weights: Sequence[float] | None = None,
 ) -> Float[Tensor, ""]:
-    """Mean over discriminators of the loss that parts real from generated, or, with ``weights``
-    (one a discriminator), their weighted sum.
+    """Mean over discriminators of the real/generated classification loss, or, with ``weights``
+    (one per discriminator), their weighted sum.
 
     Least squares (Mao et al., arXiv 1611.04076): ``E (D(x) - 1)² + E D(G)²``. Hinge, clipped or not
     (Lim and Ye, arXiv 1705.02894): ``E max(0, 1 - D(x)) + E max(0, 1 + D(G))``.

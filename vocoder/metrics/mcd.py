@@ -8,9 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vocoder.dsp.filters.tap_shapes import warp_cepstrum
 from vocoder.errors import AudioError
 from vocoder.metrics.dtw import warped_distance
-from vocoder.metrics.mel_cepstrum import cepstrum, mel_generalised_cepstrum, warp_cepstrum
+from vocoder.metrics.mel_cepstrum import cepstrum, mel_generalised_cepstrum
 from vocoder.metrics.signals import Signal, checked_pair, resample
 from vocoder.metrics.world import require_world, smoothed_spectrum
 
@@ -156,7 +157,9 @@ def mcd_world(
         raise AudioError(f"MCD (WORLD) needs more than 1600 Hz, got {sample_rate}")
     high_pass = scipy.signal.firwin(_WORLD_TAPS, _WORLD_CUTOFF_HZ, fs=sample_rate, pass_zero=False)
     a, b = (
-        warp_cepstrum(cepstrum(_world_log_spectra(signal, sample_rate, high_pass)), order, alpha)
+        warp_cepstrum(
+            cepstrum(_world_log_spectra(signal, sample_rate, high_pass)), order + 1, alpha
+        )
         for signal in (first, second)
     )
     return _TO_DB * float(torch.linalg.norm(a - b, dim=1).mean())

@@ -1,12 +1,12 @@
 """Mel-cepstra: compact descriptions of a spectrum on a warped frequency axis."""
 
 import math
-from functools import lru_cache
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vocoder.dsp.filters.tap_shapes import warp_cepstrum
 from vocoder.errors import AudioError
 
 _DECREMENT = 1e-12
@@ -68,33 +68,6 @@ def cepstrum(log_power: Float[Tensor, "frames bins"]) -> Float[Tensor, "frames b
     return both_sides
 
 
-def warp_cepstrum(
-    cepstra: Float[Tensor, "frames bins"], order: int, alpha: float
-) -> Float[Tensor, "frames coefficients"]:
-    """The first `order` + 1 coefficients on the axis warped by alpha: SPTK's `freqt`.
-
-    Σ c_n z^-n = Σ c̃_m z̃^-m with z̃^-1 = (z^-1 - α) / (1 - α z^-1).
-
-    Source: Oppenheim, Johnson, "Discrete representation of signals", Proc. IEEE 60(6), 1972.
-    """
-    return cepstra.double() @ _warping(cepstra.shape[1], order, alpha)
-
-
-@lru_cache(maxsize=8)
-def _warping(count: int, order: int, alpha: float) -> Float[Tensor, "count coefficients"]:
-    """Row n: the power series of z^-n = ((z̃^-1 + α) / (1 + α z̃^-1))^n in z̃^-1."""
-    m = torch.arange(order + 1, dtype=torch.float64)
-    one = (1 - alpha**2) * (-alpha) ** (m - 1).clamp(min=0)
-    one[0] = alpha
-    # Multiplication by that series, truncated at the order: a lower triangular Toeplitz matrix.
-    lag = (m[:, None] - m).long()
-    times = torch.where(lag >= 0, one[lag.clamp(min=0)], 0.0)
-    rows = [torch.eye(order + 1, dtype=torch.float64)[0]]
-    for _ in range(count - 1):
-        rows.append(times @ rows[-1])
-    return torch.stack(rows)
-
-
 class _Model:
     """The criterion as a function of p: c for γ = 0, else the coefficients of P = 1 + γ C."""
 
@@ -113,7 +86,7 @@ class _Model:
 
     def start(self, power: Float[Tensor, "frames bins"]) -> Float[Tensor, "frames coefficients"]:
         """The model of the smoothed log-periodogram, a close start, with the best-fitting gain."""
-        c = warp_cepstrum(cepstrum(power.log()), self.order, self.alpha)
+        c = warp_cepstrum(cepstrum(power.log()), self.order + 1, self.alpha)
         if self.gamma == 0.0:
             c[:, 0] += (self._ratio(power, c) @ self.weight).log() / 2
             return c

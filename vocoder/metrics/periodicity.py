@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from vocoder.errors import AudioError, VocoderError
-from vocoder.metrics.extras import require_packages
+from vocoder.extras import require_packages
 from vocoder.metrics.signals import Signal, checked_pair, resample
 
 _SHARED = "CREPE at 16 kHz, 50-550 Hz, Viterbi, frames under -60 dB (A-weighted) have periodicity 0"

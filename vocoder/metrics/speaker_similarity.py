@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vocoder.errors import AudioError
-from vocoder.metrics.extras import require_packages
+from vocoder.extras import require_packages
 from vocoder.metrics.signals import Signal, checked_pair, resample
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vocoder.errors import AudioError
-from vocoder.metrics.extras import require_packages
+from vocoder.extras import require_packages
 from vocoder.metrics.signals import Signal, checked_pair, resample
 
 CONVENTION = (

@@ -4,7 +4,7 @@ import functools
 from typing import TYPE_CHECKING, NamedTuple
 
 from vocoder.errors import AudioError
-from vocoder.metrics.extras import require_packages
+from vocoder.extras import require_packages
 from vocoder.metrics.signals import Signal, checked_pair, resample
 
 if TYPE_CHECKING:

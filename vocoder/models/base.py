@@ -85,7 +85,7 @@ class Vocoder(nn.Module):
 
     @property
     def sample_rate(self) -> int:
-        """Samples a second of what comes out."""
+        """Samples per second of what comes out."""
         return self.spec.sample_rate
 
     @property

@@ -1,10 +1,12 @@
 """Classical vocoders without training: Griffin-Lim, the baseline for mel vocoders."""
 
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import pad
 
-from vocoder.dsp.framing import fit_length, overlap_add
+from vocoder.dsp.analysis.inverse_stft import first_sample, inverse_stft
+from vocoder.dsp.framing import fit_length
 from vocoder.errors import MelError
 from vocoder.features.mel import MelSpec
 from vocoder.models.base import Generators, Vocoder, draw_uniform
@@ -51,17 +53,23 @@ def griffin_lim(
     if not 0.0 <= momentum <= 1.0:
         raise MelError(f"Griffin-Lim's momentum lies in [0, 1], got {momentum:g}")
     magnitude = mel_to_magnitude(mel, spec)
-    window = _window(spec, magnitude)
+    window = torch.hann_window(spec.win_length, dtype=magnitude.dtype, device=magnitude.device)
+    # Centred in the transform, as `torch.stft` does it.
+    left = (spec.n_fft - spec.win_length) // 2
+    window = pad(window, (left, spec.n_fft - spec.win_length - left))
     angle = 2 * torch.pi * draw_uniform(magnitude.shape, generator, magnitude)
     phase = torch.polar(torch.ones_like(angle), angle)
     previous = torch.zeros_like(phase)
     for _ in range(iterations):
-        consistent = _spectrum(_signal(magnitude * phase, window, spec), window, spec)
+        span = inverse_stft((magnitude * phase).mT, spec.hop_length, None, window)
+        consistent = torch.stft(
+            span, spec.n_fft, spec.hop_length, window=window, center=False, return_complex=True
+        )
         phase = consistent - momentum / (1 + momentum) * previous
         phase = phase / phase.abs().clamp(min=_TINY)
         previous = consistent
-    span = _signal(magnitude * phase, window, spec)
-    lead = spec.n_fft // 2 if spec.padding == "center" else (spec.n_fft - spec.hop_length) // 2
+    span = inverse_stft((magnitude * phase).mT, spec.hop_length, None, window)
+    lead = first_sample(spec.n_fft, spec.hop_length, spec.padding)
     return fit_length(span[:, lead:], mel.shape[-1] * spec.hop_length)
 
 
@@ -98,43 +106,6 @@ def mel_to_magnitude(
         response = (1 - torch.polar(torch.full_like(omega, spec.pre_emphasis), -omega)).abs()
         magnitude = magnitude / response.to(magnitude)[:, None]
     return magnitude
-
-
-def _window(spec: MelSpec, like: Tensor) -> Float[Tensor, " n_fft"]:
-    """The Hann window, centred in the FFT frame as `torch.stft` centres it."""
-    window = torch.hann_window(spec.win_length, dtype=like.dtype, device=like.device)
-    left = (spec.n_fft - spec.win_length) // 2
-    return torch.nn.functional.pad(window, (left, spec.n_fft - spec.win_length - left))
-
-
-def _spectrum(
-    span: Float[Tensor, "batch span"], window: Float[Tensor, " n_fft"], spec: MelSpec
-) -> Complex[Tensor, "batch bins frames"]:
-    return torch.stft(
-        span, spec.n_fft, spec.hop_length, window=window, center=False, return_complex=True
-    )
-
-
-def _signal(
-    spectrum: Complex[Tensor, "batch bins frames"],
-    window: Float[Tensor, " n_fft"],
-    spec: MelSpec,
-) -> Float[Tensor, "batch span"]:
-    """The signal of least squared error to a spectrum: Σ w frame / Σ w² (Griffin, Lim, eq. 6).
-
-    `torch.istft` rejects an uncentred transform whose window begins at zero.
-    """
-    frames = torch.fft.irfft(spectrum, n=spec.n_fft, dim=1).transpose(1, 2) * window
-    weight = window.square().expand(1, frames.shape[1], -1)
-    # `overlap_add` needs frames of whole hops.
-    missing = -spec.n_fft % spec.hop_length
-    frames = torch.nn.functional.pad(frames, (0, missing))
-    weight = torch.nn.functional.pad(weight, (0, missing))
-    length = (frames.shape[1] - 1) * spec.hop_length + spec.n_fft
-    total = overlap_add(frames, spec.hop_length) / overlap_add(weight, spec.hop_length).clamp(
-        min=_TINY
-    )
-    return total[:, :length]
 
 
 class GriffinLim(Vocoder):

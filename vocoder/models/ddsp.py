@@ -38,11 +38,11 @@ from vocoder.dsp.sources.oscillators import TOP, boundary_phase, harmonic_bank, 
 from vocoder.errors import MelError
 from vocoder.features.loudness import MelLoudness
 from vocoder.features.mel import MelSpec
-from vocoder.features.pitch import PitchEstimate, validate_f0
-from vocoder.models.base import Generators, Vocoder, draw_uniform
-from vocoder.models.blocks.layers import MelInput, normalise_log_gain
+from vocoder.models.base import Generators, draw_uniform
+from vocoder.models.blocks.layers import normalise_log_gain
 from vocoder.models.blocks.padding import pad_silence
-from vocoder.models.blocks.pitch_predictor import PitchPredictor, PitchPredictorConfig
+from vocoder.models.blocks.pitch_driven import PitchDrivenVocoder
+from vocoder.models.blocks.pitch_predictor import PitchPredictorConfig
 
 QUIET_NOISE = -5.0
 """Bias of the noise magnitudes' logits, so that training begins with little noise."""
@@ -92,14 +92,12 @@ def exp_sigmoid(x: Tensor) -> Tensor:
     return 2 * torch.sigmoid(x) ** math.log(10) + 1e-7
 
 
-class DDSP(Vocoder):
+class DDSP(PitchDrivenVocoder):
     """Mel in, waveform out. The GRU and the reverberation depend on the whole past; the lookahead
     is ``lookahead_frames``."""
 
-    voice_changes = ("f0_scale",)
-
     def __init__(self, config: DDSPConfig, spec: MelSpec) -> None:
-        super().__init__(spec)
+        super().__init__(spec, config.pitch)
         if spec.hop_length % config.steps_per_frame:
             raise MelError(
                 f"hop_length {spec.hop_length} is no multiple of steps_per_frame "
@@ -107,9 +105,7 @@ class DDSP(Vocoder):
             )
         self.config = config
         self.step_length = spec.hop_length // config.steps_per_frame
-        self.mel_input = MelInput(spec)
         self.loudness = MelLoudness(spec)
-        self.pitch_predictor = PitchPredictor(config.pitch, spec.n_mels)
         widths = [1, 1, spec.n_mels] if config.latent else [1, 1]
         inputs = [_MLP(width, config) for width in widths]
         sizes = [mlp.outputs for mlp in inputs]
@@ -119,7 +115,6 @@ class DDSP(Vocoder):
         self.output = nn.Linear(self.hidden.outputs, 1 + config.harmonics + config.noise_bins)
         taps = round(config.reverb_seconds * spec.sample_rate)
         self.reverb_tail = nn.Parameter(1e-6 * torch.randn(taps)) if taps else None
-        self.context = self.pitch_predictor.context
         self.lookahead_frames = self.context[1] + self._reach_frames
 
     @property
@@ -128,13 +123,6 @@ class DDSP(Vocoder):
         width."""
         last = self.spec.hop_length - 1 + self.config.noise_bins - 1
         return max(1, -(-(last // self.step_length) // self.config.steps_per_frame))
-
-    def estimate_pitch(self, mel: Float[Tensor, "batch n_mels padded_frames"]) -> PitchEstimate:
-        """F0 and voicing from a mel with the model's context."""
-        return self.pitch_predictor(self.mel_input(mel).transpose(1, 2))
-
-    def predict_pitch(self, mel: Float[Tensor, "batch n_mels frames"]) -> PitchEstimate:
-        return self.estimate_pitch(pad_silence(mel, self.spec, self.context))
 
     def draw(
         self, items: int, samples: int, generator: Generators, like: Tensor
@@ -217,11 +205,7 @@ class DDSP(Vocoder):
         # Padding with silence as far as later frames affect the output.
         samples = mel.shape[2] * self.spec.hop_length
         mel = pad_silence(mel, self.spec, (0, self._reach_frames))
-        pitch = self.predict_pitch(mel)
-        f0_hz = pitch.f0_hz * f0_scale
-        validate_f0(f0_hz, self.sample_rate)
-        drawn = self.draw(mel.shape[0], mel.shape[2] * self.spec.hop_length, generator, mel)
-        return self.synthesise(mel, f0_hz, pitch.voicing, *drawn)[:, :samples]
+        return self.synthesise(mel, *self.excitation(mel, generator, f0_scale))[:, :samples]
 
     def _at_steps(self, values: Float[Tensor, "batch frames c"]) -> Float[Tensor, "batch steps c"]:
         """Linear interpolation between the frames' centres, at the beginning of each step."""

@@ -20,7 +20,6 @@ from torch.nn.functional import pad
 from vocoder.dsp.filters.allpole import all_pole, autocorrelation, levinson_durbin
 from vocoder.dsp.framing import boundary_values, interpolate_linear
 from vocoder.dsp.sources.oscillators import boundary_phase, pulse_train, sample_phase
-from vocoder.features.mel import PRESETS
 from vocoder.features.pitch import extract_pitch, validate_f0
 from vocoder.models.waveform import WaveVocoder, checked_waveform
 
@@ -30,7 +29,7 @@ _SILENCE_POWER = 1e-10
 
 @dataclass(frozen=True)
 class LPCVocoder(WaveVocoder):
-    """Linear prediction and its inverse, by default at the rate of the shipped vocoder.
+    """Linear prediction and its inverse, at 16 kHz by default.
 
     Attributes:
         sample_rate: in Hz.
@@ -43,7 +42,7 @@ class LPCVocoder(WaveVocoder):
         white_noise: white noise power added, as a fraction of the frame's power.
     """
 
-    sample_rate: int = PRESETS["speecht5_16k"].sample_rate
+    sample_rate: int = 16000
     order: int = 24
     hop_s: float = 0.005
     window_s: float = 0.03

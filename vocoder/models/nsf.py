@@ -38,11 +38,9 @@ from vocoder.dsp.framing import boundary_values, interpolate_linear
 from vocoder.dsp.sources.oscillators import TOP, boundary_phase, sample_phase, wrap
 from vocoder.features.autocast import outside_autocast
 from vocoder.features.mel import MelSpec
-from vocoder.features.pitch import PitchEstimate, validate_f0
-from vocoder.models.base import Generators, Vocoder, draw_normal, draw_uniform
-from vocoder.models.blocks.layers import MelInput
-from vocoder.models.blocks.padding import pad_silence
-from vocoder.models.blocks.pitch_predictor import PitchPredictor, PitchPredictorConfig
+from vocoder.models.base import Generators, draw_normal, draw_uniform
+from vocoder.models.blocks.pitch_driven import PitchDrivenVocoder
+from vocoder.models.blocks.pitch_predictor import PitchPredictorConfig
 from vocoder.models.blocks.precision import at_least_float32
 
 F0_SCALE_HZ = 200.0
@@ -109,17 +107,12 @@ class _FilterBlock(nn.Module):
         return signal + torch.tanh(self.output(hidden))
 
 
-class NSF(Vocoder):
+class NSF(PitchDrivenVocoder):
     """Mel in, waveform out. The condition module's bidirectional LSTM reads the whole utterance."""
 
-    voice_changes = ("f0_scale",)
-
     def __init__(self, config: NSFConfig, spec: MelSpec) -> None:
-        super().__init__(spec)
+        super().__init__(spec, config.pitch)
         self.config = config
-        self.mel_input = MelInput(spec)
-        self.pitch_predictor = PitchPredictor(config.pitch, spec.n_mels)
-        self.context = self.pitch_predictor.context
         hidden = config.condition_channels
         self.recurrent = nn.LSTM(spec.n_mels + 1, hidden // 2, batch_first=True, bidirectional=True)
         kernel = config.condition_kernel_size
@@ -137,13 +130,6 @@ class NSF(Vocoder):
         """Past samples seen by the filter blocks."""
         config = self.config
         return config.blocks * (2**config.layers - 1) * (config.kernel_size - 1)
-
-    def estimate_pitch(self, mel: Float[Tensor, "batch n_mels padded_frames"]) -> PitchEstimate:
-        """F0 and voicing from a mel with the model's context."""
-        return self.pitch_predictor(self.mel_input(mel).transpose(1, 2))
-
-    def predict_pitch(self, mel: Float[Tensor, "batch n_mels frames"]) -> PitchEstimate:
-        return self.estimate_pitch(pad_silence(mel, self.spec, self.context))
 
     def draw(
         self, items: int, samples: int, generator: Generators, like: Tensor
@@ -295,8 +281,5 @@ class NSF(Vocoder):
             PitchError: ``f0_scale`` takes F0 out of range.
         """
         mel = self.accept(mel)
-        pitch = self.predict_pitch(mel)
-        f0_hz = pitch.f0_hz * f0_scale
-        validate_f0(f0_hz, self.sample_rate)
-        drawn = self.draw(mel.shape[0], mel.shape[2] * self.spec.hop_length, generator, mel)
-        return self.synthesise(mel, f0_hz, pitch.voicing, *drawn, chunk_frames=chunk_frames)
+        excitation = self.excitation(mel, generator, f0_scale)
+        return self.synthesise(mel, *excitation, chunk_frames=chunk_frames)

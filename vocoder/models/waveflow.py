@@ -31,9 +31,8 @@ from torch.nn.utils.parametrizations import weight_norm
 from vocoder.config import Config
 from vocoder.errors import MelError
 from vocoder.features.mel import MelSpec
-from vocoder.models.base import Generators, Vocoder, draw_normal
+from vocoder.models.blocks.flow import FlowVocoder
 from vocoder.models.blocks.layers import MelInput
-from vocoder.models.blocks.padding import pad_silence
 
 CONTEXT_FRAMES = 2
 """Context of the conditioner in frames: one in its first layer, less in each of the others."""
@@ -210,18 +209,16 @@ class Flow(nn.Module):
         return log_scale, shift
 
 
-class WaveFlow(Vocoder):
-    """Waveform to noise with the exact likelihood in training, noise to waveform in use.
-
-    Synthesis takes ``flows * rows`` sequential steps for any length. Each step sees columns on both
-    sides: ``lookahead_frames`` is exact, but at the paper's size exceeds most utterances (half a
-    minute).
+class WaveFlow(FlowVocoder):
+    """Synthesis takes ``flows * rows`` sequential steps for any length. Each step sees columns on
+    both sides: ``lookahead_frames`` is exact, but at the paper's size exceeds most utterances (half
+    a minute).
     """
 
     context = (CONTEXT_FRAMES, CONTEXT_FRAMES)
 
     def __init__(self, config: WaveFlowConfig, spec: MelSpec) -> None:
-        super().__init__(spec)
+        super().__init__(spec, config.temperature)
         self.config = config
         hop, rows = spec.hop_length, config.rows
         if math.prod(config.upsampling) != hop:
@@ -247,11 +244,6 @@ class WaveFlow(Vocoder):
         waveform: Float[Tensor, "batch samples"],
         mel: Float[Tensor, "batch n_mels padded_frames"],
     ) -> tuple[Float[Tensor, "batch samples"], Float[Tensor, " batch"]]:
-        """Noise z of a waveform and ``ln |det ∂z/∂waveform|``, in one parallel pass.
-
-        Args:
-            mel: its mel, with ``context`` additional frames at either end.
-        """
         x, condition = self._squeeze(waveform[:, None]), self._condition(mel)
         log_determinant = waveform.new_zeros(waveform.shape[0])
         for index, flow in enumerate(self.flows):
@@ -263,7 +255,6 @@ class WaveFlow(Vocoder):
     def decode(
         self, z: Float[Tensor, "batch samples"], mel: Float[Tensor, "batch n_mels padded_frames"]
     ) -> Float[Tensor, "batch samples"]:
-        """The waveform whose noise is ``z``: the inverse of :meth:`encode`."""
         x, condition = self._squeeze(z[:, None]), self._condition(mel)
         with parametrize.cached():
             # The row order after the last flow, then the flows in reverse.
@@ -273,20 +264,6 @@ class WaveFlow(Vocoder):
                 x, condition = self._permute(x, index), self._permute(condition, index)
                 x = cast(Flow, self.flows[index]).inverse(x, condition)
         return self._unsqueeze(x)
-
-    def forward(
-        self,
-        mel: Float[Tensor, "batch n_mels frames"],
-        *,
-        generator: Generators = None,
-        temperature: float | None = None,
-    ) -> Float[Tensor, "batch samples"]:
-        """Waveform for a mel; ``temperature`` overrides the config's."""
-        mel = self.accept(mel)
-        chosen = self.config.temperature if temperature is None else temperature
-        shape = (mel.shape[0], mel.shape[2] * self.spec.hop_length)
-        z = chosen * draw_normal(shape, generator, mel)
-        return self.decode(z, pad_silence(mel, self.spec, self.context))
 
     def _condition(self, mel: Tensor) -> Float[Tensor, "batch n_mels rows columns"]:
         return self._squeeze(self.conditioner(self.mel_input(mel)))

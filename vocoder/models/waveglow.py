@@ -30,9 +30,8 @@ from torch.nn.utils.parametrizations import weight_norm
 from vocoder.config import Config
 from vocoder.errors import MelError
 from vocoder.features.mel import MelSpec
-from vocoder.models.base import Generators, Vocoder, draw_normal
+from vocoder.models.blocks.flow import FlowVocoder
 from vocoder.models.blocks.layers import MelInput
-from vocoder.models.blocks.padding import pad_silence
 
 CONTEXT_FRAMES = 2
 WINDOW_HOPS = 4
@@ -154,17 +153,15 @@ class CouplingNetwork(nn.Module):
         return log_scale, shift
 
 
-class WaveGlow(Vocoder):
-    """Waveform to noise with the exact likelihood in training, noise to waveform in use.
-
-    Both directions are parallel over all samples. A sample depends on ``lookahead_frames`` future
-    frames.
+class WaveGlow(FlowVocoder):
+    """Both directions are parallel over all samples. A sample depends on ``lookahead_frames``
+    future frames.
     """
 
     context = (CONTEXT_FRAMES, CONTEXT_FRAMES)
 
     def __init__(self, config: WaveGlowConfig, spec: MelSpec) -> None:
-        super().__init__(spec)
+        super().__init__(spec, config.temperature)
         self.config = config
         hop, group = spec.hop_length, config.group
         if hop % group:
@@ -186,11 +183,6 @@ class WaveGlow(Vocoder):
         waveform: Float[Tensor, "batch samples"],
         mel: Float[Tensor, "batch n_mels padded_frames"],
     ) -> tuple[Float[Tensor, "batch samples"], Float[Tensor, " batch"]]:
-        """Noise z of a waveform and ``ln |det ∂z/∂waveform|``, in one parallel pass.
-
-        Args:
-            mel: its mel, with ``context`` additional frames at either end.
-        """
         condition = self._condition(mel)
         x = self._squeeze(waveform[:, None])
         log_determinant = waveform.new_zeros(waveform.shape[0])
@@ -209,7 +201,6 @@ class WaveGlow(Vocoder):
     def decode(
         self, z: Float[Tensor, "batch samples"], mel: Float[Tensor, "batch n_mels padded_frames"]
     ) -> Float[Tensor, "batch samples"]:
-        """The waveform whose noise is ``z``: the inverse of :meth:`encode`."""
         condition = self._condition(mel)
         squeezed = self._squeeze(z[:, None])
         begin = self.config.group - self.config.widths[-1]
@@ -224,20 +215,6 @@ class WaveGlow(Vocoder):
                     x = torch.cat([squeezed[:, begin - leaving : begin], x], dim=1)
                     begin -= leaving
         return self._unsqueeze(x)
-
-    def forward(
-        self,
-        mel: Float[Tensor, "batch n_mels frames"],
-        *,
-        generator: Generators = None,
-        temperature: float | None = None,
-    ) -> Float[Tensor, "batch samples"]:
-        """Waveform for a mel; ``temperature`` overrides the config's."""
-        mel = self.accept(mel)
-        chosen = self.config.temperature if temperature is None else temperature
-        shape = (mel.shape[0], mel.shape[2] * self.spec.hop_length)
-        z = chosen * draw_normal(shape, generator, mel)
-        return self.decode(z, pad_silence(mel, self.spec, self.context))
 
     def _leaving(self, index: int) -> int:
         """Channels output as noise before a step of flow."""

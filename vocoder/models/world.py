@@ -13,7 +13,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vocoder.dsp.framing import fit_length
-from vocoder.features.mel import PRESETS
 from vocoder.features.world import pyworld, require_world
 from vocoder.models.waveform import WaveVocoder, checked_waveform
 
@@ -84,14 +83,14 @@ class World:
 
 @dataclass(frozen=True)
 class WorldVocoder(WaveVocoder):
-    """WORLD's analysis and synthesis, by default at the rate of the shipped vocoder. Its noise is
-    deterministic and has no seed.
+    """WORLD's analysis and synthesis, at 16 kHz by default. Its noise is deterministic and has no
+    seed.
 
     Raises:
         VocoderError: pyworld is not installed.
     """
 
-    sample_rate: int = PRESETS["speecht5_16k"].sample_rate
+    sample_rate: int = 16000
 
     def __post_init__(self) -> None:
         require_world("the vocoder WORLD", "classical")

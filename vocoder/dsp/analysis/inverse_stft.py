@@ -2,9 +2,8 @@
 
     x[n] = Σ_t w[n - c_t] f_t[n - c_t] / Σ_t w[n - c_t]²
 
-with f_t the inverse Fourier transform of frame t, w a periodic Hann window of n_fft samples and c_t
-the frame's first sample. T frames give exactly ``T * hop_length`` samples, in both conventions of a
-mel:
+with f_t the inverse Fourier transform of frame t, w its window and c_t the frame's first sample. T
+frames give exactly ``T * hop_length`` samples, in both conventions of a mel:
 
 - "center": frame t is centred on sample ``t * hop_length``, as `torch.stft` centres it;
 - "same": on ``t * hop_length + hop_length / 2``, as a convolution pads.
@@ -25,32 +24,47 @@ from vocoder.dsp.framing import overlap_add
 
 Padding = Literal["center", "same"]
 
+_TINY = 1e-8
+
 
 def inverse_stft(
-    spectrum: Complex[Tensor, "batch frames bins"], hop_length: int, padding: Padding
+    spectrum: Complex[Tensor, "batch frames bins"],
+    hop_length: int,
+    padding: Padding | None,
+    window: Float[Tensor, " n_fft"] | None = None,
 ) -> Float[Tensor, "batch samples"]:
     """``frames * hop_length`` samples whose short-time spectrum is nearest to the one given.
 
-    ``bins = n_fft / 2 + 1``, of an unnormalised transform (`torch.stft` with a Hann window of n_fft
-    samples). The sums run over the given frames only.
+    ``bins = n_fft // 2 + 1``, of an unnormalised transform (`torch.stft`). The sums run over the
+    given frames only.
+
+    Args:
+        padding: as above; None for the span of all frames, whatever they cover, up to a whole
+            number of hops: zero where no window reaches.
+        window: of n_fft samples; None for a periodic Hann window and an even n_fft.
 
     Raises:
-        ValueError: as :func:`check_overlap`.
+        ValueError: as :func:`check_overlap`, unless ``padding`` is None.
 
     >>> signal = torch.randn(1, 12, generator=torch.Generator().manual_seed(0))
     >>> frames = torch.stft(signal, 8, 2, window=torch.hann_window(8), return_complex=True)
     >>> torch.allclose(inverse_stft(frames.mT[:, :6], 2, "center"), signal, atol=1e-5)
     True
     """
-    n_fft = 2 * (spectrum.shape[2] - 1)
-    check_overlap(n_fft, hop_length, padding)
-    window = _window(n_fft, hop_length, spectrum.real.dtype, spectrum.device)
+    if window is None:
+        window = _hann(2 * (spectrum.shape[2] - 1), spectrum.real.dtype, spectrum.device)
+    n_fft = len(window)
+    kept = slice(None)
+    if padding is not None:
+        check_overlap(n_fft, hop_length, padding)
+        lead = first_sample(n_fft, hop_length, padding)
+        kept = slice(lead, lead + spectrum.shape[1] * hop_length)
     # `overlap_add` needs frames of whole hops.
-    frames = pad(torch.fft.irfft(spectrum, n=n_fft), (0, len(window) - n_fft)) * window
-    weight = window.square().expand(1, frames.shape[1], -1)
-    lead = first_sample(n_fft, hop_length, padding)
-    kept = slice(lead, lead + spectrum.shape[1] * hop_length)
-    return overlap_add(frames, hop_length)[:, kept] / overlap_add(weight, hop_length)[:, kept]
+    missing = (0, -n_fft % hop_length)
+    frames = pad(torch.fft.irfft(spectrum, n=n_fft) * window, missing)
+    weight = pad(window.square(), missing).expand(1, frames.shape[1], -1)
+    total = overlap_add(frames, hop_length)[:, kept]
+    return total / overlap_add(weight, hop_length)[:, kept].clamp(min=_TINY)
 
 
 def check_overlap(n_fft: int, hop_length: int, padding: Padding) -> None:
@@ -93,9 +107,8 @@ def reach(first: int, last: int, n_fft: int, hop_length: int, padding: Padding) 
 
 
 @lru_cache(maxsize=32)
-def _window(n_fft: int, hop_length: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """A periodic Hann window, followed by zeros up to a whole number of hops."""
+def _hann(n_fft: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     # A cached tensor created in inference mode could not be used in training.
     with torch.inference_mode(False):
         window = torch.hann_window(n_fft, periodic=True, dtype=torch.float64)
-        return pad(window, (0, -n_fft % hop_length)).to(dtype=dtype, device=device)
+        return window.to(dtype=dtype, device=device)

@@ -10,6 +10,7 @@ scale for α = 0.42 at 16 kHz and 0.46 at 22.05 kHz.
 """
 
 import math
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float
@@ -109,9 +110,8 @@ def warp_cepstrum(
     """Causal cepstrum on a warped frequency axis: ``Σ c_n z^-n = Σ c̃_m z̃^-m`` with the all-pass
     ``z̃^-1 = (z^-1 - α) / (1 - α z^-1)``, truncated after ``n_coefficients``.
 
-    Converts a cepstrum to a mel-cepstrum with α, and back with -α. The table of the powers
-    ``z^-n = ((z̃^-1 + α) / (1 + α z̃^-1))^n`` is one recursion, ``(1 + α z̃^-1) P_n = (z̃^-1 + α)
-    P_{n-1}``. A finite cepstrum becomes an infinite one, whose m-th coefficients decay as |α|^m.
+    Converts a cepstrum to a mel-cepstrum with α, and back with -α. A finite cepstrum
+    becomes an infinite one, whose m-th coefficients decay as |α|^m.
 
     Raises:
         ValueError: ``alpha`` outside (-1, 1).
@@ -123,16 +123,7 @@ def warp_cepstrum(
     [0.5, 0.75, -0.375]
     """
     _check_alpha(alpha)
-    row = [1.0] + [0.0] * (n_coefficients - 1)
-    rows = [row]
-    for _ in range(cepstrum.shape[-1] - 1):
-        new = [alpha * row[0]]
-        for m in range(1, n_coefficients):
-            new.append(row[m - 1] + alpha * (row[m] - new[m - 1]))
-        rows.append(new)
-        row = new
-    table = torch.tensor(rows, dtype=torch.float64, device=cepstrum.device)
-    return cepstrum @ table.to(cepstrum.dtype)
+    return cepstrum @ _warping(cepstrum.shape[-1], n_coefficients, alpha).to(cepstrum)
 
 
 def linear_phase_taps(
@@ -225,6 +216,23 @@ def _warped_cosines(
     warped = omega + 2 * torch.atan2(alpha * omega.sin(), 1 - alpha * omega.cos())
     m = torch.arange(count, dtype=torch.float64, device=like.device)
     return torch.cos(m[:, None] * warped).to(like.dtype)
+
+
+@lru_cache(maxsize=8)
+def _warping(count: int, n_coefficients: int, alpha: float) -> Float[Tensor, "count coefficients"]:
+    """Row n: the power series of ``z^-n = ((z̃^-1 + α) / (1 + α z̃^-1))^n`` in z̃^-1."""
+    # A cached tensor created in inference mode could not be used in training.
+    with torch.inference_mode(False):
+        m = torch.arange(n_coefficients, dtype=torch.float64)
+        one = (1 - alpha**2) * (-alpha) ** (m - 1).clamp(min=0)
+        one[0] = alpha
+        # Multiplication by that series, truncated: a lower triangular Toeplitz matrix.
+        lag = (m[:, None] - m).long()
+        times = torch.where(lag >= 0, one[lag.clamp(min=0)], 0.0)
+        rows = [(m == 0).double()]
+        for _ in range(count - 1):
+            rows.append(times @ rows[-1])
+        return torch.stack(rows)
 
 
 def _n_fft(log_gain: Tensor, n_taps: int) -> int:

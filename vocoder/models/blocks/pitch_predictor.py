@@ -33,7 +33,7 @@ class PitchPredictorConfig(Config):
 
 
 class PitchPredictor(SignalBuffers):
-    """Five convolutions from normalised mel frames to F0 classes and a voicing logit.
+    """``layers`` convolutions from normalised mel frames to F0 classes and a voicing logit.
 
     F0 is the mean log-F0 of the classes around the most likely one, weighted by their
     probabilities, after CREPE (arXiv 1802.06182); a predictor of this size trained jointly with
