@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import pad
 
-from vocoder.dsp.framing import overlap_add
+from vocoder.dsp.framing import hold_ends, overlap_add
 
 
 class Grid(NamedTuple):
@@ -121,12 +121,8 @@ class Carry:
     def hold_ends(self, name: str, piece: Tensor, left: int, right: int) -> Tensor:
         """The first value repeated ``left`` times at the beginning, the last one ``right`` times at
         the end."""
-        parts = [piece]
-        if self.begins(name):
-            parts.insert(0, piece[:, :1].expand(-1, left, *piece.shape[2:]))
-        if self.whole:
-            parts.append(piece[:, -1:].expand(-1, right, *piece.shape[2:]))
-        return torch.cat(parts, dim=1) if len(parts) > 1 else piece
+        left, right = left if self.begins(name) else 0, right if self.whole else 0
+        return hold_ends(piece, left, right) if left or right else piece
 
     def pad_ends(
         self, name: str, piece: Tensor, left: int, right: int, mode: str = "constant"
