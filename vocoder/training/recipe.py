@@ -99,7 +99,7 @@ class Recipe(Config):
 
     @model_validator(mode="after")
     def _objective_fits(self) -> Self:
-        """Each model is trained for its own, and discriminators judge waveforms."""
+        """Each model is trained for its own, and discriminators take waveforms."""
         wanted = self.objective
         if not isinstance(self.loss, wanted.config):
             raise ValueError(
@@ -108,7 +108,7 @@ class Recipe(Config):
             )
         if self.adversarial is not None and not wanted.objective.gives_waveforms:
             raise ValueError(
-                f"adversarial: the objective {self.loss.objective} gives no waveforms to judge; "
+                f"adversarial: the objective {self.loss.objective} gives no waveforms; "
                 "write adversarial: null"
             )
         return self
@@ -144,11 +144,11 @@ class Recipe(Config):
         hop = self.mel.hop_length
         scored = (self.data.segment_frames - 2 * self.loss.edge_frames(self.mel)) * hop
         if self.adversarial is not None and self.adversarial.spectrogram is not None:
-            judged = min(self.adversarial.crop_frames * hop, scored)
+            cropped = min(self.adversarial.crop_frames * hop, scored)
             longest = max(self.adversarial.spectrogram.n_ffts)
-            if judged <= longest // 2:
+            if cropped <= longest // 2:
                 raise ValueError(
-                    f"the discriminators get {judged} samples (adversarial.crop_frames, "
+                    f"the discriminators get {cropped} samples (adversarial.crop_frames, "
                     f"data.segment_frames), too few for adversarial.spectrogram.n_ffts {longest}"
                 )
         return self

@@ -104,11 +104,11 @@ class DistillationObjective(Objective):
         student = self.model.generate(noise, batch.mel)
         spare = self.model.context[0] - self.teacher.context[0]
         mel = batch.mel[:, :, spare : batch.mel.shape[2] - spare]
-        judged = self.teacher.predict(student.waveform, mel)
+        expected = self.teacher.predict(student.waveform, mel)
         if trials is None:
-            divergence = self._gaussian(student, judged)
+            divergence = self._gaussian(student, expected)
         else:
-            divergence = self._logistic(student, judged, trials)
+            divergence = self._logistic(student, expected, trials)
         power = magnitude_loss(batch.waveform, student.waveform, self.config.n_ffts)
         return StepOutput(
             {"divergence": divergence.mean(), "power": self.config.power_weight * power},
@@ -116,21 +116,21 @@ class DistillationObjective(Objective):
             student.waveform,
         )
 
-    def _gaussian(self, student: Student, judged: Tensor) -> Float[Tensor, "batch samples"]:
+    def _gaussian(self, student: Student, expected: Tensor) -> Float[Tensor, "batch samples"]:
         return regularised_gaussian_kl(
             student.mean,
             student.log_scale,
-            judged[..., 0],
-            judged[..., 1],
+            expected[..., 0],
+            expected[..., 1],
             self.config.regularisation,
             self.config.log_scale_floor,
         )
 
     def _logistic(
-        self, student: Student, judged: Tensor, trials: Tensor
+        self, student: Student, expected: Tensor, trials: Tensor
     ) -> Float[Tensor, "batch samples"]:
         x = student.mean[:, None] + student.log_scale.exp()[:, None] * trials
-        parameters = judged[:, None].expand(-1, trials.shape[1], -1, -1)
+        parameters = expected[:, None].expand(-1, trials.shape[1], -1, -1)
         # A density, since the probability of the outermost 16-bit levels includes everything
         # beyond.
         floor = self.teacher.config.log_scale_floor
