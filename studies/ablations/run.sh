@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # What limits the universal weights, how often to project, other voices than the mel's, mels that are
-# not those of recordings, and phases: speakers that were not trained on.
+# not those of recordings, phases, harmonics and the rest, latency: speakers that were not trained on.
 #     SPEECH=MANIFEST studies/ablations/run.sh
-# An hour and a half on one core. Prints the tables of RESULTS.md.
+# Two hours on one core. Prints the tables of RESULTS.md.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 PATH="$PWD/.venv/bin:$PATH"
@@ -13,3 +13,5 @@ python -m studies.ablations.projection --speech "$SPEECH"
 python -m studies.ablations.steering --speech "$SPEECH"
 python -m studies.ablations.robustness --speech "$SPEECH" --every 2
 python -m studies.ablations.phases --speech "$SPEECH" --every 2
+python -m studies.ablations.harmonics --speech "$SPEECH" --every 2
+python -m studies.ablations.latency --speech "$SPEECH" --every 2
