@@ -38,7 +38,9 @@ from vocoder.models.world import WorldVocoder
 from vocoder.reading import open_file, parse_yaml, read_json, read_text
 
 WEIGHTS = Path(__file__).parent / "weights"
-SHIPPED = {name: WEIGHTS / name for name in ("universal", "nano", "source_filter_16k")}
+SHIPPED = {
+    name: WEIGHTS / name for name in ("universal", "nano", "low_latency", "source_filter_16k")
+}
 """Weights inside the package, by name; the first is the default."""
 GRIFFIN_LIM, WORLD, LPC = UNTRAINED = ("griffin_lim", "world", "lpc")
 """Vocoders without training. Griffin-Lim (32 iterations) takes SpeechT5's mel, or another by

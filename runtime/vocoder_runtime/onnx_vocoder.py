@@ -142,11 +142,17 @@ class OnnxVocoder:
             "f0_hz": np.zeros((batch, frames)) if f0_hz is None else f0_hz,
             "voicing": np.full((batch, frames), -1.0) if voicing is None else voicing,
         }
-        for name in ("f0_hz", "voicing"):
-            if inputs[name].shape != (batch, frames):
-                raise VocoderError(
-                    f"{name} is {inputs[name].shape}: one value per mel frame is expected"
-                )
+        highest_hz = self.sample_rate / 2
+        for name, lowest, highest, meaning in (
+            ("f0_hz", 0.0, highest_hz, f"1 to {highest_hz:g} Hz, 0 where it is to be predicted"),
+            ("voicing", -1.0, 1.0, "0 to 1, -1 where it is to be predicted"),
+        ):
+            values = inputs[name]
+            if values.shape != (batch, frames):
+                raise VocoderError(f"{name} is {values.shape}: one value per mel frame is expected")
+            beyond = ~((values >= lowest) & (values <= highest))  # of NaN too
+            if beyond.any() or (name == "f0_hz" and ((values > 0) & (values < 1)).any()):
+                raise VocoderError(f"{name} is out of range: {meaning}")
         return {name: value.astype(np.float32) for name, value in inputs.items()}
 
     def _require_whole(self) -> None:
@@ -187,8 +193,10 @@ class OnnxStream:
         voicing: np.ndarray | None = None,
         noise: np.ndarray | None = None,
     ) -> np.ndarray:
-        """The samples (1, ready) that are ready after these frames; arguments and errors are those
-        of `OnnxVocoder`, with a batch of one."""
+        """The samples (1, ready) that are ready after these frames, none after none; arguments and
+        errors are those of `OnnxVocoder`, with a batch of one."""
+        if mel.shape == (1, self.vocoder.spec.n_mels, 0):
+            return np.zeros((1, 0), np.float32)
         inputs = self.vocoder.prepared(mel, f0_hz, voicing, noise, self.generator)
         if len(mel) != 1:
             raise VocoderError(f"the mel is {mel.shape}: a stream takes a batch of one")

@@ -237,3 +237,16 @@ def test_find_audio_refuses_what_it_cannot_expand(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(AudioError, match=r"cannot be read \(Permission denied\)"):
         find_audio([tmp_path])
+
+
+@pytest.mark.parametrize(
+    ("name", "waveform", "said"),
+    [
+        ("a.flac", torch.zeros(10), r"a\.flac: WAV is all that is written"),
+        ("a", torch.zeros(10), "let the name end in .wav"),
+    ],
+)
+def test_what_would_not_be_read_back_is_not_written(name, waveform, said, tmp_path: Path):
+    with pytest.raises(AudioError, match=said):
+        write_audio(tmp_path / name, waveform, 16000)
+    assert not list(tmp_path.iterdir())

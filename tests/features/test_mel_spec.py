@@ -382,3 +382,10 @@ def test_mel_of_another_spec_is_refused():
     DEFAULT.check(mel, from_spec=change(DEFAULT))
     with pytest.raises(MelError, match=r"f_max: 7600 here, 8000 there.*convert"):
         DEFAULT.check(mel, from_spec=change(DEFAULT, f_max=8000.0))
+
+
+def test_channels_are_no_batch():
+    spec = PRESETS["vocos_24k"]
+    with pytest.raises(MelError, match=r"\(2000, 2\), which looks like \(samples, channels\)"):
+        spec.mel(torch.zeros(2000, 2))
+    assert spec.mel(torch.zeros(2, 2000)).shape[0] == 2

@@ -118,6 +118,29 @@ def test_a_stream_begins_as_the_whole_with_windows_of_many_hops(hop, window, pad
 
 
 @torch.inference_mode()
+def test_no_frames_give_no_samples():
+    model = shipped("vocos_24k")
+    mel = recorded_mel(model, 0.7)
+    stream = model.stream(generator=seeded())
+    pieces = [
+        stream.push(mel[:, :, :30]),
+        stream.push(mel[:, :, 30:30]),
+        stream.push(mel[:, :, 30:]),
+    ]
+    assert pieces[1].shape == (1, 0)
+    whole = model(mel, generator=seeded(), low_band_projection=0)
+    torch.testing.assert_close(torch.cat([*pieces, stream.flush()], 1), whole, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "change", [{"breath_db": 100.0}, {"f0_scale": 0.0}, {"f0_scale": float("nan")}]
+)
+def test_changes_of_the_voice_out_of_range_are_refused(change: dict[str, float]):
+    with pytest.raises(ValueError, match=next(iter(change))):
+        shipped("vocos_24k").stream(**change)
+
+
+@torch.inference_mode()
 def test_after_an_error_within_a_push_another_utterance_begins():
     model = shipped("vocos_24k")
     mel = recorded_mel(model, 0.7)

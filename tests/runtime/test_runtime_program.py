@@ -133,6 +133,10 @@ def test_noise_is_white_of_unit_power_and_of_the_seed(graph: Path):
         ({"mel": np.full((1, 80, 5), np.nan)}, "NaN"),
         ({"voicing": np.zeros(5)}, r"voicing is \(5,\): one value per mel frame"),
         ({"f0_hz": np.zeros((1, 6))}, r"f0_hz is \(1, 6\): one value per mel frame"),
+        ({"f0_hz": np.full((1, 5), np.nan)}, "f0_hz is out of range: 1 to 11025 Hz"),
+        ({"f0_hz": np.full((1, 5), 0.5)}, "f0_hz is out of range"),
+        ({"f0_hz": np.full((1, 5), 12000.0)}, "f0_hz is out of range"),
+        ({"voicing": np.full((1, 5), 2.0)}, "voicing is out of range: 0 to 1"),
         ({"noise": np.zeros((1, 5))}, r"noise is \(1, 5\): \(1, 1280\)"),
     ],
 )

@@ -47,6 +47,8 @@ def export(
 
     if form == "torch" and precision != "float32":
         raise VocoderError(f"--precision {precision}: only with --format onnx")
+    if output.is_dir():
+        raise VocoderError(f"--output {output}: is a folder; name the file")
     vocoder = require_mel(load_for_mel(model, spec, "--spec"), model)
     module = export_module(
         vocoder,

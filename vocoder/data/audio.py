@@ -222,9 +222,15 @@ def write_audio(path: str | Path, waveform: Float[Tensor, " samples"], sample_ra
     The sample x becomes round(32768 x), clipped to [-32768, 32767]: the output of `read_audio` for
     a 16-bit file is written back bit for bit.
 
-    Raises AudioError where the waveform is not one-dimensional, is empty or is not finite, and
-    OutputError where the file cannot be written.
+    Raises AudioError where the waveform is not one-dimensional, is empty, not of floats or not
+    finite, or the name is not that of a WAV; OutputError where the file cannot be written.
     """
+    if Path(path).suffix.lower() != ".wav":
+        raise AudioError(f"{path}: WAV is all that is written; let the name end in .wav")
+    if not waveform.is_floating_point():
+        raise AudioError(
+            f"{path}: the waveform has the type {waveform.dtype}: use floats in [-1, 1]"
+        )
     if waveform.ndim != 1 or len(waveform) == 0:
         shape = tuple(waveform.shape)
         raise AudioError(f"{path}: a waveform of shape (samples,) is needed, not {shape}")

@@ -39,6 +39,10 @@ _BLOCK_FRAMES = 4096
 _CONVERTIBLE = frozenset({"log", "floor", "mean", "scale", "clip_min", "clip_max"})
 
 
+MOST_CHANNELS = 8
+"""Of a file: a waveform of so few samples, and many items, is one with its axes exchanged."""
+
+
 class MelSpec(Config):
     """Everything that decides the numbers of a mel spectrogram; frozen and hashable.
 
@@ -416,6 +420,11 @@ def _check_waveform(waveform: Tensor) -> None:
         )
     if not waveform.is_floating_point():
         raise MelError(f"the waveform has the type {waveform.dtype}: use floats in [-1, 1]")
+    if 0 < waveform.shape[1] <= MOST_CHANNELS and waveform.shape[0] > 100 * waveform.shape[1]:
+        raise MelError(
+            f"the waveform has the shape {_shape(waveform)}, which looks like (samples, channels): "
+            "give one channel, or their mean"
+        )
     if waveform.shape[0] == 0 or waveform.shape[1] == 0:
         raise MelError(f"the waveform is empty (shape {_shape(waveform)})")
     if not bool(torch.isfinite(waveform).all()):

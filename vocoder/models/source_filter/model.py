@@ -187,10 +187,10 @@ class SourceFilter(Vocoder):
                 adds as much latency as a whole one, one to two seconds together at a cost of 4;
                 so a stream has none unless asked to.
             formant_scale: factor on the frequencies of the filters, 0.5 to 2.
-            breath_db: gain of the noise within voice, dB.
+            breath_db: gain of the noise within voice, -40 to 40 dB.
 
         Raises:
-            ValueError: a ``formant_scale`` out of range, passes below zero, a ``meets`` that is
+            ValueError: a change of the voice out of range, passes below zero, a ``meets`` that is
                 none of these, or a mel to be met by a model whose config has neither way.
         """
         change = VoiceChange(f0_scale, formant_scale, breath_db)

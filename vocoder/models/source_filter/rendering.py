@@ -1,5 +1,6 @@
 """From the networks' answer to samples: what of the given mel is met, and what changes."""
 
+import math
 from typing import NamedTuple, get_args
 
 import torch
@@ -11,6 +12,8 @@ from vocoder.models.base import NO_CHANGE, VoiceChange
 from vocoder.models.source_filter.config import Meets, SourceFilterConfig
 from vocoder.models.source_filter.steering import Steering, changed, formant_warp
 from vocoder.models.source_filter.synthesis import Controls, Synthesis
+
+LARGEST_BREATH_DB = 40.0
 
 
 class Options(NamedTuple):
@@ -58,7 +61,7 @@ class Rendering:
     """The waveform of a vocoder's controls, pitch and noise, with some options.
 
     Raises:
-        ValueError: a ``formant_scale`` out of range, or ``low_band_projection`` below zero.
+        ValueError: a change of the voice out of range, or ``low_band_projection`` below zero.
     """
 
     def __init__(self, synthesis: Synthesis, steering: Steering, options: Options) -> None:
@@ -73,6 +76,12 @@ class Rendering:
         if options.meets == "envelope":
             self.reach_frames = steering.reach_frames
         n_bins, change = synthesis.n_fft // 2 + 1, options.change
+        if not abs(change.breath_db) <= LARGEST_BREATH_DB:
+            raise ValueError(
+                f"breath_db is {change.breath_db}: -{LARGEST_BREATH_DB:g} to {LARGEST_BREATH_DB:g}"
+            )
+        if not 0 < change.f0_scale < math.inf:
+            raise ValueError(f"f0_scale is {change.f0_scale}: a factor above 0, 1 for none")
         warp = formant_warp(synthesis.spec.sample_rate, n_bins, change.formant_scale)
         self._warp = None if warp is None else warp.to(synthesis.white_level)
 

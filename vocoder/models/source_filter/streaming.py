@@ -71,7 +71,7 @@ class Stream:
         """The samples that are ready after these frames, at first none.
 
         Args:
-            mel: the next frames, one or more, of the vocoder's ``spec``.
+            mel: the next frames, any number, of the vocoder's ``spec``.
             f0_hz: F0 from outside, 1 Hz to below Nyquist everywhere; predicted when absent.
                 Where there is no voice say so by ``voicing``, not by an F0 of zero.
             voicing: 0 (noise only) to 1, from outside; predicted when absent.
@@ -86,6 +86,8 @@ class Stream:
             PitchError: F0 or voicing out of range, of another shape, or with some pushes only.
             AudioError: noise of another shape.
         """
+        if mel.ndim == 3 and mel.shape[2] == 0:
+            return self._nothing()
         return self._push(self._checked(mel, f0_hz, voicing, noise))
 
     def flush(self) -> Float[Tensor, "batch remaining_samples"]:
