@@ -140,3 +140,25 @@ def test_a_notice_in_latin_1_is_copied_as_it_is(tmp_path: Path, tiny_corpus: Pat
     (source / "LICENCE").write_bytes("Lizenz für alle".encode("latin-1"))
     prepare("tiny", tmp_path / "out", source, progress=False, jobs=1)
     assert (tmp_path / "out" / "LICENCE").read_bytes() == "Lizenz für alle".encode("latin-1")
+
+
+def test_a_recording_that_has_changed_is_written_again(tmp_path: Path):
+    source, output = tmp_path / "in", tmp_path / "out"
+    for name in ("a", "b", "c"):
+        write(source / f"{name}.wav")
+    prepared(source, output)
+    kept, changed = (next(output.rglob(f"{name}.wav")) for name in ("a", "b"))
+    before = kept.stat().st_mtime_ns
+    write(source / "b.wav", seconds=0.5)
+    prepared(source, output)
+    assert soundfile.info(changed).frames == 8000
+    assert kept.stat().st_mtime_ns == before
+
+
+def test_an_output_within_the_source_is_refused(tmp_path: Path):
+    for name in ("a", "b", "c"):
+        write(tmp_path / "in" / f"{name}.wav")
+    for output in (tmp_path / "in", tmp_path / "in" / "out"):
+        with pytest.raises(CorpusError, match="lies in the source"):
+            prepared(tmp_path / "in", output)
+    assert len(list((tmp_path / "in").rglob("*"))) == 3

@@ -95,6 +95,15 @@ def test_a_file_that_spoils_its_batch_is_left_out_alone(folder: Path, tmp_path: 
     assert {path.name for path in (tmp_path / "out").iterdir()} == set(errors)
 
 
+def test_outputs_within_an_input_folder_are_no_inputs(folder: Path):
+    before = output_paths([folder], folder / "out")[0]
+    resynthesise_files(Loudness(), before)
+    assert len(list((folder / "out").iterdir())) == 5
+    assert output_paths([folder], folder / "out")[0] == before
+    # Those of another run are.
+    assert len(output_paths([folder], folder.parent / "other")[0]) == 10
+
+
 def test_a_model_that_gains_nothing_takes_one_file_at_a_time(folder: Path, tmp_path: Path):
     targets, _ = output_paths([folder], tmp_path)
     with pytest.raises(VocoderError, match="GriffinLim takes one file at a time"):

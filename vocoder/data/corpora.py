@@ -76,6 +76,11 @@ def prepare(
     if corpus == FOLDER:
         if source is None:
             raise CorpusError("folder: name the folder of your recordings by --source")
+        if Path(source).resolve() in (output.resolve(), *output.resolve().parents):
+            raise CorpusError(
+                f"{output}: lies in the source {source}, where it would be read as recordings the "
+                "next time; choose another --output"
+            )
         how = _own_folder(Path(source), sample_rate, speakers, licence, mels, note)
     elif corpus in CORPORA:
         how = CORPORA[corpus]

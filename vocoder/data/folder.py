@@ -57,6 +57,7 @@ def folder_corpus(
             licence,
             partial(read_audio, path),
             None if mels is None else _mel_of(name, mels),
+            path,
         )
         for name, path in paths.items()
     ]

@@ -26,6 +26,7 @@ class Recording:
     name: its path under the split's folder, without a suffix.
     read: function from a sample rate (Hz) to the audio.
     mel: file of the mel that was predicted for it.
+    source: its own file, if it has one: where that is newer, what is written is written again.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Recording:
     licence: str
     read: Callable[[int], Audio]
     mel: Path | None = None
+    source: Path | None = None
 
     @property
     def path(self) -> Path:
@@ -112,7 +114,7 @@ def _written(
 
 def _write(recording: Recording, output: Path, sample_rate: int) -> Utterance | AudioError:
     path = output / recording.path
-    duration_s = _duration_s(path)
+    duration_s = None if _is_older(path, recording.source) else _duration_s(path)
     if duration_s is None:
         try:
             audio = recording.read(sample_rate)
@@ -128,6 +130,13 @@ def _write(recording: Recording, output: Path, sample_rate: int) -> Utterance | 
         licence=recording.licence,
         mel=recording.mel,
     )
+
+
+def _is_older(path: Path, source: Path | None) -> bool:
+    """Whether a file was written before its source was changed."""
+    if source is None or not path.exists():
+        return False
+    return path.stat().st_mtime_ns < source.stat().st_mtime_ns
 
 
 def _duration_s(path: Path) -> float | None:

@@ -49,19 +49,23 @@ def output_paths(
 ) -> tuple[dict[Path, Path], list[Resynthesis]]:
     """Output path of each input file: folders keep their inner structure, files their names.
 
-    Inputs that are missing, unreadable or without audio are returned as failed.
+    What lies in an output folder within an input folder is no input. Inputs that are missing,
+    unreadable or without audio are returned as failed.
 
     Raises:
         AudioError: two inputs with the same output, or an output that would overwrite its input.
     """
     targets: dict[Path, Path] = {}
     failed: list[Resynthesis] = []
+    made = Path(os.path.realpath(output))
     for given in inputs:
         try:
             sources = find_audio([given])
         except AudioError as error:
             failed.append(Resynthesis(given, output, error=str(error)))
             continue
+        if Path(os.path.realpath(given)) in made.parents:
+            sources = [s for s in sources if made not in Path(os.path.realpath(s)).parents]
         for source in sources:
             inner = source.relative_to(given) if given.is_dir() else Path(source.name)
             targets[source] = (output / inner).with_suffix(".wav")
