@@ -413,6 +413,7 @@ def test_info_lists_what_there_is():
     assert listing["models"] == [
         "universal",
         "nano",
+        "low_latency",
         "source_filter_16k",
         "griffin_lim",
         "world",
@@ -580,7 +581,7 @@ def test_an_unknown_model_is_one_line(command: str, tmp_path: Path):
         "export": ("nobody", *output),
     }[command]
     message = refusal(command, *arguments)
-    assert "nobody: neither a model's name (default, universal, nano, source_" in message
+    assert "nobody: neither a model's name (default, universal, nano, low_latency" in message
     assert not (tmp_path / "out").exists()
 
 

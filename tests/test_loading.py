@@ -162,7 +162,7 @@ def test_the_shipped_weights_load_without_a_network():
 def test_an_unknown_model_is_answered_with_those_there_are(name: str):
     message = refusal(name)
     assert message.startswith(
-        f"{name}: neither a model's name (default, universal, nano, source_filter_16k"
+        f"{name}: neither a model's name (default, universal, nano, low_latency, source_filter_16k"
     )
     assert "griffin_lim" in message
 
