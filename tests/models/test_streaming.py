@@ -251,3 +251,20 @@ def test_what_does_not_fit_the_stream_is_refused():
         vocoder.load("griffin_lim").stream()
     assert not vocoder.load("griffin_lim").streams
     assert model.streams
+
+
+@torch.inference_mode()
+def test_a_state_of_other_options_is_refused():
+    model = shipped("vocos_24k")
+    stream = model.stream()
+    stream.push(recorded_mel(model, 0.7))
+    for other in (
+        model.stream(mel_projection=1),
+        model.stream(f0_scale=1.2),
+        model.stream(batch=2),
+        shipped("hifigan_22k").stream(),
+    ):
+        with pytest.raises(ValueError, match="make the stream with the same arguments"):
+            other.restore(stream.state())
+    with pytest.raises(ValueError, match="not the state of a stream"):
+        stream.restore({})

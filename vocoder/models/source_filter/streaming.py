@@ -5,6 +5,7 @@ any length, and so is the signal. Every convolution, window and overlap-add keep
 `Carry`, so that nothing is computed twice, and memory does not grow with time.
 """
 
+import hashlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -140,7 +141,7 @@ class Stream:
         """
         state = {name: tensor.clone() for name, tensor in self._carry.tensors.items()}
         given = torch.tensor([name in self._given for name in OPTIONAL])
-        state |= {"owed": torch.tensor(self._owed), "given": given}
+        state |= {"owed": torch.tensor(self._owed), "given": given, "options": self._fingerprint()}
         for index, generator in enumerate(self._generators()):
             state[f"generator {index:06d}"] = generator.get_state()
         return state
@@ -150,9 +151,16 @@ class Stream:
         options.
 
         Raises:
-            ValueError: that stream had another number of generators.
+            ValueError: that stream had another vocoder, other options or another number of
+                generators.
         """
         state, generators = dict(state), self._generators()
+        fingerprint = state.pop("options", torch.empty(0))
+        if not torch.equal(fingerprint, self._fingerprint()):
+            raise ValueError(
+                "not the state of a stream with this vocoder's config and mel, these options and "
+                f"this batch ({self.batch}): make the stream with the same arguments"
+            )
         saved = [state.pop(name) for name in sorted(state) if name.startswith("generator ")]
         if len(saved) != len(generators):
             raise ValueError(f"a state of {len(saved)} generators for {len(generators)}")
@@ -161,6 +169,12 @@ class Stream:
         self._owed, given = int(state.pop("owed")), state.pop("given").tolist()
         self._given = {name for name, was in zip(OPTIONAL, given, strict=True) if was}
         self._carry = Carry({name: tensor.clone() for name, tensor in state.items()})
+
+    def _fingerprint(self) -> Tensor:
+        """Eight bytes that tell streams apart whose states differ in meaning."""
+        vocoder = self.vocoder
+        told = repr((vocoder.spec.fingerprint, vocoder.config, self.rendering.options, self.batch))
+        return torch.tensor(list(hashlib.sha256(told.encode()).digest()[:8]), dtype=torch.uint8)
 
     def _generators(self) -> list[torch.Generator]:
         if self.generator is None or isinstance(self.generator, torch.Generator):
