@@ -15,11 +15,13 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+import yaml
 from typer.testing import CliRunner
 
 from tests.training.tiny import MANIFEST, ROOT, SMALL, TINY_RECIPE, UNINTERRUPTED, settings
 from vocoder.cli import app
 from vocoder.data.audio import read_audio, write_audio
+from vocoder.features.mel import PRESETS
 from vocoder.features.pitch import extract_pitch
 from vocoder.training.recipe import dump_recipe, load_recipe
 
@@ -651,3 +653,24 @@ def test_an_interrupt_ends_with_one_line_and_the_same_command_goes_on(tmp_path: 
     assert all(len(read_audio(path).waveform) == 72_000 for path in out.iterdir())
     subprocess.run(command, check=True, capture_output=True)
     assert len(list(out.iterdir())) == 6
+
+
+def test_a_mel_of_ones_own_comes_from_a_file(tmp_path: Path):
+    fields = PRESETS["hifigan_22k"].model_dump(mode="json")
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump({"mel": fields}))
+    for mel in ("hifigan_22k", str(tmp_path / "own.yaml")):
+        output = tmp_path / f"by_{Path(mel).stem}"
+        result = vocoder("resynth", SPEECH, "--output", output, "--model", "nano", "--mel", mel)
+        assert result.exit_code == 0, result.output
+    one, other = (next(tmp_path.glob(f"by_{name}/*.wav")) for name in ("hifigan_22k", "own"))
+    assert one.read_bytes() == other.read_bytes()
+    np.save(tmp_path / "m.npy", np.full((80, 30), -5.0, dtype=np.float32))
+    spec = ("--spec", tmp_path / "own.yaml")
+    result = vocoder("synth", tmp_path / "m.npy", *spec, "--output", tmp_path / "o")
+    assert result.exit_code == 0, result.output
+    assert soundfile.info(tmp_path / "o" / "m.wav").samplerate == 22050
+    (tmp_path / "bad.yaml").write_text(yaml.safe_dump(fields | {"hop_lenght": 256}))
+    message = refusal("synth", tmp_path / "m.npy", "--spec", tmp_path / "bad.yaml", "--output", "o")
+    assert "bad.yaml: hop_lenght: " in message
+    message = refusal("synth", tmp_path / "m.npy", "--spec", tmp_path / "no.yaml", "--output", "o")
+    assert "no.yaml: " in message

@@ -19,7 +19,9 @@ def export(
     ] = "onnx",
     spec: Annotated[
         str | None,
-        typer.Option(help="Preset of the mel, of universal models; default: the model's."),
+        typer.Option(
+            help="Preset of the mel, or its YAML file, of universal models; default: the model's."
+        ),
     ] = None,
     mel_projection: Annotated[
         int | None, typer.Option(min=0, help="Passes; default: the model's.")

@@ -1,5 +1,6 @@
 """Options shared by several command groups."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -7,6 +8,7 @@ import typer
 from vocoder.errors import MelError, VocoderError
 
 if TYPE_CHECKING:
+    from vocoder.features.mel import MelSpec
     from vocoder.models.base import Vocoder
     from vocoder.models.waveform import WaveVocoder
 
@@ -21,7 +23,10 @@ ModelName = Annotated[
 
 MelName = Annotated[
     str | None,
-    typer.Option("--mel", help="Preset of the mel, of universal models; default: the model's."),
+    typer.Option(
+        "--mel",
+        help="Preset of the mel, or its YAML file, of universal models; default: their own.",
+    ),
 ]
 FormantScale = Annotated[
     float, typer.Option(min=0.5, max=2, help="Factor on the formants' frequencies.")
@@ -32,10 +37,10 @@ BreathDb = Annotated[
 
 
 def load_for_mel(model: str, mel: str | None, option: str = "--mel") -> "Vocoder | WaveVocoder":
-    """The vocoder named ``model``, for the mel preset of that name if one is given by ``option``.
+    """The vocoder named ``model``, for a mel (`mel_of`) if one is given by ``option``.
 
     Raises:
-        VocoderError: no such model or preset, or the model does not serve that mel.
+        VocoderError: no such model or mel, or the model does not serve that mel.
     """
     from vocoder.loading import load
 
@@ -43,7 +48,7 @@ def load_for_mel(model: str, mel: str | None, option: str = "--mel") -> "Vocoder
     if mel is None:
         return vocoder
     try:
-        return require_mel(vocoder, model).for_mel(mel)
+        return require_mel(vocoder, model).for_mel(mel_of(mel))
     except MelError as error:
         raise MelError(f"{option} {mel}: {model}: {error}") from error
 
@@ -59,3 +64,30 @@ def require_mel(vocoder: "Vocoder | WaveVocoder", model: str) -> "Vocoder":
     if not isinstance(vocoder, Vocoder):
         raise VocoderError(f"{model}: takes a waveform, not a mel; choose a model that takes a mel")
     return vocoder
+
+
+def mel_of(name: str) -> "MelSpec":
+    """The mel that an option names: a preset, or a YAML file with the fields of a `MelSpec`, by
+    themselves or under ``mel``, as in recipes and in the model.yaml of a checkpoint.
+
+    Raises:
+        MelError: no such preset or file, or a field that is unknown or wrong.
+    """
+    from pydantic import ValidationError
+
+    from vocoder.features.mel import MelSpec, named_mel
+    from vocoder.reading import parse_yaml, read_text
+
+    if Path(name).suffix.lower() not in (".yaml", ".yml"):
+        return named_mel(name)
+    fields, _ = parse_yaml(read_text(Path(name), MelError), name, MelError)
+    if isinstance(fields, dict) and "mel" in fields:
+        fields = fields["mel"]
+    if isinstance(fields, str):
+        return named_mel(fields)
+    try:
+        return MelSpec.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = "".join(f"{part}: " for part in first["loc"])
+        raise MelError(f"{name}: {where}{first['msg']}; see the fields of MelSpec") from error

@@ -19,9 +19,10 @@ from vocoder.cli.options import (
     SeedOption,
     ThreadsOption,
     load_for_mel,
+    mel_of,
     require_mel,
 )
-from vocoder.errors import VocoderError, printable, suggestion
+from vocoder.errors import VocoderError, printable
 
 F0Scale = Annotated[float, typer.Option(min=0.1, max=10, help="Factor on F0.")]
 
@@ -100,7 +101,9 @@ def synth(
     output: Annotated[Path, typer.Option(help="Folder for the WAVs.")],
     spec: Annotated[
         str | None,
-        typer.Option(help="Preset of the mels (`vocoder info`); default: the model's."),
+        typer.Option(
+            help="Preset of the mels (`vocoder info`), or a YAML file; default: the model's."
+        ),
     ] = None,
     model: ModelName = "default",
     f0_scale: F0Scale = 1.0,
@@ -124,7 +127,6 @@ def synth(
     from vocoder.data.files import remove_leftovers
     from vocoder.data.mels import find_mels, read_mel
     from vocoder.errors import MelError
-    from vocoder.features.mel import PRESETS
     from vocoder.features.mel_plausibility import MelWarning
     from vocoder.features.stretch import stretch_mel
     from vocoder.loading import load
@@ -132,11 +134,12 @@ def synth(
 
     torch.set_num_threads(threads)
     vocoder = require_mel(load(model), model)
-    if spec is not None and spec not in PRESETS:
-        raise MelError(f"--spec {spec}: no such preset{suggestion(spec, list(PRESETS))}")
     change = VoiceChange(f0_scale, formant_scale, breath_db)
     options = change.arguments(vocoder.voice_changes, model)
-    given = vocoder.spec if spec is None else PRESETS[spec]
+    try:
+        given = vocoder.spec if spec is None else mel_of(spec)
+    except MelError as error:
+        raise MelError(f"--spec {spec}: {error}") from error
     if vocoder.serves_any_mel:
         vocoder = vocoder.for_mel(given)
     failed: dict[str, str] = {}
