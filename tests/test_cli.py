@@ -19,6 +19,7 @@ import yaml
 from typer.testing import CliRunner
 
 from tests.training.tiny import MANIFEST, ROOT, SMALL, TINY_RECIPE, UNINTERRUPTED, settings
+from vocoder import __version__
 from vocoder.cli import app
 from vocoder.data.audio import read_audio, write_audio
 from vocoder.features.mel import PRESETS
@@ -674,3 +675,9 @@ def test_a_mel_of_ones_own_comes_from_a_file(tmp_path: Path):
     assert "bad.yaml: hop_lenght: " in message
     message = refusal("synth", tmp_path / "m.npy", "--spec", tmp_path / "no.yaml", "--output", "o")
     assert "no.yaml: " in message
+
+
+def test_the_version_is_that_of_the_package():
+    result = vocoder("--version")
+    assert result.exit_code == 0
+    assert result.stdout == f"{__version__}\n"

@@ -1,7 +1,10 @@
 """The ``vocoder`` program: all commands, in the order in which the help lists them."""
 
+from typing import Annotated
+
 import typer
 
+from vocoder import __version__
 from vocoder.cli.console import ErrorReporter
 from vocoder.cli.corpora import prepare
 from vocoder.cli.evaluation import evaluate
@@ -17,8 +20,27 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_show_locals=False,
-    help="Source-filter vocoders: mel spectrograms in, speech out.",
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and end."
+        ),
+    ] = False,
+) -> None:
+    """Source-filter vocoders: mel spectrograms in, speech out."""
+
+
 for command in (
     prepare,
     train,
