@@ -190,7 +190,7 @@ def demo(
     torch.set_num_threads(1)
     vocoder = require_mel(load(model), model)
     mels = DEMO_MELS if vocoder.serves_any_mel else ()
-    systems = {mel: vocoder.for_mel(mel) for mel in mels} or {model: vocoder}
+    systems = {mel: vocoder.for_mel(mel) for mel in mels} or {Path(model).resolve().name: vocoder}
     spec = next(iter(systems.values())).spec
     systems[GRIFFIN_LIM] = require_mel(load(GRIFFIN_LIM), GRIFFIN_LIM).for_mel(spec)
     rows = run_demo(systems, manifest, output)
