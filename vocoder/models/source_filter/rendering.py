@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vocoder.dsp.carry import Carry
+from vocoder.errors import PitchError
 from vocoder.models.base import NO_CHANGE, VoiceChange
 from vocoder.models.source_filter.config import Meets, SourceFilterConfig
 from vocoder.models.source_filter.steering import Steering, changed, formant_warp
@@ -61,7 +62,8 @@ class Rendering:
     """The waveform of a vocoder's controls, pitch and noise, with some options.
 
     Raises:
-        ValueError: a change of the voice out of range, or ``low_band_projection`` below zero.
+        PitchError: an ``f0_scale`` that is no factor.
+        ValueError: another change out of range, or ``low_band_projection`` below zero.
     """
 
     def __init__(self, synthesis: Synthesis, steering: Steering, options: Options) -> None:
@@ -81,7 +83,7 @@ class Rendering:
                 f"breath_db is {change.breath_db}: -{LARGEST_BREATH_DB:g} to {LARGEST_BREATH_DB:g}"
             )
         if not 0 < change.f0_scale < math.inf:
-            raise ValueError(f"f0_scale is {change.f0_scale}: a factor above 0, 1 for none")
+            raise PitchError(f"f0_scale is {change.f0_scale}: a factor above 0, 1 for none")
         warp = formant_warp(synthesis.spec.sample_rate, n_bins, change.formant_scale)
         self._warp = None if warp is None else warp.to(synthesis.white_level)
 
