@@ -87,6 +87,22 @@ def test_an_onnx_stream_is_the_vocoder_after_silence(exported: Path, model: Sour
         torch.testing.assert_close(found, expected, atol=1e-3, rtol=0)
 
 
+def test_an_onnx_stream_holds_given_pitch_at_its_end(exported: Path, model: SourceFilter):
+    v = OnnxVocoder(exported / "stream.onnx")
+    mel = recorded_mel(model, 0.8).numpy()
+    frames, ahead = mel.shape[2], int(v.metadata["lookahead_frames"])
+    silence = np.array(json.loads(v.metadata["silence"]))[None, :, None].repeat(ahead, axis=2)
+    noise = np.zeros((1, ahead * HOP))
+    stream, by_hand, predicted = v.stream(1), v.stream(1), v.stream(1)
+    for each in (stream, by_hand, predicted):
+        early = each.push(mel, np.full((1, frames), 150.0), np.full((1, frames), 0.7))
+    found, owed = stream.flush(), frames * HOP - early.shape[1]
+    held = np.full((1, ahead), 150.0), np.full((1, ahead), 0.7)
+    expected = by_hand.push(silence, *held, noise)[:, :owed]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert np.abs(found - predicted.push(silence, noise=noise)[:, :owed]).max() > 1e-3
+
+
 @pytest.mark.parametrize("streaming", [False, True])
 @torch.inference_mode()
 def test_onnx_runtime_projects_the_low_band_as_pytorch(streaming: bool, tmp_path: Path):

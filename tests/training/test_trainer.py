@@ -73,6 +73,7 @@ def test_with_a_budget_a_later_stage_warms_up_and_decays_too():
     assert rates[10] == pytest.approx(1.0, abs=1e-3)
     assert rates[500] == pytest.approx(0.5)
     assert rates[1000] == pytest.approx(0)
+    assert learning_rate(1100, config, 1.0, begin=1000, share=1.1) == pytest.approx(0)
     assert all(before > after for before, after in itertools.pairwise(rates[10:]))
 
 

@@ -84,6 +84,7 @@ def learning_rate(
         rest = max(config.steps - begin - config.warmup_steps, 1)
         place = (done - config.warmup_steps) / rest
     else:
+        share = min(share, 1.0)  # beyond one the denominator could vanish
         place = share * done / (step - share * begin)
     floor = config.final_learning_rate
     return floor + (peak - floor) * 0.5 * (1 + math.cos(math.pi * min(place, 1.0)))

@@ -104,8 +104,9 @@ class Discriminators(nn.Module):
 def low_pass(
     signal: Float[Tensor, "batch samples"], limit_hz: Float[Tensor, " batch"], sample_rate: int
 ) -> Float[Tensor, "batch samples"]:
-    """What lies below one frequency for each item: beyond it nothing is known of a recording, and
-    its emptiness would give it away."""
+    """``X(f)`` for f up to ``limit_hz`` (Hz, one for each item), zero above, by one transform of
+    the whole signal. Beyond the band of a recording nothing is known, and its emptiness would tell
+    it from what is generated."""
     spectrum = torch.fft.rfft(signal)
     hertz = torch.fft.rfftfreq(signal.shape[1], 1 / sample_rate, device=signal.device)
     below = hertz <= limit_hz.to(signal.device)[:, None]
