@@ -12,7 +12,10 @@ from vocoder.dsp.filters.spectral_filter import (
     from_short_time_spectrum,
     short_time_spectrum,
     time_varying_filter,
+    windowed_frames,
+    windowed_spectrum,
 )
+from vocoder.dsp.framing import overlap_add
 
 RATE = 16000
 # The model's own shape, no power of two, 75 % and 87.5 % overlap, the smallest there is.
@@ -135,6 +138,34 @@ def test_misfits_are_refused():
         short_time_spectrum(torch.zeros(1, 128), 384, 128)
     with pytest.raises(ValueError, match="100 samples cannot be shared out to 3 steps"):
         time_varying_filter(torch.zeros(1, 100), torch.ones(1, 3, 257))
+
+
+@pytest.mark.parametrize(
+    ("n_fft", "hop", "offsets"), [(550, 275, (0, 137)), (512, 256, (0, 128)), (30, 5, (0, 1, 3))]
+)
+def test_several_frames_a_hop_need_not_be_evenly_spaced(n_fft, hop, offsets):
+    signal, hops = random(2, n_fft + 9 * hop + offsets[-1]), 10
+    spectrum = windowed_spectrum(signal, n_fft, hop, offsets)
+    frames = torch.stack(
+        [
+            signal[:, begin : begin + n_fft]
+            for begin in (number * hop + offset for number in range(hops) for offset in offsets)
+        ],
+        dim=1,
+    )
+    # Hann windows whose squares add up to one over all frames.
+    square = 0.5 - 0.5 * torch.cos(2 * math.pi / n_fft * torch.arange(n_fft).double())
+    window = (square * 2 * hop / (n_fft * len(offsets))).sqrt()
+    torch.testing.assert_close(spectrum, torch.fft.rfft(frames * window), atol=1e-10, rtol=0)
+
+    back = overlap_add(windowed_frames(spectrum, n_fft, hop, offsets), hop)
+    inner = slice(n_fft, 9 * hop)
+    torch.testing.assert_close(back[:, inner], signal[:, inner], atol=1e-12, rtol=0)
+
+
+def test_frames_that_do_not_add_up_are_refused():
+    with pytest.raises(ValueError, match="do not add up to a constant"):
+        windowed_spectrum(torch.zeros(1, 1000), 275, 275, (0, 137))
 
 
 def test_gradients():

@@ -8,7 +8,14 @@ import torch
 from torch import Tensor
 
 import vocoder
-from tests.models.speech import random_controls, seeded, small_model, speech_mel
+from tests.models.speech import (
+    SMALL,
+    new_model,
+    random_controls,
+    seeded,
+    small_model,
+    speech_mel,
+)
 from vocoder.data.audio import read_audio
 from vocoder.errors import MelError, PitchError, VocoderError
 from vocoder.features.mel import PRESETS
@@ -115,6 +122,24 @@ def test_a_stream_begins_as_the_whole_with_windows_of_many_hops(hop, window, pad
     found = spoken(model.stream(generator=seeded()), {"mel": mel}, 1)
     torch.testing.assert_close(found, whole, atol=1e-4, rtol=0)
     assert whole[:, :window].abs().max() > 0.1
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"mel_correction": True}, {"mel_correction": True, "mel_projection": 1}]
+)
+@torch.inference_mode()
+def test_a_stream_is_the_whole_with_a_hop_of_an_odd_number_of_samples(options):
+    """The filters' windows are then not evenly spaced."""
+    fields = {"hop_length": 275, "win_length": 1100, "n_fft": 2048, "padding": "center"}
+    spec = PRESETS["hifigan_22k"].model_copy(update=fields)
+    model = new_model(spec, SMALL.model_copy(update=options)).eval()
+    mel = recorded_mel(model, 1.0)
+    for change in ({}, {"f0_scale": 0.8}):
+        whole = model(mel, generator=seeded(), low_band_projection=0, **change)
+        assert whole.shape[1] == 275 * mel.shape[2]
+        for chunking in (1, "random"):
+            found = spoken(model.stream(generator=seeded(), **change), {"mel": mel}, chunking)
+            torch.testing.assert_close(found, whole, atol=1e-4, rtol=0)
 
 
 @torch.inference_mode()

@@ -33,6 +33,9 @@ SERVED = {
     **{name: PRESETS[name] for name in ("vocos_24k", "hifigan_22k", "speecht5_16k", "espnet_24k")},
     "cosyvoice2_24k": PRESETS["cosyvoice2_24k"],
     "48 kHz": AT_48K,
+    "an odd hop": PRESETS["hifigan_22k"].model_copy(
+        update={"n_fft": 2048, "win_length": 1100, "hop_length": 275, "padding": "center"}
+    ),
     "power": PRESETS["hifigan_22k"].model_copy(update={"power": 2, "magnitude_eps": 0.0}),
 }
 EVERY_SERVED = pytest.mark.parametrize("name", SERVED)

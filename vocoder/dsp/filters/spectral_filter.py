@@ -19,16 +19,29 @@ from torch.nn.functional import pad
 
 from vocoder.dsp.framing import hold_ends, overlap_add
 
+Offsets = tuple[int, ...]
+
+ONE_PER_HOP = (0,)
+"""Offsets of the frames within a hop: a single frame, at its beginning."""
+
 
 @lru_cache(maxsize=32)
-def _window(n_fft: int, hop_length: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+def _window(
+    n_fft: int, hop_length: int, offsets: Offsets, dtype: torch.dtype, device: torch.device
+) -> Tensor:
     """Square root of a periodic Hann window, scaled so that its shifted squares sum to one."""
-    if n_fft % (2 * hop_length):
-        raise ValueError(f"n_fft {n_fft} is no even multiple of the hop of {hop_length} samples")
     # A cached tensor created in inference mode could not be used in training.
     with torch.inference_mode(False):
         hann = torch.hann_window(n_fft, periodic=True, dtype=torch.float64)
-        return torch.sqrt(hann * (2 * hop_length / n_fft)).to(dtype=dtype, device=device)
+        hann *= 2 * hop_length / (n_fft * len(offsets))
+        shifted = pad(hann, (0, -n_fft % hop_length)).view(-1, hop_length).sum(0)
+        total = sum(shifted.roll(offset) for offset in offsets)
+        if not torch.allclose(torch.as_tensor(total), torch.ones(()).double()):
+            raise ValueError(
+                f"windows of {n_fft} samples with a hop of {hop_length} and offsets {offsets} do "
+                "not add up to a constant: an n_fft of an even multiple of the hop always does"
+            )
+        return hann.sqrt().to(dtype=dtype, device=device)
 
 
 def short_time_spectrum(
@@ -39,6 +52,8 @@ def short_time_spectrum(
     >>> short_time_spectrum(torch.zeros(1, 8), 8, 2).shape
     torch.Size([1, 7, 5])
     """
+    if n_fft % (2 * hop_length):
+        raise ValueError(f"n_fft {n_fft} is no even multiple of the hop of {hop_length} samples")
     if signal.shape[1] % hop_length:
         raise ValueError(f"{signal.shape[1]} samples are no multiple of the hop of {hop_length}")
     edge = n_fft - hop_length
@@ -60,27 +75,52 @@ def from_short_time_spectrum(
 
 
 def windowed_spectrum(
-    signal: Float[Tensor, "batch samples"], n_fft: int, hop_length: int
+    signal: Float[Tensor, "batch samples"],
+    n_fft: int,
+    hop_length: int,
+    offsets: Offsets = ONE_PER_HOP,
 ) -> Complex[Tensor, "batch frames bins"]:
     """:func:`short_time_spectrum` of the frames that lie within the signal.
 
+    ``offsets`` are the beginnings of the frames within a hop, in samples, from 0 up: with several
+    the frames may be as close as half an odd number of samples on average. All frames of a hop are
+    given or none.
+
     >>> windowed_spectrum(torch.zeros(1, 12), 8, 2).shape
     torch.Size([1, 3, 5])
+    >>> windowed_spectrum(torch.zeros(1, 12), 6, 3, (0, 1)).shape
+    torch.Size([1, 4, 4])
     """
-    frames = signal.unfold(1, n_fft, hop_length)
-    return torch.fft.rfft(frames * _window(n_fft, hop_length, signal.dtype, signal.device))
+    frames = signal.unfold(1, n_fft + offsets[-1], hop_length)
+    if len(offsets) > 1:
+        frames = torch.stack([frames[:, :, start : start + n_fft] for start in offsets], dim=2)
+        frames = frames.flatten(1, 2)
+    return torch.fft.rfft(frames * _window(n_fft, hop_length, offsets, signal.dtype, signal.device))
 
 
 def windowed_frames(
-    spectrum: Complex[Tensor, "batch frames bins"], n_fft: int, hop_length: int
-) -> Float[Tensor, "batch frames n_fft"]:
-    """Frames to overlap-add, see :func:`from_short_time_spectrum`.
+    spectrum: Complex[Tensor, "batch frames bins"],
+    n_fft: int,
+    hop_length: int,
+    offsets: Offsets = ONE_PER_HOP,
+) -> Float[Tensor, "batch hops size"]:
+    """Frames to overlap-add, see :func:`from_short_time_spectrum`; those of one hop added up, of
+    ``n_fft + hop_length`` samples, where there are several ``offsets``.
 
     >>> windowed_frames(torch.zeros(1, 3, 5, dtype=torch.complex64), 8, 2).shape
     torch.Size([1, 3, 8])
+    >>> windowed_frames(torch.zeros(1, 4, 4, dtype=torch.complex64), 6, 3, (0, 1)).shape
+    torch.Size([1, 2, 9])
     """
     frames = torch.fft.irfft(spectrum, n=n_fft)
-    return frames * _window(n_fft, hop_length, frames.dtype, frames.device)
+    frames = frames * _window(n_fft, hop_length, offsets, frames.dtype, frames.device)
+    if len(offsets) == 1:
+        return frames
+    of_hops = frames.unflatten(1, (-1, len(offsets)))
+    total = pad(of_hops[:, :, 0], (0, hop_length))
+    for index, start in enumerate(offsets[1:], start=1):
+        total = total + pad(of_hops[:, :, index], (start, hop_length - start))
+    return total
 
 
 def cover_ends(

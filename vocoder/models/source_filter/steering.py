@@ -59,7 +59,7 @@ class Steering(SignalBuffers):
         ):
             self.register_buffer(name, smoothing(frequencies_hz, width_hz), persistent=False)
         hop, size, lead = spec.hop_length, spec.win_length, spec.window_lead
-        delay = hop + synthesis.n_fft - synthesis.step_length
+        delay = synthesis.delay
         # As in `Synthesis.reach_frames`: a round compares mels as with the mel correction.
         round_frames = math.ceil((delay + size - lead) / hop)
         self.reach_frames: int = ROUNDS * round_frames + math.ceil(delay / hop)

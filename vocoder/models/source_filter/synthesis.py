@@ -12,7 +12,6 @@ from vocoder.dsp.filters.spectral_filter import filter_spectrum, windowed_frames
 from vocoder.dsp.framing import interpolate_linear
 from vocoder.dsp.sources.noise import pulse_modulation
 from vocoder.dsp.sources.oscillators import boundary_phase, pulse_train, sample_phase
-from vocoder.errors import MelError
 from vocoder.features.autocast import outside_autocast
 from vocoder.features.envelope import bin_weights, white_noise_level
 from vocoder.features.low_band import low_band_passes
@@ -30,6 +29,7 @@ from vocoder.models.source_filter.bands import (
     to_canonical,
 )
 from vocoder.models.source_filter.config import SourceFilterConfig
+from vocoder.models.source_filter.windows import Windows
 
 LARGEST_CORRECTION_NEPERS = 2.0
 """Bound of the mel correction, 17 dB."""
@@ -59,15 +59,11 @@ class Synthesis(SignalBuffers):
 
     def __init__(self, config: SourceFilterConfig, spec: MelSpec) -> None:
         super().__init__()
-        if spec.hop_length % config.steps_per_frame:
-            raise MelError(
-                f"hop_length {spec.hop_length} is no multiple of the model's steps_per_frame, "
-                f"{config.steps_per_frame}: it does not serve this mel; use another hop, or train "
-                "a model with another number of steps"
-            )
         self.config, self.spec = config, spec
-        self.step_length = spec.hop_length // config.steps_per_frame
-        self.n_fft = config.window_steps * self.step_length
+        self.windows = Windows.of(spec.hop_length, config.steps_per_frame, config.window_steps)
+        self.n_fft = self.windows.n_fft
+        self.delay: int = spec.hop_length + self.windows.lead
+        """Samples by which the filtered sources lag behind the frames."""
         n_bins = self.n_fft // 2 + 1
         if config.universal:
             check_served(spec)
@@ -94,19 +90,22 @@ class Synthesis(SignalBuffers):
         mel projection and so much projection of the low band.
 
         A piece of N frames completes N·hop − d samples. Sources want one more frame for F0 to run
-        to, and windows of n_fft their overlap: d₀ = hop + n_fft − step. The mel's windows begin at
+        to, and filters the overlap of their windows: d₀ = `delay`. The mel's windows begin at
         multiples of the hop less their ``lead``: the last one complete ends c = ⌈(d + window −
-        lead) / hop⌉ − 1 frames before N. The mel correction wants one frame after it and half a
-        filter, d ← (c + 1)·hop + n_fft / 2; a pass of the projection completes the samples before
-        the next window, d ← c·hop + lead, at any rate; to the low rate and back is one pass more.
+        lead) / hop⌉ − 1 frames before N. The mel correction wants one frame after it and the
+        overlap of the filters' windows less those held before the first; a pass of the projection
+        completes the samples before the next window, d ← c·hop + lead, at any rate; to the low rate
+        and back is one pass more.
         """
         hop, size, lead = self.spec.hop_length, self.spec.win_length, self.spec.window_lead
         low = low_band_passes(self.spec, low_band_projection)
         if passes and low:
             passes += low + 1
-        delay = hop + self.n_fft - self.step_length
+        delay = self.delay
         if self.config.mel_correction:
-            delay = math.ceil((delay + size - lead) / hop) * hop + self.n_fft // 2
+            windows = self.windows
+            delay = math.ceil((delay + size - lead) / hop) * hop + windows.lead
+            delay -= windows.held_before // len(windows.offsets) * windows.hop
         for _ in range(passes):
             delay = (math.ceil((delay + size - lead) / hop) - 1) * hop + lead
         return math.ceil(delay / hop)
@@ -238,10 +237,11 @@ class Synthesis(SignalBuffers):
         self, controls: Controls, pulses: Tensor, noise: Tensor, carry: Carry
     ) -> Complex[Tensor, "batch windows bins"]:
         """Short-time spectrum of both sources, each through its filter."""
-        step, edge = self.step_length, self.n_fft - self.step_length
-        sources = carry.pad_ends("sources", torch.cat([pulses, noise]), edge, edge)
-        sources = carry.span("sources", sources, self.n_fft, step)
-        spectra = windowed_spectrum(sources, self.n_fft, step)
+        n_fft, hop, offsets, lead, *_ = self.windows
+        after = self.windows.hops_after * hop
+        sources = carry.pad_ends("sources", torch.cat([pulses, noise]), lead, after)
+        sources = carry.span("sources", sources, n_fft + offsets[-1], hop)
+        spectra = windowed_spectrum(sources, n_fft, hop, offsets)
         batch = pulses.shape[0]
         pulse_spectrum, noise_spectrum = spectra[:batch], spectra[batch:]
         gain = controls.harmonic_gain.exp()
@@ -265,7 +265,8 @@ class Synthesis(SignalBuffers):
         mel_gain = carry.take("mel gain", mel_gain, own.shape[1])
         correction = self.correction(mel_gain - own, carry).exp()
         correction = self._cover_ends("correction", correction, carry)
-        correction = carry.take("correction", correction, correction.shape[1])
+        together = len(self.windows.offsets)
+        correction = carry.span("correction", correction, together, together)
         spectrum = carry.take("spectrum", spectrum, correction.shape[1])
         return filter_spectrum(spectrum, correction), mel_gain
 
@@ -295,15 +296,17 @@ class Synthesis(SignalBuffers):
 
     def _cover_ends(self, name: str, filters: Tensor, carry: Carry) -> Tensor:
         """Filters of all windows, those of the first and last step held beyond the ends."""
-        half = self.config.window_steps // 2
-        return carry.hold_ends(name, filters, half - 1, half)
+        return carry.hold_ends(name, filters, self.windows.held_before, self.windows.held_after)
 
     def _from_spectrum(
         self, name: str, spectrum: Tensor, carry: Carry
     ) -> Float[Tensor, "batch samples"]:
-        step = self.step_length
-        frames = windowed_frames(spectrum, self.n_fft, step)
-        return carry.overlap_add(name, frames, step, self.n_fft - step)
+        n_fft, hop, offsets, lead, *_ = self.windows
+        frames = windowed_frames(spectrum, n_fft, hop, offsets)
+        waveform = carry.overlap_add(name, frames, hop, lead)
+        if carry.whole:
+            return waveform[:, : waveform.shape[1] - self.windows.surplus]
+        return waveform
 
     def _at_steps(self, values: Tensor) -> Float[Tensor, "batch steps n_mels"]:
         """Values per mel frame and band, with one frame more at either end, interpolated linearly
