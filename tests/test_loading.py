@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import vocoder
-from vocoder.errors import CheckpointError
+from vocoder.errors import CheckpointError, VocoderError
 from vocoder.features.mel import PRESETS
 from vocoder.loading import (
     DESCRIPTION,
@@ -145,6 +145,13 @@ def test_device_and_dtype_are_chosen_at_the_door(dtype: torch.dtype):
     model = load(device="cpu", dtype=dtype)
     assert {p.dtype for p in model.parameters()} == {dtype}
     assert {b.dtype for b in model.buffers() if b.is_floating_point()} == {dtype}
+
+
+def test_a_device_that_is_not_there_is_refused_in_one_line():
+    device = "mps" if torch.cuda.is_available() else "cuda"
+    with pytest.raises(VocoderError, match=f'device "{device}": PyTorch cannot use it') as caught:
+        load(device=device)
+    assert "\n" not in str(caught.value)
 
 
 def test_the_shipped_weights_load_without_a_network():

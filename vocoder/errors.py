@@ -1,4 +1,4 @@
-"""Errors that a user can fix. The message is one line: what is wrong, where, and what to do."""
+"""Errors that a user can fix, and warnings: one line that says what is wrong, where, what to do."""
 
 import difflib
 import re
@@ -19,6 +19,10 @@ class VocoderError(Exception):
 
     def __init__(self, message: str = "") -> None:
         super().__init__(shortened(printable(message), MOST_CHARACTERS))
+
+
+class VocoderWarning(UserWarning):
+    """Base class; the command line prints these in one line."""
 
 
 def printable(name: str) -> str:

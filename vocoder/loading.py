@@ -26,7 +26,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from torch import Tensor, nn
 
-from vocoder.errors import CheckpointError, VocoderError
+from vocoder.errors import CheckpointError, VocoderError, one_line
 from vocoder.features.mel import PRESETS
 from vocoder.models.base import Vocoder
 from vocoder.models.classical import GriffinLim
@@ -79,6 +79,7 @@ def load(
     Raises:
         CheckpointError: no such name or folder, a checkpoint that is corrupt, pickled, or does
             not fit its own description, or a module or class that is not there.
+        VocoderError: a device that PyTorch cannot use.
 
     >>> load().sample_rate
     24000
@@ -90,7 +91,15 @@ def load(
     if model == LPC:
         return LPCVocoder()
     vocoder = GriffinLim(PRESETS["speecht5_16k"]) if model == GRIFFIN_LIM else _trained(model)
-    return vocoder.eval().requires_grad_(False).to(device, dtype)
+    vocoder = vocoder.eval().requires_grad_(False)
+    try:
+        return vocoder.to(device, dtype)
+    # Without a GPU, or PyTorch built without one, whatever the kind of device.
+    except (RuntimeError, AssertionError) as error:
+        raise VocoderError(
+            f'device "{device}": PyTorch cannot use it here ({one_line(error)}); take "cpu", or '
+            "install PyTorch for your GPU"
+        ) from error
 
 
 def _trained(model: str | Path) -> Vocoder:

@@ -21,6 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         waveform = read_audio(options.input, vocoder.sample_rate)
         spoken = resynthesise(vocoder, waveform, options.f0_scale, options.seed)
         write_audio(options.output, spoken, vocoder.sample_rate)
+        if (peak := np.abs(spoken).max()) > 1:
+            print(f"warning: {options.output}: its peak of {peak:.2f} is clipped", file=sys.stderr)
     except VocoderError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from error

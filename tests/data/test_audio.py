@@ -3,6 +3,7 @@
 import os
 import resource
 import struct
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,15 @@ import pytest
 import soundfile
 import torch
 
-from vocoder.data.audio import Audio, find_audio, read_audio, resample, write_audio
+from vocoder.data.audio import (
+    Audio,
+    AudioWarning,
+    ClippingWarning,
+    find_audio,
+    read_audio,
+    resample,
+    write_audio,
+)
 from vocoder.errors import AudioError, OutputError
 
 RATE = 16000
@@ -223,6 +232,36 @@ def test_find_audio_expands_folders_in_order_and_once(tmp_path: Path):
         "c.ogg",
         "note.txt",
     ]
+
+
+@pytest.mark.parametrize("suffix", ["aiff", "au", "caf", "w64", "opus"])
+def test_formats_of_libsndfile_are_found_and_read(tmp_path: Path, suffix: str):
+    rate = 48000 if suffix == "opus" else RATE
+    kind = {"format": "OGG", "subtype": "OPUS"} if suffix == "opus" else {"subtype": "PCM_16"}
+    sound = sine(440, rate)
+    soundfile.write(tmp_path / f"a.{suffix}", sound, rate, **kind)
+    (path,) = find_audio([tmp_path])
+    error = read_audio(path).waveform.numpy() - sound
+    assert level_db(error) < level_db(sound) - (15 if suffix == "opus" else 80)
+
+
+def test_files_that_cannot_be_read_are_named_where_others_are_found(tmp_path: Path):
+    for name in ("a.wav", "b.m4a", "deep/c.M4A", ".hidden.wma", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.warns(AudioWarning, match=r"2 \.m4a not read; convert"):
+        found = find_audio([tmp_path])
+    assert found == [tmp_path / "a.wav"]
+
+
+def test_writing_beyond_full_scale_warns_of_clipping(tmp_path: Path):
+    wave = torch.tensor([0.5, -1.25, 0.9])
+    with pytest.warns(ClippingWarning, match=r"a\.wav: its peak of 1\.25 is clipped"):
+        write_audio(tmp_path / "a.wav", wave, RATE)
+    assert read_audio(tmp_path / "a.wav").waveform[1] == -1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        write_audio(tmp_path / "b.wav", wave.clamp(-1, 1), RATE)
 
 
 def test_find_audio_refuses_what_it_cannot_expand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -70,6 +70,22 @@ def test_the_voice_and_its_speed_are_changed(tmp_path: Path, mel: np.ndarray):
     assert np.abs(samples - expected.numpy()).max() < 1 / 32768
 
 
+def test_a_batch_in_one_file_is_refused(tmp_path: Path, mel: np.ndarray):
+    np.save(tmp_path / "mel.npy", np.stack([mel, mel]))
+    done = run(tmp_path / "mel.npy", "--output", tmp_path / "out")
+    assert done.exit_code == 1
+    assert "a batch of 2; write one file per mel" in done.stderr
+
+
+def test_a_clipped_output_is_said_in_one_line(tmp_path: Path, mel: np.ndarray):
+    np.save(tmp_path / "mel.npy", mel + 3)
+    done = run(tmp_path / "mel.npy", "--output", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    lines = [line for line in done.stderr.splitlines() if "is clipped to 1" in line]
+    assert len(lines) == 1
+    assert lines[0].startswith(f"warning: {tmp_path / 'out' / 'mel.wav'}: its peak of")
+
+
 def test_dedicated_weights_take_mels_that_convert_exactly_and_refuse_others(tmp_path: Path):
     model = vocoder.load("source_filter_16k")
     path = tmp_path / "mel.npy"

@@ -12,6 +12,7 @@ from vocoder.data.audio import read_audio
 from vocoder.errors import VocoderError
 from vocoder.evaluation.resynthesis import output_paths, resynthesise_files
 from vocoder.features.mel import PRESETS
+from vocoder.features.stretch import stretch_mel
 from vocoder.loading import load
 from vocoder.models.base import Vocoder, draw_normal
 from vocoder.models.classical import GriffinLim
@@ -122,6 +123,31 @@ def test_a_streamed_file_is_what_it_is_in_one_piece(
     assert whole.keys() == streamed.keys()
     for name, waveform in whole.items():
         torch.testing.assert_close(waveform, streamed[name], atol=2e-4, rtol=0)
+
+
+def test_another_speed_is_a_stretched_mel(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    model = load("universal")
+    targets, _ = output_paths([folder], tmp_path / "out")
+
+    def at_speed(speed: float) -> dict[str, Tensor]:
+        resynthesise_files(model, targets, speed=speed)
+        return {target.name: read_audio(target).waveform for target in targets.values()}
+
+    whole = at_speed(0.8)
+    for source, target in targets.items():
+        samples = len(read_audio(source, 24000).waveform)
+        assert abs(len(whole[target.name]) - samples / 0.8) <= 0.5
+    wave = read_audio(folder / "2.wav", 24000).waveform
+    mel = stretch_mel(model.mel(wave), model.spec, 0.8)
+    expected = model(mel, generator=torch.Generator().manual_seed(0))[0, : round(len(wave) / 0.8)]
+    torch.testing.assert_close(whole["2.wav"], expected, atol=1e-4, rtol=0)
+    monkeypatch.setattr("vocoder.evaluation.resynthesis.STREAMED_S", 0.25)
+    for name, waveform in at_speed(0.8).items():
+        torch.testing.assert_close(waveform, whole[name], atol=2e-4, rtol=0)
+    (result, *_) = resynthesise_files(load("world"), targets, speed=2.0)
+    assert "takes no mel; leave --speed out" in result.error
 
 
 def test_a_long_file_that_fails_stops_no_other(

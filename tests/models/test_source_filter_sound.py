@@ -158,13 +158,15 @@ def test_sounds_stay_at_their_time_and_frequency(spec):
 @pytest.mark.parametrize("steps_per_frame", [1, 2, 4])
 @torch.no_grad()
 def test_filters_stand_where_their_mel_does(spec, steps_per_frame):
-    # Gains that rise evenly in time: filter s, s / steps_per_frame of a hop on, has the gain of then.
+    # Gains that rise evenly in time: filter s, at s / steps_per_frame of a hop, has that of then.
     model = new_model(SPECS[spec], SMALL.model_copy(update={"steps_per_frame": steps_per_frame}))
     model.filter_network.output.weight.zero_()
     frames, (left, right) = 20, model.context
     centres = torch.arange(-left, frames + right) * model.spec.hop_length + model.spec.center_offset
     gain = (1e-3 * centres)[None, :, None].expand(1, -1, model.spec.n_mels)
-    expected = 1e-3 * torch.arange(frames * steps_per_frame) * model.spec.hop_length / steps_per_frame
+    expected = (
+        1e-3 * torch.arange(frames * steps_per_frame) * model.spec.hop_length / steps_per_frame
+    )
     found = model.controls(gain)
     for control, offset in ((found.harmonic_gain, 0.0), (found.noise_gain, -1.0)):
         torch.testing.assert_close(

@@ -3,14 +3,17 @@
 import base64
 import io
 import json
+import os
 import re
 import shlex
 import shutil
+import warnings
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from matplotlib.image import imread
 from typer.testing import CliRunner
@@ -18,7 +21,7 @@ from typer.testing import CliRunner
 from tests.metrics.golden import RATE, speech_like
 from tests.report.conftest import TITLE, cost_file, with_noise
 from vocoder.cli import app
-from vocoder.data.audio import read_audio, write_audio
+from vocoder.data.audio import AudioWarning, read_audio, write_audio
 from vocoder.errors import VocoderError
 from vocoder.evaluation.folders import evaluate_folders
 from vocoder.report import media
@@ -264,6 +267,39 @@ def test_rates_and_formats_may_differ_between_systems(tmp_path):
 
 
 # -- whole or not at all -------------------------------------------------------------------------
+
+
+def test_formats_that_browsers_do_not_play_become_wavs(tmp_path):
+    wave = speech_like()
+    for name, ending in (("recording", "aiff"), ("system", "au")):
+        (tmp_path / name).mkdir()
+        soundfile.write(tmp_path / name / f"a.{ending}", 0.5 * wave, RATE)
+    evaluate_folders(
+        tmp_path / "recording", {"system": tmp_path / "system"}, tmp_path / "scores", ("mstft",),
+        jobs=1, progress=False,
+    )  # fmt: skip
+    page = build_report(tmp_path / "scores", tmp_path / "page", jobs=1, progress=False)
+    assert {name for name in contents(page.parent) if "a." in name and ".png" not in name} >= {
+        "assets/recording/a.wav", "assets/system/a.wav",
+    }  # fmt: skip
+    heard = read_audio(page.parent / "assets" / "system" / "a.wav").waveform
+    assert (heard - read_audio(tmp_path / "system" / "a.au").waveform).abs().max() < 1 / 32768
+
+
+def test_audio_newer_than_its_scores_draws_a_warning(evaluation, folders, tmp_path):
+    scores = tmp_path / "scores"
+    shutil.copytree(evaluation, scores)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        build_report(scores, tmp_path / "page", jobs=1, progress=False)
+    newer = folders["much noise"] / "msu_ru_nsh" / "ru_0806.wav"
+    known = newer.stat()
+    os.utime(newer, (known.st_atime, (scores / "utterances.csv").stat().st_mtime + 10))
+    try:
+        with pytest.warns(AudioWarning, match=r"ru_0806\.wav: newer than the scores in .*scores"):
+            build_report(scores, tmp_path / "page", jobs=1, progress=False)
+    finally:
+        os.utime(newer, (known.st_atime, known.st_mtime))
 
 
 def test_a_report_replaces_an_earlier_one_only_when_it_is_complete(

@@ -236,6 +236,13 @@ def test_a_run_starts_from_other_weights_once(trained_run: Path, tmp_path: Path,
         train_in_process(tmp_path / "other", *overrides, "training.steps=2")
 
 
+def test_weights_of_another_model_are_refused_with_what_differs(tmp_path: Path, fresh_accelerator):
+    said = r"model\.channels.*model\.blocks.*take over the section `model` of .*model\.yaml"
+    with pytest.raises(RecipeError, match=said) as caught:
+        train_in_process(tmp_path / "run", "initialise_from=universal", "adversarial=null")
+    assert "model.name" not in str(caught.value)
+
+
 def test_a_recording_of_nan_stops_before_the_first_step(tmp_path: Path, fresh_accelerator: None):
     soundfile.write(tmp_path / "bad.wav", np.full(16000, np.nan, np.float32), 16000, "FLOAT")
     row = {"speaker": "a", "split": "train", "duration_s": 1.0, "licence": "none"}

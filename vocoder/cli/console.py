@@ -2,6 +2,8 @@
 
 import io
 import sys
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import typer
@@ -9,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from typer.core import TyperGroup
 
-from vocoder.errors import VocoderError
+from vocoder.errors import VocoderError, VocoderWarning
 
 error_console = Console(stderr=True)
 
@@ -29,7 +31,9 @@ class ErrorReporter(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.showwarning = _in_one_line(warnings.showwarning)
+                return super().invoke(ctx)
         except BrokenPipeError:  # the reader closed the pipe: typer exits quietly
             raise
         except (VocoderError, OSError) as error:  # an OSError names its file
@@ -43,6 +47,18 @@ class ErrorReporter(TyperGroup):
             if "allocate memory" not in str(error):
                 raise
             raise _reported("not enough memory for this input; make it shorter") from error
+
+
+def _in_one_line(show: Callable[..., None]) -> Callable[..., None]:
+    """Our own warnings in one line; those of libraries as ``show`` has it."""
+
+    def show_warning(message: Warning | str, category: type[Warning], *where: Any) -> None:
+        if issubclass(category, VocoderWarning):
+            say(error_console, f"warning: {' '.join(str(message).split())}")
+        else:
+            show(message, category, *where)
+
+    return show_warning
 
 
 def _reported(reason: str) -> typer.Exit:

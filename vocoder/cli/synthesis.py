@@ -25,6 +25,7 @@ from vocoder.cli.options import (
 from vocoder.errors import VocoderError, printable
 
 F0Scale = Annotated[float, typer.Option(min=0.1, max=10, help="Factor on F0.")]
+Speed = Annotated[float, typer.Option(min=0.25, max=4, help="Of speech; pitch and formants stay.")]
 
 DEMO_MELS = ("vocos_24k", "hifigan_22k", "speecht5_16k")
 """Mels that `vocoder demo` gives to a universal model; Griffin-Lim gets the first."""
@@ -38,6 +39,7 @@ def resynth(
     f0_scale: F0Scale = 1.0,
     formant_scale: FormantScale = 1.0,
     breath_db: BreathDb = 0.0,
+    speed: Speed = 1.0,
     seed: SeedOption = 0,
     threads: ThreadsOption = 1,
     batch: Annotated[
@@ -73,7 +75,8 @@ def resynth(
         for result in failed:
             done(result)
         change = VoiceChange(f0_scale, formant_scale, breath_db)
-        results = [*failed, *resynthesise_files(vocoder, targets, change, seed, done, batch)]
+        made = resynthesise_files(vocoder, targets, change, seed, done, batch, speed)
+        results = [*failed, *made]
     failed = [result for result in results if result.error]
     audio_s = sum(result.duration_s for result in results)
     seconds = sum(result.seconds for result in results)
@@ -87,9 +90,9 @@ def resynth(
     if as_json:
         print(json.dumps(report))
     else:
-        speed = f", {audio_s / seconds:.0f} times real time with the mel" if audio_s else ""
+        pace = f", {audio_s / seconds:.0f} times real time with the mel" if audio_s else ""
         counts = f"{report['written']} written, {len(failed)} failed"
-        say(Console(), f"{counts}, {audio_s:.1f} s of audio{speed}: {output}")
+        say(Console(), f"{counts}, {audio_s:.1f} s of audio{pace}: {output}")
     if failed:
         raise typer.Exit(1)
 
@@ -109,9 +112,7 @@ def synth(
     f0_scale: F0Scale = 1.0,
     formant_scale: FormantScale = 1.0,
     breath_db: BreathDb = 0.0,
-    speed: Annotated[
-        float, typer.Option(min=0.25, max=4, help="Of speech; pitch and formants stay.")
-    ] = 1.0,
+    speed: Speed = 1.0,
     seed: SeedOption = 0,
     threads: ThreadsOption = 1,
     as_json: JsonFlag = False,
@@ -152,11 +153,12 @@ def synth(
                 mel = stretch_mel(mel, vocoder.spec, speed)
                 generator = torch.Generator().manual_seed(seed)
                 with warnings.catch_warnings(record=True) as caught:
-                    warnings.simplefilter("always", MelWarning)
+                    warnings.simplefilter("always")
                     waveform = vocoder(mel, generator=generator, **options)
+                    write_audio(output / name, waveform[0], vocoder.sample_rate)
                 for warning in caught:
-                    say(progress.console, f"warning: {printable(str(source))}: {warning.message}")
-                write_audio(output / name, waveform[0], vocoder.sample_rate)
+                    named = f"{printable(str(source))}: " * issubclass(warning.category, MelWarning)
+                    say(progress.console, f"warning: {named}{warning.message}")
             except VocoderError as error:
                 shown = printable(str(source))
                 named = "" if shown in str(error) else f"{shown}: "

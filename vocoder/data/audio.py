@@ -2,7 +2,8 @@
 
 import os
 import struct
-from collections.abc import Callable, Iterable, Iterator
+import warnings
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +18,17 @@ from torch import Tensor
 
 from vocoder.data.containers import sound_bytes
 from vocoder.data.files import replacing
-from vocoder.errors import AudioError
+from vocoder.errors import AudioError, VocoderWarning
 from vocoder.reading import open_file
 
-AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3"})
+AUDIO_SUFFIXES = frozenset(
+    {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3"}
+    | {".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".w64", ".rf64"}
+)
+"""Audio files within folders; a file given by name may have any suffix."""
+
+UNREADABLE_SUFFIXES = frozenset({".m4a", ".aac", ".mp4", ".webm", ".wma", ".amr", ".ape", ".wv"})
+"""Audio that libsndfile does not decode: named in a warning where folders are searched."""
 
 FULL_SCALE = 32767 / 32768
 """Magnitude from which a sample counts as clipped: the largest positive 16-bit value."""
@@ -43,6 +51,14 @@ BLOCK_SAMPLES = 2**20
 
 _UNKNOWN_FRAMES = 2**63 - 1
 """What libsndfile says of a FLAC that was written into a pipe."""
+
+
+class AudioWarning(VocoderWarning):
+    """Audio that is not used as it is."""
+
+
+class ClippingWarning(AudioWarning):
+    """A waveform beyond full scale, written to a file."""
 
 
 @dataclass(frozen=True)
@@ -222,6 +238,8 @@ def write_audio(path: str | Path, waveform: Float[Tensor, " samples"], sample_ra
     The sample x becomes round(32768 x), clipped to [-32768, 32767]: the output of `read_audio` for
     a 16-bit file is written back bit for bit.
 
+    Warns of a peak beyond full scale, which is clipped, by ClippingWarning.
+
     Raises AudioError where the waveform is not one-dimensional, is empty, not of floats or not
     finite, or the name is not that of a WAV; OutputError where the file cannot be written.
     """
@@ -236,13 +254,18 @@ def write_audio(path: str | Path, waveform: Float[Tensor, " samples"], sample_ra
         raise AudioError(f"{path}: a waveform of shape (samples,) is needed, not {shape}")
     with audio_writer(path, sample_rate) as write:
         write(waveform)
+    peak = float(waveform.detach().abs().max())
+    if peak > 1:
+        message = f"{path}: its peak of {peak:.2f} is clipped to 1; scale the waveform down"
+        warnings.warn(message, ClippingWarning, stacklevel=2)
 
 
 @contextmanager
 def audio_writer(
     path: str | Path, sample_rate: int
 ) -> Iterator[Callable[[Float[Tensor, " samples"]], None]]:
-    """A function that appends waveforms to a WAV, as `write_audio` writes them in one piece.
+    """A function that appends waveforms to a WAV, as `write_audio` writes them in one piece, but
+    does not warn of clipping.
 
     The file appears under its name when the block ends without an error.
     """
@@ -272,15 +295,20 @@ def _wav_header(size: int, sample_rate: int) -> bytes:
 def find_audio(paths: Iterable[str | Path]) -> list[Path]:
     """Expand files and folders to audio files: folders in sorted order, each file once.
 
-    A folder is searched recursively for .wav, .flac, .ogg and .mp3, except hidden names; a file
-    given by name is accepted with any suffix.
+    A folder is searched recursively for `AUDIO_SUFFIXES`, except hidden names; a file given by name
+    is accepted with any suffix. `UNREADABLE_SUFFIXES` within a folder draw an AudioWarning.
 
     Raises AudioError where a path does not exist, or a folder cannot be read or holds no audio.
     """
     found: dict[Path, None] = {}
     for path in map(Path, paths):
         if path.is_dir():
-            inside = sorted(_walk(path))
+            inside = sorted(_walk(path, AUDIO_SUFFIXES))
+            passed_over = sorted(_walk(path, UNREADABLE_SUFFIXES))
+            if passed_over:
+                kinds = ", ".join(sorted({each.suffix.lower() for each in passed_over}))
+                message = f"{path}: {len(passed_over)} {kinds} not read; convert to WAV or FLAC"
+                warnings.warn(message, AudioWarning, stacklevel=2)
             if not inside:
                 kinds = ", ".join(sorted(AUDIO_SUFFIXES))
                 raise AudioError(f"{path}: no audio in this folder (looked for {kinds})")
@@ -292,14 +320,14 @@ def find_audio(paths: Iterable[str | Path]) -> list[Path]:
     return list(found)
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path, suffixes: Container[str]) -> Iterator[Path]:
     def refuse(error: OSError) -> NoReturn:
         raise AudioError(f"{error.filename}: the folder cannot be read ({error.strerror})")
 
     for parent, folders, files in os.walk(folder, onerror=refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
-            if not name.startswith(".") and Path(name).suffix.lower() in AUDIO_SUFFIXES:
+            if not name.startswith(".") and Path(name).suffix.lower() in suffixes:
                 yield Path(parent) / name
 
 

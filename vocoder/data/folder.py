@@ -28,7 +28,7 @@ def folder_corpus(
     """Recordings of a folder, searched recursively.
 
     Args:
-        source: the folder, with WAV, FLAC, Ogg or MP3 files.
+        source: the folder, with WAV, FLAC, Ogg, Opus, MP3, AIFF, AU, CAF or W64 files.
         speakers: "by-folder" (the first folder below the source; a single speaker if the files are
             in the source itself), a CSV with the columns utterance and speaker, or a regular
             expression whose first group is the speaker in a file's path below the source.

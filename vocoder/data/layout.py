@@ -9,7 +9,7 @@ from pathlib import Path
 from joblib import effective_n_jobs
 from rich.progress import track
 
-from vocoder.data.audio import Audio, open_audio, write_audio
+from vocoder.data.audio import Audio, audio_writer, open_audio
 from vocoder.data.files import remove_leftovers, write_text
 from vocoder.data.manifest import Utterance, write_manifest
 from vocoder.errors import AudioError, CorpusError
@@ -118,7 +118,8 @@ def _write(recording: Recording, output: Path, sample_rate: int) -> Utterance | 
     if duration_s is None:
         try:
             audio = recording.read(sample_rate)
-            write_audio(path, audio.waveform, sample_rate)
+            with audio_writer(path, sample_rate) as write:
+                write(audio.waveform)
         except AudioError as error:
             return error
         duration_s = audio.duration_s

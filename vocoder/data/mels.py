@@ -58,6 +58,11 @@ def read_mel(path: Path, spec: MelSpec) -> Float[Tensor, "1 n_mels frames"]:
     shape = array.shape
     if array.ndim == 3 and shape[0] == 1:
         array = array[0]
+    if array.ndim == 3 and spec.n_mels in shape[1:]:
+        raise MelError(
+            f"{path}: shape {shape}, a batch of {shape[0]}; write one file per mel, as only you "
+            "know the length of each"
+        )
     if array.ndim != 2 or spec.n_mels not in array.shape:
         raise MelError(
             f"{path}: shape {shape}; a mel of this spec is ({spec.n_mels}, frames) or "

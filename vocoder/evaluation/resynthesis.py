@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -16,11 +16,11 @@ from vocoder.data.audio import (
     find_audio,
     open_audio,
     read_audio,
-    write_audio,
 )
 from vocoder.dsp.framing import fit_length
 from vocoder.errors import AudioError, VocoderError
 from vocoder.features.mel_blocks import mel_sections
+from vocoder.features.stretch import stretch_mel
 from vocoder.models.base import NO_CHANGE, Vocoder, VoiceChange
 from vocoder.models.blocks.padding import pad_silence
 from vocoder.models.source_filter import SourceFilter
@@ -86,12 +86,13 @@ def resynthesise_files(
     seed: int = 0,
     on_done: Callable[[Resynthesis], None] | None = None,
     batch_size: int | None = None,
+    speed: float = 1.0,
 ) -> list[Resynthesis]:
     """Resynthesise files; a bad file is reported without stopping the others.
 
     Each file's noise starts from ``seed``, so results do not depend on other files. The output has
-    the length of the input at the model's rate. Files longer than `STREAMED_S` are streamed; the
-    seconds of these include reading and writing.
+    the length of the input at the model's rate, divided by ``speed`` (`stretch_mel`). Files longer
+    than `STREAMED_S` are streamed; the seconds of these include reading and writing.
 
     Args:
         batch_size: files synthesised together, padded with silence to the longest. The default is
@@ -115,7 +116,7 @@ def resynthesise_files(
     sources = list(targets)
     if isinstance(model, SourceFilter):
         for source in filter(_is_long, sources):
-            note(_stream(model, source, targets[source], change, seed))
+            note(_stream(model, source, targets[source], change, seed, speed))
         sources = [source for source in sources if source not in results]
     # Files of similar length share a batch; only several batches' worth are read at a time, to
     # bound memory.
@@ -124,7 +125,7 @@ def resynthesise_files(
         done, read = _read(sources[first : first + stretch], targets, model.sample_rate)
         read.sort(key=lambda item: len(item[1].waveform))
         batches = (read[at : at + batch_size] for at in range(0, len(read), batch_size))
-        written = (_batch(model, batch, targets, change, seed) for batch in batches)
+        written = (_batch(model, batch, targets, change, seed, speed) for batch in batches)
         for result in chain(done, chain.from_iterable(written)):
             note(result)
     return [results[source] for source in targets]
@@ -141,9 +142,10 @@ def _is_long(source: Path) -> bool:
 
 @torch.inference_mode()
 def _stream(
-    model: SourceFilter, source: Path, target: Path, change: VoiceChange, seed: int
+    model: SourceFilter, source: Path, target: Path, change: VoiceChange, seed: int, speed: float
 ) -> Resynthesis:
-    """Read, analyse, synthesise and write a file in pieces: memory does not grow with it."""
+    """Read, analyse, synthesise and write a file in pieces: memory does not grow with it, but for
+    its mel at another speed."""
     started = time.perf_counter()
     rate, read, written, peak = model.sample_rate, 0, 0, 0.0
     stream = model.stream(
@@ -162,17 +164,28 @@ def _stream(
         with open_audio(source) as file, audio_writer(target, rate) as write:
             # The last frames reach beyond the end of the file, so that the whole is cut to it.
             sections = mel_sections(model.spec, counted(file.blocks(rate)))
-            for piece in chain(map(stream.push, sections), map(Stream.flush, [stream])):
-                kept = piece[0, : read - written]
+            pieces: Iterable[Tensor] = chain(
+                map(stream.push, sections), map(Stream.flush, [stream])
+            )
+            if speed != 1:
+                mel = torch.cat(list(sections), dim=2)
+                pieces = stream.chunks(stretch_mel(mel, model.spec, speed))
+            for piece in pieces:
+                kept = piece[0, : _samples_at(speed, read) - written]
                 peak = max(peak, float(kept.abs().amax())) if len(kept) else peak
                 written += len(kept)
                 write(kept)
-            write(torch.zeros(read - written))
+            write(torch.zeros(_samples_at(speed, read) - written))
             notes = file.notes(rate)
     except VocoderError as error:
         return Resynthesis(source, target, error=str(error))
     notes += _peak_note(peak)
     return Resynthesis(source, target, read / rate, time.perf_counter() - started, notes)
+
+
+def _samples_at(speed: float, samples: int) -> int:
+    """Samples of a waveform at another speed."""
+    return int(samples / speed + 0.5)
 
 
 def _peak_note(peak: float) -> list[str]:
@@ -198,31 +211,35 @@ def _batch(
     targets: dict[Path, Path],
     change: VoiceChange,
     seed: int,
+    speed: float,
 ) -> Iterator[Resynthesis]:
     """Synthesise files together and write them; the time is divided by their lengths."""
     started = time.perf_counter()
     try:
-        waveforms = resynthesise_batch(model, [audio.waveform for _, audio in batch], change, seed)
+        given = [audio.waveform for _, audio in batch]
+        waveforms = resynthesise_batch(model, given, change, seed, speed)
     except VocoderError as error:
         if len(batch) > 1:  # one file fails: retry the others without it
             for item in batch:
-                yield from _batch(model, [item], targets, change, seed)
+                yield from _batch(model, [item], targets, change, seed, speed)
         else:
             source = batch[0][0]
             yield Resynthesis(source, targets[source], error=str(error))
         return
     total = sum(audio.duration_s for _, audio in batch)
-    speed = (time.perf_counter() - started) / total
+    seconds_per_second = (time.perf_counter() - started) / total
     for (source, audio), waveform in zip(batch, waveforms, strict=True):
         target = targets[source]
         notes = [*audio.notes, *_peak_note(float(waveform.abs().max()))]
         try:
-            write_audio(target, waveform, model.sample_rate)
+            with audio_writer(target, model.sample_rate) as write:
+                write(waveform)
         except VocoderError as error:
             yield Resynthesis(source, target, error=str(error))
         else:
             duration_s = audio.duration_s
-            yield Resynthesis(source, target, duration_s, speed * duration_s, notes)
+            seconds = seconds_per_second * duration_s
+            yield Resynthesis(source, target, duration_s, seconds, notes)
 
 
 def resynthesise(
@@ -238,23 +255,27 @@ def resynthesise_batch(
     waveforms: Sequence[Tensor],
     change: VoiceChange = NO_CHANGE,
     seed: int = 0,
+    speed: float = 1.0,
 ) -> list[Tensor]:
-    """Waveforms (samples,) → mels, padded with silence to the longest → waveforms as long.
+    """Waveforms (samples,) → mels, padded with silence to the longest → waveforms as long, or, at
+    another ``speed``, of the samples divided by it.
 
     Raises:
         VocoderError: the model cannot change the voice so.
     """
     if isinstance(model, WaveVocoder):
+        if speed != 1:
+            raise VocoderError(f"{type(model).__name__} takes no mel; leave --speed out")
         f0_scale = change.arguments(("f0_scale",), type(model).__name__)["f0_scale"]
         return [
             model.resynthesise(waveform, f0_scale, torch.Generator().manual_seed(seed))
             for waveform in waveforms
         ]
     options = change.arguments(model.voice_changes, type(model).__name__)
-    mels = [model.mel(waveform) for waveform in waveforms]
+    mels = [stretch_mel(model.mel(waveform), model.spec, speed) for waveform in waveforms]
     frames = max(mel.shape[2] for mel in mels)
     together = torch.cat([pad_silence(mel, model.spec, (0, frames - mel.shape[2])) for mel in mels])
     generators = [torch.Generator().manual_seed(seed) for _ in mels]
     output = model(together, generator=generators, **options)
     pairs = zip(output, waveforms, strict=True)
-    return [fit_length(row[None], len(waveform))[0] for row, waveform in pairs]
+    return [fit_length(row[None], _samples_at(speed, len(w)))[0] for row, w in pairs]

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vocoder.errors import MelError
+from vocoder.errors import MelError, VocoderWarning
 from vocoder.features.envelope import band_centres_hz, white_noise_level
 from vocoder.features.mel import LN10, MelSpec
 
@@ -56,7 +56,7 @@ QUIET_DB, FLOOR_MARGIN_DB = -75.0, 15.0
 SIXTEEN_BITS_DB = 20 * math.log10(32768)
 
 
-class MelWarning(UserWarning):
+class MelWarning(VocoderWarning):
     """A mel that cannot be speech in its spec."""
 
 

@@ -19,7 +19,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from vocoder.config import Config
-from vocoder.errors import PitchError
+from vocoder.errors import PitchError, VocoderWarning
 
 # Part of the key of the cache: raise it whenever the same waveform would give another track.
 _CACHE_VERSION = 1
@@ -267,7 +267,8 @@ def _read_cache(path: Path, n_frames: int) -> Pitch | None:
     except FileNotFoundError:
         return None
     except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError) as error:
-        warnings.warn(f"{path} is corrupt ({error}): computed again", stacklevel=3)
+        message = f"{path} is corrupt ({error}): computed again"
+        warnings.warn(message, VocoderWarning, stacklevel=3)
         return None
     except OSError as error:
         raise PitchError(f"{path} cannot be read ({error}): choose another cache folder") from error

@@ -2,6 +2,7 @@
 
 import base64
 import shutil
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from vocoder.data.audio import AudioWarning
 from vocoder.data.files import replacing_folder
 from vocoder.errors import VocoderError
 from vocoder.report.costs import read_costs
@@ -51,6 +53,8 @@ def build_report(
     Returns:
         The page.
 
+    Warns of audio that was written after the scores.
+
     Raises:
         VocoderError: an evaluation that is missing, damaged or without its audio, a cost of an
             unknown system, or an output folder with other contents.
@@ -58,6 +62,13 @@ def build_report(
     if jobs == 0:
         raise VocoderError("jobs: 0 worker processes cannot work; use 1 or more, or -1 for all")
     evaluation = read_results(results)
+    if changed := evaluation.changed_since():
+        warnings.warn(
+            f"{changed[0]}{f' and {len(changed) - 1} more' * (len(changed) > 1)}: newer than the "
+            f"scores in {results}; evaluate again, or the page plays other audio than was scored",
+            AudioWarning,
+            stacklevel=2,
+        )
     _check_names(costs or {}, evaluation.players)
     known_costs = read_costs(costs or {})
     _check_output(output)

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from joblib import Parallel, delayed
 
-from vocoder.data.audio import Audio, read_audio, resample
+from vocoder.data.audio import Audio, audio_writer, read_audio, resample
 from vocoder.dsp.framing import fit_length
 from vocoder.errors import VocoderError
 from vocoder.evaluation.alignment import find_delay
@@ -26,6 +26,8 @@ from vocoder.report.pictures import (
 from vocoder.report.results import Preparation, Results
 
 _NAME_LENGTH = 80
+PLAYED_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
+"""Audio that browsers play."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,8 @@ def _write_utterance(
     others.
 
     Pictures show the signal as scored, with delay and level differences removed if the evaluation
-    removed them; the audio is copied from disk unchanged.
+    removed them; the audio is copied from disk unchanged, or, where browsers do not play its
+    format, as a WAV.
     """
     read = [_read(source) for source in sources]
     sounds = {index: audio for index, audio in enumerate(read) if isinstance(audio, Audio)}
@@ -144,7 +147,7 @@ def _write_utterance(
         if source is None or index not in sounds:
             return Media(problem=problems[index])
         put = _Writer(folder, stems[index])
-        audio = put.copy(source)
+        audio = put.audio(source, sounds[index])
         spectrogram = put(".png", spectrogram_png(spectrograms[index], loudest))
         difference, f0 = None, None
         if index > 0 and 0 in sounds and prepared[index].compared:
@@ -172,10 +175,16 @@ class _Writer:
         (self.folder / name).write_bytes(content)
         return name
 
-    def copy(self, source: Path) -> str:
-        """Copy the file byte for byte."""
-        name = self.stem.as_posix() + source.suffix.lower()
-        shutil.copyfile(source, self.folder / name)
+    def audio(self, source: Path, audio: Audio) -> str:
+        """A copy of a file, byte for byte where browsers play it."""
+        suffix = source.suffix.lower()
+        plays = suffix in PLAYED_SUFFIXES
+        name = self.stem.as_posix() + (suffix if plays else ".wav")
+        if plays:
+            shutil.copyfile(source, self.folder / name)
+        else:
+            with audio_writer(self.folder / name, audio.sample_rate) as write:
+                write(audio.waveform)
         return name
 
 

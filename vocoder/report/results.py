@@ -105,6 +105,12 @@ class Results:
             matched=any(note.endswith(_MATCHED) for note in notes),
         )
 
+    def changed_since(self) -> list[Path]:
+        """Audio files that were written after the scores."""
+        scored = (self.folder / TABLE_NAME).stat().st_mtime
+        files = {path for each in self.files.values() for path in each.values()}
+        return sorted(path for path in files if path.stat().st_mtime > scored)
+
     def scores(self, system: str, metric: str) -> list[float]:
         """The available scores, in the order of the utterances."""
         cells = (self.cells.get((system, name)) for name in self.utterances)

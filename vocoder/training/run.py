@@ -19,8 +19,16 @@ from vocoder.data.files import remove_leftovers, write_text
 from vocoder.data.locks import locked
 from vocoder.data.predicted_mels import PredictedMelSource, with_predicted_mels
 from vocoder.data.segments import Recording, SegmentSource, load_recordings, recording_paths
-from vocoder.errors import RecipeError
-from vocoder.loading import MODEL, find_checkpoint, latest_checkpoint, load, load_weights
+from vocoder.errors import CheckpointError, RecipeError
+from vocoder.loading import (
+    DESCRIPTION,
+    MODEL,
+    find_checkpoint,
+    latest_checkpoint,
+    load,
+    load_weights,
+    read_description,
+)
 from vocoder.models.base import Vocoder
 from vocoder.training.board import Board
 from vocoder.training.checkpoint import RECIPE
@@ -66,7 +74,7 @@ def _train(recipe: Recipe, run_folder: Path, console: Console) -> dict[str, floa
             "model.universal: true with source_filter"
         )
     if recipe.initialise_from is not None and latest_checkpoint(run_folder / "checkpoints") is None:
-        load_weights(model, find_checkpoint(recipe.initialise_from) / MODEL)
+        _start_from(recipe.initialise_from, model, recipe)
     teacher = None if recipe.teacher is None else _teacher(recipe, recipe.teacher)
     objective = recipe.build_objective(model, teacher)
     validated = accelerator.is_main_process and recipe.training.validate_every is not None
@@ -264,6 +272,29 @@ def _warn_of_lower_rates(recipe: Recipe, console: Console) -> None:
 def _sample_rate(path: Path) -> int:
     with open_audio(path) as file:
         return file.sample_rate
+
+
+def _start_from(name: str, model: Vocoder, recipe: Recipe) -> None:
+    """Load the weights of another checkpoint.
+
+    Raises:
+        RecipeError: they do not fit, and the checkpoint's model is another.
+        CheckpointError: there is none, or it is damaged.
+    """
+    folder = find_checkpoint(name)
+    try:
+        load_weights(model, folder / MODEL)
+    except CheckpointError as error:
+        here: dict[str, object] = recipe.model_dump()["model"]
+        there: dict[str, object] = read_description(folder).model_dump()["model"]
+        differing = [key for key in here | there if here.get(key) != there.get(key)]
+        if not differing:
+            raise
+        raise RecipeError(
+            f"initialise_from: the weights of {name} do not fit the recipe's model, which differs "
+            f"in {', '.join(f'model.{key}' for key in differing)}; take over the section `model` "
+            f"of {folder / DESCRIPTION}, or leave initialise_from out"
+        ) from error
 
 
 def _teacher(recipe: Recipe, name: str) -> Vocoder:

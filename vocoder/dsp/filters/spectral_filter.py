@@ -21,7 +21,7 @@ from vocoder.dsp.framing import hold_ends, overlap_add
 
 Offsets = tuple[int, ...]
 
-ONE_PER_HOP = (0,)
+ONE_PER_HOP: Offsets = (0,)
 """Offsets of the frames within a hop: a single frame, at its beginning."""
 
 
