@@ -6,11 +6,25 @@ be centred on the first sample of its frame (``center_offset = 0``) or on its mi
 """
 
 import math
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import pad
+
+
+@lru_cache(maxsize=256)
+def hann_window(length: int, dtype: torch.dtype, device: torch.device) -> Float[Tensor, " length"]:
+    """``½ - ½ cos(2π n / length)``, the periodic window, computed in float64 and remembered: not to
+    be changed in place.
+
+    >>> hann_window(4, torch.float32, torch.device("cpu")).tolist()
+    [0.0, 0.5, 1.0, 0.5]
+    """
+    # A cached tensor created in inference mode could not be used in training.
+    with torch.inference_mode(False):
+        return torch.hann_window(length, dtype=torch.float64).to(device, dtype)
 
 
 def boundary_values(

@@ -25,6 +25,7 @@ from pydantic import Field, ValidationError, model_validator
 from torch import Tensor
 
 from vocoder.config import Config
+from vocoder.dsp.framing import hann_window
 from vocoder.errors import MelError, suggestion
 from vocoder.features.autocast import outside_autocast
 from vocoder.features.filterbank import mel_filters
@@ -202,7 +203,7 @@ class MelSpec(Config):
 
     def _magnitudes(self, padded: Tensor) -> Tensor:
         """Amplitudes or powers (batch, n_fft // 2 + 1, frames) of every whole frame."""
-        window = _hann(self.win_length, padded.device, padded.dtype)
+        window = hann_window(self.win_length, padded.dtype, padded.device)
         spectrum = torch.stft(
             padded,
             self.n_fft,
@@ -395,12 +396,6 @@ def _filterbank(spec: MelSpec, device: torch.device, dtype: torch.dtype) -> Tens
     # A tensor made in inference mode could never take part in training afterwards.
     with torch.inference_mode(False):
         return torch.tensor(bank, dtype=dtype, device=device)
-
-
-@lru_cache(maxsize=256)
-def _hann(length: int, device: torch.device, dtype: torch.dtype) -> Tensor:
-    with torch.inference_mode(False):
-        return torch.hann_window(length, periodic=True, dtype=torch.float64).to(device, dtype)
 
 
 @lru_cache(maxsize=256)

@@ -1,6 +1,6 @@
 """Adversarial losses over the scores and feature maps of several discriminators."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -58,20 +58,27 @@ def _total(terms: list[Tensor], weights: Sequence[float] | None) -> Tensor:
 
 
 def feature_matching_loss(
-    real: Sequence[Sequence[Tensor]], generated: Sequence[Sequence[Tensor]]
+    real: Sequence[Sequence[Tensor]],
+    generated: Sequence[Sequence[Tensor]],
+    average: Callable[[Tensor], Tensor] = torch.clone,
 ) -> Float[Tensor, ""]:
     """Mean over discriminators and layers of the L1 distance of feature maps, each relative to the
     mean size of the real one (so that no layer counts more for having larger numbers).
 
+    ``average`` gives the mean of a tensor over all processes of a batch: the sizes are those of the
+    whole batch.
+
     Source: K. Kumar et al., MelGAN, arXiv 1910.06711; the relative scale as in A. Défossez et al.,
     EnCodec, arXiv 2210.13438.
     """
-    terms = [
-        l1_loss(g, r.detach()) / r.detach().abs().mean().clamp(min=1e-5)
+    maps = [
+        (r.detach(), g)
         for reals, fakes in zip(real, generated, strict=True)
         for r, g in zip(reals, fakes, strict=True)
     ]
-    return torch.stack(terms).mean()
+    sizes = torch.stack([r.abs().mean().clamp(min=1e-5) for r, _ in maps])
+    distances = torch.stack([l1_loss(g, r) for r, g in maps])
+    return (distances / average(sizes)).mean()
 
 
 def absolute_feature_matching_loss(

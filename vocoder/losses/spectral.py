@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torchaudio.functional import melscale_fbanks
 
 from vocoder.config import Config
+from vocoder.dsp.framing import hann_window
 
 
 class SpectralLossConfig(Config):
@@ -208,7 +209,7 @@ class LogPowerLoss(nn.Module):
             n_fft,
             hop,
             window,
-            window=torch.hann_window(window, dtype=waveform.dtype, device=waveform.device),
+            window=hann_window(window, waveform.dtype, waveform.device),
             center=False,
             return_complex=True,
         )

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from vocoder.dsp.analysis.inverse_stft import first_sample, inverse_stft
-from vocoder.dsp.framing import fit_length
+from vocoder.dsp.framing import fit_length, hann_window
 from vocoder.errors import MelError
 from vocoder.features.mel import MelSpec
 from vocoder.models.base import Generators, Vocoder, draw_uniform
@@ -53,7 +53,7 @@ def griffin_lim(
     if not 0.0 <= momentum <= 1.0:
         raise MelError(f"Griffin-Lim's momentum lies in [0, 1], got {momentum:g}")
     magnitude = mel_to_magnitude(mel, spec)
-    window = torch.hann_window(spec.win_length, dtype=magnitude.dtype, device=magnitude.device)
+    window = hann_window(spec.win_length, magnitude.dtype, magnitude.device)
     # Centred in the transform, as `torch.stft` does it.
     left = (spec.n_fft - spec.win_length) // 2
     window = pad(window, (left, spec.n_fft - spec.win_length - left))

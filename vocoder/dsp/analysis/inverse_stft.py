@@ -12,7 +12,6 @@ Source: Griffin, Lim, "Signal estimation from modified short-time Fourier transf
 1984, eq. 6; the padding "same" is that of Vocos (arXiv 2306.00814).
 """
 
-from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -20,7 +19,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 from torch.nn.functional import pad
 
-from vocoder.dsp.framing import overlap_add
+from vocoder.dsp.framing import hann_window, overlap_add
 
 Padding = Literal["center", "same"]
 
@@ -52,7 +51,7 @@ def inverse_stft(
     True
     """
     if window is None:
-        window = _hann(2 * (spectrum.shape[2] - 1), spectrum.real.dtype, spectrum.device)
+        window = hann_window(2 * (spectrum.shape[2] - 1), spectrum.real.dtype, spectrum.device)
     n_fft = len(window)
     kept = slice(None)
     if padding is not None:
@@ -104,11 +103,3 @@ def reach(first: int, last: int, n_fft: int, hop_length: int, padding: Padding) 
     """
     lead = first_sample(n_fft, hop_length, padding)
     return -((n_fft - 1 - lead - first) // hop_length), (last + lead) // hop_length
-
-
-@lru_cache(maxsize=32)
-def _hann(n_fft: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    # A cached tensor created in inference mode could not be used in training.
-    with torch.inference_mode(False):
-        window = torch.hann_window(n_fft, periodic=True, dtype=torch.float64)
-        return window.to(dtype=dtype, device=device)

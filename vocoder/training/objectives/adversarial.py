@@ -143,7 +143,7 @@ def adversarial_objective(
     scores, generated = discriminators(estimate)
     weights = config.network_weights
     if weights is None:
-        matching = _relative_matching(real, generated, average)
+        matching = feature_matching_loss(real, generated, average)
     else:
         matching = absolute_feature_matching_loss(
             _with_scores(real, real_scores), _with_scores(generated, scores), weights
@@ -156,17 +156,3 @@ def adversarial_objective(
 
 def _with_scores(features: list[list[Tensor]], scores: list[Tensor]) -> list[list[Tensor]]:
     return [[*maps, score] for maps, score in zip(features, scores, strict=True)]
-
-
-def _relative_matching(
-    real: list[list[Tensor]], generated: list[list[Tensor]], average: Callable[[Tensor], Tensor]
-) -> Float[Tensor, ""]:
-    """Mean over all maps of their relative distances, normalised over the whole batch."""
-    maps = [
-        (r, g) for rs, gs in zip(real, generated, strict=True) for r, g in zip(rs, gs, strict=True)
-    ]
-    # The distance of two maps is relative to the magnitude of the real one in the whole batch,
-    # which is averaged over processes.
-    sizes = torch.stack([r.abs().mean().clamp(min=1e-5) for r, _ in maps])
-    matches = torch.stack([feature_matching_loss([[r]], [[g]]) for r, g in maps])
-    return (matches * (sizes / average(sizes))).mean()
