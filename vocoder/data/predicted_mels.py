@@ -71,7 +71,7 @@ class PredictedMelSource(SegmentSource):
 
     def _pair(self, step: int, item: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         random = np.random.default_rng((self.seed, step, item))
-        recording = self.draw(random)
+        recording = self.draw(random, self.spec)
         mel = recording.mel
         assert mel is not None
         # Starts lie a quarter of a segment beyond either end too, so that onsets are learned.

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
+import soxr
 import torch
-from jaxtyping import Float
 from joblib import Parallel, delayed
 from pydantic import Field, field_validator, model_validator
 from torch import Tensor
-from torchaudio.functional import resample
 
 from vocoder.config import Config
 from vocoder.data.audio import read_audio
@@ -26,6 +25,9 @@ from vocoder.data.mel_draws import MelDraws
 from vocoder.errors import CorpusError
 from vocoder.features.mel import MelSpec
 from vocoder.features.pitch import Pitch, PitchConfig, cached_pitch
+
+MARGIN = 64
+"""Samples of a recording on either side of a segment, for the resampling filter."""
 
 
 class DataConfig(Config):
@@ -228,18 +230,29 @@ class SegmentSource:
         self.recordings, self.config, self.spec = recordings, config, spec
         self.context, self.seed = context, seed
         self.speeds = [parse_speed(speed) for speed in config.speeds]
-        self.cumulative = np.cumsum(speaker_weights(recordings, config.speaker_balance))
+        self.weights = speaker_weights(recordings, config.speaker_balance)
 
     def batch(self, step: int, rank: int = 0, processes: int = 1) -> Batch:
         """The segments of one step that belong to one of several processes."""
-        cut = [self._segment(step, item) for item in self.items(rank, processes)]
-        waveform, f0_hz, voicing = (torch.stack(part) for part in zip(*cut, strict=True))
-        # Mel and target are cut from one stretch of signal that carries the mel's own window too.
+        items = self.items(rank, processes)
+        return self.joined([self.segment(self.spec, self.frames, step, item) for item in items])
+
+    def joined(
+        self, cut: Sequence["Segment"], spec: MelSpec | None = None, precision: Any = None
+    ) -> Batch:
+        """Segments as a batch, with their mel in ``spec``, by default the recipe's own.
+
+        Mel and target are cut from one stretch of signal that carries the mel's own window too.
+        """
+        spec = spec or self.spec
+        waveform, f0_hz, voicing = (
+            torch.from_numpy(np.stack(part)).float() for part in list(zip(*cut, strict=True))[:3]
+        )
         left, right = self.context
-        hop, margin = self.spec.hop_length, window_margin(self.spec)
-        mel = self.spec.mel(waveform)[:, :, margin : margin + left + self.frames + right]
+        hop, margin, frames = spec.hop_length, window_margin(spec), f0_hz.shape[1]
+        mel = spec.mel(waveform, precision)[:, :, margin : margin + left + frames + right]
         start = (margin + left) * hop
-        return Batch(waveform[:, start : start + self.frames * hop], mel, f0_hz, voicing)
+        return Batch(waveform[:, start : start + frames * hop], mel, f0_hz, voicing)
 
     def items(self, rank: int, processes: int) -> range:
         """Which items of a step's batch belong to one of several processes."""
@@ -266,36 +279,57 @@ class SegmentSource:
         """Mel frames of a segment."""
         return self.config.segment_frames
 
-    def draw(self, random: np.random.Generator) -> Recording:
+    def draw(self, random: np.random.Generator, spec: MelSpec) -> Recording:
         """One recording, with the chances of `speaker_weights`."""
-        position = random.random() * self.cumulative[-1]
-        return self.recordings[int(np.searchsorted(self.cumulative, position, side="right"))]
+        return self.recordings[drawn(random, self.weights)]
 
-    def _segment(self, step: int, item: int) -> tuple[Tensor, Tensor, Tensor]:
+    def segment(self, spec: MelSpec, frames: int, step: int, item: int) -> "Segment":
+        """A stretch of a recording of ``frames`` frames of a mel, at the mel's sample rate."""
         random = np.random.default_rng((self.seed, step, item))
-        recording = self.draw(random)
+        recording = self.draw(random, spec)
         fast, slow = self.speeds[random.integers(len(self.speeds))]
         gain = 10 ** (random.uniform(*self.config.gain_db) / 20)
-        hop, (left, right) = self.spec.hop_length, self.context
-        margin = window_margin(self.spec)
+        hop, (left, right), margin = spec.hop_length, self.context, window_margin(spec)
+        # Samples of the recording per sample of the segment.
+        rate = recording.sample_rate * fast / slow
+        ratio = rate / spec.sample_rate
+        span = frames * hop * ratio
         # Starts lie a quarter of a segment beyond either end too, so that onsets are learned.
-        slack = self.frames * hop // 4
-        span = self.frames * hop * fast / slow
-        latest = len(recording.samples) - span + slack
-        start = random.uniform(-slack, max(latest, -slack))
-        before = (left + margin) * hop * fast / slow
-        length = (left + margin + self.frames + right + margin) * hop
-        first = round(start - before)
-        waveform = _stretch(_cut(recording.samples, first, length, fast, slow), fast, slow)
-        f0_hz, voicing = self._pitch_at(recording.pitch, first + before, fast / slow)
-        return waveform[:length] * gain, f0_hz, voicing
+        slack = span / 4
+        start = random.uniform(-slack, max(len(recording.samples) - span + slack, -slack))
+        lead = math.ceil(MARGIN / ratio)
+        before, length = (left + margin) * hop, (left + margin + frames + right + margin) * hop
+        first = math.floor(start - (before + lead) * ratio)
+        last = first + math.ceil((lead + length) * ratio) + MARGIN
+        samples = samples_between(recording.samples, first, last)
+        if ratio != 1:
+            samples = soxr.resample(samples, rate, spec.sample_rate)
+        begin = first + (lead + before) * ratio
+        centres = begin + (np.arange(frames) * hop + spec.center_offset) * ratio
+        pitch_hop, pitch_offset = self.pitch_grid(recording)
+        f0_hz, voicing = interpolate_track(recording.pitch, (centres - pitch_offset) / pitch_hop)
+        waveform = samples[lead : lead + length] * np.float32(gain)
+        return Segment(waveform, f0_hz * fast / slow, voicing, rate)
 
-    def _pitch_at(self, pitch: Pitch, start: float, speed: float) -> tuple[Tensor, Tensor]:
-        """F0 (log-linear between frames) and voicing (of the nearest frame) along a segment."""
-        hop, offset = self.spec.hop_length, self.spec.center_offset
-        times = start + (np.arange(self.frames) * hop + offset) * speed
-        f0_hz, voicing = interpolate_track(pitch, (times - offset) / hop)
-        return torch.from_numpy(f0_hz * speed).float(), torch.from_numpy(voicing).float()
+    def pitch_grid(self, recording: Recording) -> tuple[int, int]:
+        """Samples of a recording between two values of its pitch, and before the first."""
+        return self.spec.hop_length, self.spec.center_offset
+
+
+class Segment(NamedTuple):
+    """``waveform`` with the margin of the mel's window, F0 (Hz) and voicing of its frames, and the
+    ``rate`` (Hz) at which the recording is played."""
+
+    waveform: np.ndarray
+    f0_hz: np.ndarray
+    voicing: np.ndarray
+    rate: float
+
+
+def drawn(random: np.random.Generator, weights: np.ndarray) -> int:
+    """An index with chances in proportion to the weights."""
+    cumulative = np.cumsum(weights)
+    return int(np.searchsorted(cumulative, random.random() * cumulative[-1], side="right"))
 
 
 def window_margin(spec: MelSpec) -> int:
@@ -327,17 +361,6 @@ def speaker_weights(recordings: Sequence[Recording], balance: float) -> np.ndarr
     speakers = np.array([recording.utterance.speaker for recording in recordings])
     totals = {speaker: lengths[speakers == speaker].sum() for speaker in set(speakers)}
     return lengths * np.array([totals[speaker] for speaker in speakers]) ** -balance
-
-
-def _cut(samples: np.ndarray, first: int, length: int, fast: int, slow: int) -> Tensor:
-    """Samples from ``first`` on, zero beyond the ends, enough for ``length`` after stretching."""
-    last = first + math.ceil(length * fast / slow) + fast
-    return torch.from_numpy(samples_between(samples, first, last))
-
-
-def _stretch(waveform: Float[Tensor, " samples"], fast: int, slow: int) -> Tensor:
-    """Play a waveform ``fast / slow`` times as fast, by band-limited resampling."""
-    return waveform if fast == slow else resample(waveform, fast, slow)
 
 
 def parse_speed(speed: str) -> tuple[int, int]:
