@@ -34,6 +34,7 @@ from vocoder.training.board import Board
 from vocoder.training.checkpoint import RECIPE
 from vocoder.training.losslog import StepReport, log_step
 from vocoder.training.objectives.base import Objective
+from vocoder.training.precision import SLOWER, bfloat16_time_ratio
 from vocoder.training.processes import is_main_process
 from vocoder.training.recipe import Recipe, difference, dump_recipe, load_recipe
 from vocoder.training.trainer import Trainer
@@ -93,6 +94,7 @@ def _train(recipe: Recipe, run_folder: Path, console: Console) -> dict[str, floa
     if accelerator.is_main_process:
         console.print(_opening(trainer, recordings, resumed), soft_wrap=True)
         _warn_of_lower_rates(recipe, console)
+        _warn_of_slow_bfloat16(recipe, accelerator.device, console)
         # Steps logged by a killed run after its last checkpoint are repeated.
         board = Board(run_folder / "tensorboard", purge_step=trainer.step + 1)
         if not resumed:
@@ -265,6 +267,19 @@ def _warn_of_lower_rates(recipe: Recipe, console: Console) -> None:
             f"warning: {len(lower)} of {len(rates)} recordings have a lower rate than the model's "
             f"{recipe.mel.sample_rate} Hz, down to {min(lower)} Hz: the model learns that nothing "
             f"sounds above {min(lower) // 2} Hz",
+            soft_wrap=True,
+        )
+
+
+def _warn_of_slow_bfloat16(recipe: Recipe, device: torch.device, console: Console) -> None:
+    """Warn of a CPU on which the recipe's bfloat16 is slower than float32."""
+    if recipe.training.precision != "bfloat16" or device.type != "cpu":
+        return
+    ratio = bfloat16_time_ratio()
+    if ratio > SLOWER:
+        console.print(
+            f"warning: a convolution in bfloat16 takes {ratio:.1f} times as long as in float32 on "
+            "this CPU; start the run with --set training.precision=float32",
             soft_wrap=True,
         )
 
