@@ -13,7 +13,7 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from studies.scripts import renew_results, replace_blocks, run, table
+from studies.scripts import renew_results, run, table
 from vocoder.data.files import write_text
 from vocoder.errors import VocoderError
 from vocoder.evaluation.folders import TABLE_NAME
@@ -148,7 +148,7 @@ def main() -> None:
         lines = added(lines, read_lines(options.add / TABLE_NAME))
         write_text(path, as_text(lines))
     renew_results(FOLDER, {"mels": results_table(lines)})
-    write_text(README, replace_blocks(README, {"mels": readme_table(lines)}, others=["published"]))
+    renew_readme(README, "mels", readme_table(lines))
 
 
 if __name__ == "__main__":

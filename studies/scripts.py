@@ -40,6 +40,16 @@ def renew_results(folder: Path, blocks: Mapping[str, str]) -> None:
     write_text(path, replace_blocks(path, blocks))
 
 
+README_BLOCKS = ("published", "budget", "mels")
+"""Blocks of the README, each updated by a study of its own."""
+
+
+def renew_readme(readme: Path, name: str, content: str) -> None:
+    """Update one of `README_BLOCKS`; see `replace_blocks`."""
+    others = [block for block in README_BLOCKS if block != name]
+    write_text(readme, replace_blocks(readme, {name: content}, others))
+
+
 def replace_blocks(path: Path, blocks: Mapping[str, str], others: Collection[str] = ()) -> str:
     """The file's text with updated blocks `<!-- begin NAME -->` … `<!-- end NAME -->`.
 

@@ -31,11 +31,12 @@ from studies.comparison.systems import (
     choose,
     read_training,
 )
-from studies.comparison.tables import nearest_rival, write_results
+from studies.comparison.tables import nearest_rival, readme_table, write_results
 from studies.comparison.train import Budget, train
-from studies.scripts import run
+from studies.scripts import renew_readme, run
 from vocoder.errors import VocoderError
 
+HERE = Path(__file__).resolve().parent
 STAGES = ("train", "score", "seeds", "costs", "tables", "report")
 
 
@@ -73,6 +74,8 @@ def main() -> None:
         measure_costs(outcomes.costs, options.systems)
     if "tables" in stages:
         print(write_results(options.results, outcomes, systems))
+        if options.results.resolve() == HERE:
+            renew_readme(HERE.parents[1] / "README.md", "budget", readme_table(outcomes, systems))
     if "report" in stages:
         _report(systems, layout, outcomes, options)
     if problems:

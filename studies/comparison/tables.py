@@ -47,6 +47,37 @@ def write_results(folder: Path, outcomes: Outcomes, systems: Mapping[str, System
     return path
 
 
+IN_README = ("pesq", "mstft", "voicing_f1", "dnsmos", "distillmos")
+"""Columns of the README's table."""
+
+
+def readme_table(outcomes: Outcomes, systems: Mapping[str, System]) -> str:
+    """Means of all systems, seed 0, the best in PESQ-WB first and the recording last."""
+    scores = {system.label: found.test for name, system in systems.items()
+              if (found := outcomes.read(name)) is not None}  # fmt: skip
+    for name, label in {**CLASSICAL, RECORDING: RECORDING}.items():
+        if (untrained := outcomes.read_untrained(name)) is not None:
+            scores[label] = untrained.test
+    columns = _measured(IN_README, list(scores.values()))
+    means = {
+        label: [mean_score(own.values.get(column.name, ())).mean for column in columns]
+        for label, own in scores.items()
+    }
+
+    def place(label: str) -> tuple[bool, float]:
+        first = means[label][0]
+        return label == RECORDING, -(first or 0)
+
+    rows = [["system", *(f"{each.label} {ARROWS[each.metric.better]}" for each in columns)]]
+    for label in sorted(means, key=place):
+        cells = [
+            "–" if mean is None else f"{mean:.{min(column.metric.decimals, 2)}f}"
+            for column, mean in zip(columns, means[label], strict=True)
+        ]
+        rows.append([label, *cells])
+    return table(rows)
+
+
 def nearest_rival(trained: Mapping[str, Outcome]) -> str:
     """The rule, written down before any training: of all other neural systems the one with the
     highest mean PESQ-WB over the validation excerpts at the end of the budget, seed 0.

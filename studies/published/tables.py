@@ -89,7 +89,7 @@ def write_results(study: Study, folder: Path, readme: Path) -> Path:
         "pages": page_tables(study),
     }
     write_text(path, replace_blocks(path, blocks))
-    write_text(readme, replace_blocks(readme, {"published": readme_table(study)}, others=["mels"]))
+    renew_readme(readme, "published", readme_table(study))
     return path
 
 

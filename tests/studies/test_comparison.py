@@ -37,7 +37,14 @@ from studies.comparison.systems import (
     choose,
     settings_of,
 )
-from studies.comparison.tables import advantage, line_of, nearest_rival, verdict, write_results
+from studies.comparison.tables import (
+    advantage,
+    line_of,
+    nearest_rival,
+    readme_table,
+    verdict,
+    write_results,
+)
 from studies.comparison.train import Budget, jobs
 from studies.scores import Scores
 from studies.scripts import replace_blocks
@@ -343,6 +350,17 @@ def test_tables_come_from_outcomes_alone(tmp_path: Path):
     assert "Nearest rival by the rule of the README: NSF" in text
     assert "| this model | 2.0 | 20 | 1.0 | 0.000 | – |" in text
     assert (tmp_path / "figures" / "pesq.png").is_file()
+    rows = [line.split(" | ")[:2] for line in readme_table(outcomes, SYSTEMS).splitlines()[2:]]
+    assert [name for name, _ in rows] == ["| this model", "| NSF", "| Vocos", "| recording"]
+    assert rows[3][1] == "4.64 |"
+
+
+def test_the_readme_has_the_table_of_the_outcomes():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    outcomes = Outcomes(ROOT / "studies" / "comparison" / "outcomes")
+    table = readme_table(outcomes, all_systems())
+    assert table in readme.split("<!-- begin budget -->")[1].split("<!-- end budget -->")[0]
+    assert table.count("\n") > 12
 
 
 @pytest.mark.parametrize(
