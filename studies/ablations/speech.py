@@ -64,10 +64,14 @@ def study_parser(doc: str | None) -> argparse.ArgumentParser:
 
 
 def held_out_utterances(options: argparse.Namespace) -> list[Utterance]:
-    """Those of the speakers whom the recipe of the weights holds out; one thread from here on."""
+    """Those of the speakers whom the recipe of the weights holds out, or, where it names none, that
+    of `universal`; one thread from here on."""
     torch.set_num_threads(1)
-    recipe = load_recipe(find_checkpoint(options.weights) / "recipe.yaml")
-    return read_utterances(options.speech, recipe.data.held_out[:: options.every])
+    speakers: Sequence[str] = ()
+    for weights in (options.weights, "universal"):
+        recipe = load_recipe(find_checkpoint(weights) / "recipe.yaml")
+        speakers = speakers or recipe.data.held_out
+    return read_utterances(options.speech, speakers[:: options.every])
 
 
 def copy_with(

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from studies.ablations.robustness import noisy, smoothed
+from studies.ablations.smoothed_pairs import chosen, degraded
 from studies.ablations.speech import METRIC_NAMES
 from studies.ablations.trained import (
     BASE,
@@ -47,6 +48,35 @@ def test_every_row_has_a_file_of_its_own_and_a_recipe_that_holds():
         recipe = load_recipe(RECIPE, ["data.manifests=[m.jsonl]", *row.settings])
         changed = name != BASE and row.speakers is None
         assert (recipe != base) == changed, name
+
+
+def test_pairs_to_train_on_leave_out_who_is_held_out(tmp_path: Path):
+    entries = [
+        Utterance(
+            path=Path(f"{speaker}{n}.wav"),
+            speaker=speaker,
+            split=split,
+            duration_s=1.0,
+            licence="x",
+        )
+        for speaker, split in (("a", "train"), ("b", "train"), ("c", "test"))
+        for n in range(3)
+    ]
+    write_manifest(tmp_path / "m.jsonl", entries)
+    found = chosen(tmp_path / "m.jsonl", {"b"}, 2)
+    assert [(each.path.name, each.split) for each in found] == [
+        ("a0.wav", "train"), ("a1.wav", "train"), ("b0.wav", "valid"), ("b1.wav", "valid"),
+    ]  # fmt: skip
+    assert all(each.path.is_absolute() for each in found)
+
+
+def test_each_recording_has_a_degradation_of_its_own():
+    mel = torch.randn(1, 100, 200, generator=torch.Generator().manual_seed(0))
+    first, again, other = degraded(mel, 1), degraded(mel, 1), degraded(mel, 2)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    kinds = {round(float(degraded(mel, index).std()), 1) for index in range(40)}
+    assert len(kinds) >= 5
 
 
 def test_the_table_has_differences_of_the_same_speakers():
