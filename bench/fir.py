@@ -11,6 +11,7 @@ repeats counts.
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from rich.console import Console
@@ -33,11 +34,12 @@ def main() -> None:
         frames = SAMPLES // hop
         signal, taps = torch.randn(BATCH, hop * frames), torch.randn(BATCH, frames, n_taps)
         n_fft = fast_length(hop + n_taps - 1)
-        ways = [
-            lambda s=signal, t=taps, n=n_fft: bare(s, t, n),
-            lambda s=signal, t=taps: filter_frames(s, t),
-            lambda s=signal, t=taps, n=n_fft: backward(lambda s, t: bare(s, t, n), s, t),
-            lambda s=signal, t=taps: backward(lambda s, t: (filter_frames(s, t),), s, t),
+        forward = partial(bare, n_fft=n_fft)
+        ways: list[Callable[[], object]] = [
+            partial(forward, signal, taps),
+            partial(filter_frames, signal, taps),
+            partial(backward, forward, signal, taps),
+            partial(backward, lambda s, t: (filter_frames(s, t),), signal, taps),
         ]
         best = [float("inf")] * len(ways)
         for _ in range(options.repeats):

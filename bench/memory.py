@@ -12,6 +12,7 @@ import torch
 
 from vocoder.evaluation.cost import measure_memory
 from vocoder.loading import load
+from vocoder.models.source_filter import SourceFilter
 
 
 def resident_mb() -> float:
@@ -26,6 +27,7 @@ def main() -> None:
     """Measure and print."""
     torch.set_num_threads(1)
     model = load()
+    assert isinstance(model, SourceFilter)
     spec = model.spec
     minute = 60 * spec.sample_rate // spec.hop_length
     mel = torch.full((1, spec.n_mels, 10 * minute), -2.0)

@@ -23,6 +23,7 @@ from vocos.models import VocosBackbone
 from vocoder.evaluation.cost import count_macs
 from vocoder.features.mel import PRESETS
 from vocoder.loading import load
+from vocoder.models.base import Vocoder
 from vocoder.models.hifigan import HiFiGAN, HiFiGANConfig
 
 
@@ -43,12 +44,16 @@ class Vocos24k(nn.Module):
 class WithoutLowBand(nn.Module):
     """A source-filter vocoder as its streams are, without projection of the low band."""
 
-    def __init__(self, vocoder: nn.Module) -> None:
+    def __init__(self, vocoder: Vocoder) -> None:
         super().__init__()
         self.vocoder, self.sample_rate, self.mel = vocoder, vocoder.sample_rate, vocoder.mel
 
     def forward(self, mel: torch.Tensor) -> torch.Tensor:
-        return self.vocoder(mel, low_band_projection=0)
+        waveform: torch.Tensor = self.vocoder(mel, low_band_projection=0)
+        return waveform
+
+
+Peer = Vocoder | Vocos24k | WithoutLowBand
 
 
 def main() -> None:
@@ -58,7 +63,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    systems: dict[str, nn.Module] = {
+    systems: dict[str, Peer] = {
         "universal (24 kHz)": load("universal"),
         "universal, no low band (24 kHz)": WithoutLowBand(load("universal")),
         "universal (16 kHz)": load("universal").for_mel("speecht5_16k"),
@@ -90,7 +95,7 @@ def main() -> None:
     Console().print(table)
 
 
-def _mel(system: nn.Module, seconds: float) -> torch.Tensor:
+def _mel(system: Peer, seconds: float) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     if isinstance(system, Vocos24k):
         frames = round(seconds * system.sample_rate / system.hop_length)

@@ -85,7 +85,7 @@ def package_sizes_mb(python: Path) -> dict[str, float]:
 
 def medians(python: Path, file: Path | None, repeats: int) -> list[list[float]]:
     """Wall-clock and CPU seconds of each step."""
-    command = [python, "-c", MEASURED, *([file.resolve()] if file else [])]
+    command = [str(python), "-c", MEASURED, *([str(file.resolve())] if file else [])]
     runs = []
     for _ in range(repeats):
         shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout

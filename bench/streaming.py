@@ -13,8 +13,10 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -22,9 +24,10 @@ from torch import Tensor
 
 from vocoder.features.mel import MelSpec
 from vocoder.loading import load
-from vocoder_runtime import OnnxVocoder
+from vocoder_runtime import OnnxStream, OnnxVocoder
 
 CHUNKS = (1, 4, 16)
+Samples = Tensor | np.ndarray
 
 
 def main() -> None:
@@ -42,20 +45,23 @@ def main() -> None:
     for name in options.mels if model.serves_any_mel else [options.model]:
         vocoder = model.for_mel(name) if model.serves_any_mel else model
         for size in CHUNKS:
-            push = torch.inference_mode()(vocoder.stream().push)
-            table.add_row(name, *measure(push, vocoder.spec, size, options.seconds))
+            speak = torch.inference_mode()(vocoder.stream().push)
+            table.add_row(name, *measure(speak, vocoder.spec, size, options.seconds))
     for path in options.onnx:
         exported = OnnxVocoder(path)
         spec = MelSpec.model_validate_json(exported.metadata["mel"])
         for size in CHUNKS:
-            stream = exported.stream()
-            row = measure(lambda m, s=stream: s.push(m.numpy()), spec, size, options.seconds)
-            table.add_row(path.name, *row)
+            push = partial(_push_array, exported.stream())
+            table.add_row(path.name, *measure(push, spec, size, options.seconds))
     Console().print(table)
 
 
+def _push_array(stream: OnnxStream, mel: Tensor) -> np.ndarray:
+    return stream.push(mel.numpy())
+
+
 def measure(
-    push: Callable[[Tensor], Tensor], spec: MelSpec, size: int, seconds: float
+    push: Callable[[Tensor], Samples], spec: MelSpec, size: int, seconds: float
 ) -> list[str]:
     """A row of the table, of ``size`` frames per push."""
     frames = int(seconds * spec.sample_rate / spec.hop_length)

@@ -13,7 +13,7 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from studies.scripts import renew_results, run, table
+from studies.scripts import renew_readme, renew_results, run, table
 from vocoder.data.files import write_text
 from vocoder.errors import VocoderError
 from vocoder.evaluation.folders import TABLE_NAME

@@ -102,7 +102,7 @@ def score(
     values = {}
     for name in metrics:
         metric = METRICS[name]
-        result = metric.measure(reference_16k, estimate_16k, SCORED_AT_HZ)
+        result: Any = metric.measure(reference_16k, estimate_16k, SCORED_AT_HZ)
         values[name] = float(result if metric.field is None else getattr(result, metric.field))
     return values
 

@@ -129,7 +129,8 @@ def _movement(
         [np.nanmedian([found.get_value_at_time(n, t) for t in times]) for n in FORMANTS]
         for found in tracked
     ]
-    moved = np.divide(*medians[::-1]) / change.formant_scale
+    before, after = np.array(medians)
+    moved = after / before / change.formant_scale
     return cents, 100 * float(np.mean(np.abs(moved - 1)))
 
 

@@ -124,12 +124,13 @@ def _draw(axis: Axes, xs: Sequence[float], line: Line, colour: str, dash: str, m
     )  # fmt: skip
     if line.ours:
         band = [
-            (x, low, high)
-            for x, low, high in zip(xs, line.low, line.high, strict=True)
-            if low is not None and high is not None
+            (x, lower, upper)
+            for x, lower, upper in zip(xs, line.low, line.high, strict=True)
+            if lower is not None and upper is not None
         ]
         if band:
-            axis.fill_between(*zip(*band, strict=True), color=colour, alpha=0.1, linewidth=0)
+            shaded, low, high = zip(*band, strict=True)
+            axis.fill_between(shaded, low, high, color=colour, alpha=0.1, linewidth=0)
 
 
 def _minute_ticks(axis: Axes) -> None:

@@ -195,7 +195,7 @@ def test_blocks(
         "against": against_table(summary, ours),
         "verdicts": verdicts(summary, ours),
     }
-    points = cost_points(read_costs(outcomes.costs), labels | CLASSICAL, summary)
+    points = cost_points(read_costs(outcomes.costs), {**labels, **CLASSICAL}, summary)
     if len(points) > 1:
         name = "pesq-cost"
         draw_costs(folder / f"{name}.png", points, "PESQ-WB on the test utterances against speed")

@@ -1,5 +1,6 @@
 """Recovery of known bands from synthetic series by gradient descent."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +26,11 @@ Without them any wide filter would suffice, and the band would not be identifiab
 WEIGHTS = (1.0, -1.5, 1.0)
 WINDOW, TRAINING, TEST = 512, 2000, 1000
 STEPS, BATCH, LEARNING_RATE = 1500, 100, 0.01
-FRONTS = {"Gaussian bands": GaussianBands, "sinc bands": SincBands, "free taps": FreeTaps}
+FRONTS: dict[str, Callable[[int, torch.Generator], Bands | FreeTaps]] = {
+    "Gaussian bands": GaussianBands,
+    "sinc bands": SincBands,
+    "free taps": FreeTaps,
+}
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ def make_series(count: int, seed: int) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(x).float(), torch.from_numpy(y - y.mean())[:, None].float()
 
 
-def discover(front: str, filters: int, seed: int) -> tuple[Found, nn.Module]:
+def discover(front: str, filters: int, seed: int) -> tuple[Found, Bands | FreeTaps]:
     """Train a first layer with a linear layer on top; return the result."""
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)

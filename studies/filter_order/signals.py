@@ -86,7 +86,7 @@ def tract(speech: Float[Tensor, "batch samples"], seed: int) -> Record:
     # A floor 40 dB down defines a filter in pauses.
     lags = lags + (1e-4 * lags[..., :1] + 1e-9) * torch.eye(ORDER + 1, dtype=torch.float64)[0]
     spectra = hold_ends(line_spectra_from_predictor(levinson_durbin(lags)[0]), 0, 1)
-    signal = white_noise(*speech.shape, generator).double()
+    signal = white_noise(speech.shape[0], speech.shape[1], generator).double()
     moving = interpolated_predictor(spectra, HOP, "line_spectra")
     clean, _ = all_pole_samples(signal, moving)
     level = clean.square().mean(dim=1, keepdim=True).sqrt()
@@ -135,7 +135,7 @@ def causal(
 
 
 def _record(signal: Tensor, clean: Tensor, responses: Tensor, generator: torch.Generator) -> Record:
-    noise = 10 ** (-SNR_DB / 20) * white_noise(*clean.shape, generator)
+    noise = 10 ** (-SNR_DB / 20) * white_noise(clean.shape[0], clean.shape[1], generator)
     return Record(signal, clean, clean + noise, responses)
 
 

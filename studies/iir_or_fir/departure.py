@@ -233,8 +233,8 @@ def compare(way: str, at: float, y: Tensor, truth: Tensor) -> Departure:
         raise VocoderError(f"{way} at {at}: the output is not finite")
     error_db = max(NOWHERE_DB, 10 * math.log10(share)) if share > 0 else NOWHERE_DB
     scale = 0.5 / float(truth.abs().max())
-    pair = [(scale * one[0]).float() for one in (truth, y)]
-    return Departure(way, at, error_db, log_spectral_distance(*pair, RATE))
+    recording, copy = ((scale * one[0]).float() for one in (truth, y))
+    return Departure(way, at, error_db, log_spectral_distance(recording, copy, RATE))
 
 
 def _boundaries(course: Course, hop: int) -> Tensor:

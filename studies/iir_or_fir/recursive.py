@@ -13,7 +13,7 @@ from studies.iir_or_fir.family import (
     Family,
     to_samples,
 )
-from vocoder.dsp.filters.biquad import biquad_cascade, design_biquad
+from vocoder.dsp.filters.biquad import Kind, biquad_cascade, design_biquad
 from vocoder.dsp.filters.pole_mixing import four_pole
 from vocoder.dsp.filters.state_variable import trapezoidal, warp
 
@@ -57,13 +57,14 @@ class Biquads(Family):
         """Coefficients from controls: gain, then frequency (Hz), q and gain (dB) of each
         section."""
         frequency, q, gain_db = controls[..., 1:].unflatten(-1, (self.size, 3)).unbind(-1)
+        parts: tuple[tuple[Kind, slice], ...] = (
+            ("low_shelf", slice(0, 1)),
+            ("peak", slice(1, -1)),
+            ("high_shelf", slice(-1, None)),
+        )
         found = [
             design_biquad(kind, frequency[..., part], q[..., part], RATE, gain_db[..., part])
-            for kind, part in (
-                ("low_shelf", slice(0, 1)),
-                ("peak", slice(1, -1)),
-                ("high_shelf", slice(-1, None)),
-            )
+            for kind, part in parts
         ]
         return torch.cat(found, dim=-2)
 

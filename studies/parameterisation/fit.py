@@ -86,7 +86,7 @@ def _lbfgs_of_one(shape: Shape, frame: Tensor, count: int) -> tuple[list[float],
             best, kept = errors[-1], x.detach().clone()
         return loss
 
-    optimizer.step(evaluate)  # type: ignore[no-untyped-call]
+    optimizer.step(evaluate)
     # Equal length for all, after early convergence or a longer last search.
     last = errors[-1]
     errors = (errors + [last] * LBFGS_EVALUATIONS)[: LBFGS_EVALUATIONS + 1]

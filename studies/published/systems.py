@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from studies.published.pages import Page
@@ -80,7 +81,7 @@ def classical(
         spec = PRESETS[preset]
         found[f"{GRIFFIN_LIM}_{preset}"] = (
             f"Griffin-Lim, {preset}",
-            lambda spec=spec: GriffinLim(spec).eval(),
+            partial(GriffinLim, spec),
         )
     found[WORLD] = ("WORLD", lambda: WorldVocoder(page.sample_rate))
     if taken := found.keys() & page.systems:

@@ -10,7 +10,7 @@ from studies.published.figures import Dot, draw_quality
 from studies.published.measure import OwnScores, PageScores, latest
 from studies.published.pages import RECORDING, Page, Published
 from studies.scores import Scores
-from studies.scripts import replace_blocks, table
+from studies.scripts import renew_readme, replace_blocks, table
 from vocoder.data.files import write_text
 from vocoder.errors import VocoderError
 from vocoder.evaluation.registry import METRICS
@@ -304,7 +304,9 @@ def _verdict(found: Mapping[str, Difference], p_values: Mapping[str, float | Non
     """Metrics on which ours is better or worse; "too few" if n is insufficient."""
     if all(difference.too_few for difference in found.values()):
         return TOO_FEW
-    better, worse, open_ = [], [], []
+    better: list[str] = []
+    worse: list[str] = []
+    open_: list[str] = []
     for metric, each in found.items():
         p_value = p_values[metric]
         if each.mean is None or each.too_few or p_value is None or p_value >= LEVEL:
@@ -331,7 +333,7 @@ def progress_table(study: Study) -> str:
 
     for name in study.scores:
         measured = [own.pages.get(name) for own in study.history]
-        rows.append([name, *(cell(each and each.common) for each in measured)])
+        rows.append([name, *(cell(each.common if each else None) for each in measured)])
     return table(rows)
 
 

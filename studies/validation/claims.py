@@ -2,10 +2,10 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy.stats import kendalltau, spearmanr
@@ -229,7 +229,7 @@ def judge(
     )  # fmt: skip
 
 
-def _rank(correlation, severity: Sequence[int], badness: np.ndarray) -> float:
+def _rank(correlation: Callable[..., Any], severity: Sequence[int], badness: np.ndarray) -> float:
     """A rank correlation; 0 if all scores are equal."""
     if all(a == b for a, b in itertools.pairwise(badness)):
         return 0.0

@@ -16,6 +16,7 @@ from rich.console import Console
 from studies.scripts import run
 from studies.validation.ladders import LADDERS, RECORDING
 from vocoder.errors import VocoderError
+from vocoder.evaluation.alignment import DEFAULT_MAX_DELAY_MS
 from vocoder.evaluation.cache import default_cache
 from vocoder.evaluation.folders import evaluate_folders
 from vocoder.evaluation.pairs import files_by_utterance
@@ -96,7 +97,7 @@ def score(
         systems = {BASE: reference}
         systems |= {f"{rung:g}": audio / name / f"{rung:g}" for rung in ladder.rungs}
         console.print(f"{output.name}: {ladder.title}", highlight=False)
-        options = {} if ladder.max_delay_ms is None else {"max_delay_ms": ladder.max_delay_ms}
+        delay_ms = DEFAULT_MAX_DELAY_MS if ladder.max_delay_ms is None else ladder.max_delay_ms
         evaluate_folders(
             reference,
             systems,
@@ -106,7 +107,7 @@ def score(
             jobs=jobs,
             command="studies/validation/run.sh",
             cache=default_cache(),
-            **options,
+            max_delay_ms=delay_ms,
         )
 
 

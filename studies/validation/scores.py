@@ -39,7 +39,7 @@ def read_scores(folder: Path) -> dict[tuple[str, str], Scores]:
     Raises:
         VocoderError: there are no scores, or a table lacks a rung.
     """
-    found = {}
+    found: dict[tuple[str, str], Scores] = {}
     for tier in TIERS:
         for ladder in LADDERS:
             path = folder / tier / ladder / "utterances.csv"
