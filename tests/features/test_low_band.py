@@ -11,7 +11,8 @@ from vocoder.data.audio import read_audio
 from vocoder.dsp.carry import Carry
 from vocoder.features.low_band import (
     FADE_HZ,
-    decimation,
+    LOWEST_NYQUIST_HZ,
+    decimated_hop,
     low_band_passes,
     project_low_band,
 )
@@ -19,6 +20,10 @@ from vocoder.features.mel import PRESETS, MelSpec
 from vocoder.features.projection import project_pieces
 
 VOCOS = PRESETS["vocos_24k"]
+ODD = PRESETS["hifigan_22k"].model_copy(
+    update={"hop_length": 275, "win_length": 1024, "n_fft": 2048, "padding": "center"}
+)
+"""Neither hop nor window are multiples of the decimation."""
 
 
 def spectrum_of(waveform: torch.Tensor, spec: MelSpec) -> torch.Tensor:
@@ -45,21 +50,24 @@ def hum(spec: MelSpec, frames: int, f0_hz: float = 110.0) -> torch.Tensor:
 
 
 def test_the_decimation_follows_from_hop_and_rate():
-    found = {name: decimation(PRESETS[name]) for name in ("vocos_24k", "espnet_24k", "hifigan_22k")}
-    assert found == {"vocos_24k": 16, "espnet_24k": 4, "hifigan_22k": 16}
+    names = ("vocos_24k", "espnet_24k", "hifigan_22k", "speecht5_16k")
+    assert [decimated_hop(PRESETS[name]) for name in names] == [16, 19, 16, 32]
     assert low_band_passes(VOCOS, 4) == 64
-    odd = VOCOS.model_copy(update={"sample_rate": 44100, "hop_length": 441, "win_length": 1764})
-    assert decimation(odd) == 1
-    assert low_band_passes(odd, 4) == 0
+    for spec in (*PRESETS.values(), ODD):
+        factor = spec.hop_length / decimated_hop(spec)
+        assert spec.sample_rate / factor / 2 >= LOWEST_NYQUIST_HZ
+        assert factor > spec.sample_rate / 2 / LOWEST_NYQUIST_HZ / 2.5
+    assert low_band_passes(ODD, 4) == 61
     high = PRESETS["r9y9_22k"]  # begins at 125 Hz
     assert low_band_passes(high, 4) == 0
     with pytest.raises(ValueError, match="low_band_projection is -1"):
         low_band_passes(VOCOS, -1)
 
 
-@pytest.mark.parametrize("name", ["vocos_24k", "speecht5_16k", "espnet_24k"])
+@pytest.mark.parametrize("name", ["vocos_24k", "speecht5_16k", "espnet_24k", "odd"])
 def test_a_low_signal_that_meets_its_mel_is_left_as_it_is(name):
-    spec = PRESETS[name]  # the first free, the others anchored
+    """The first free, the others anchored; the last two at rates that are no fractions."""
+    spec = {**PRESETS, "odd": ODD}[name]
     spectrum = spectrum_of(hum(spec, 60), spec)
     found = project_low_band(spectrum, energies_of(spectrum, spec), spec, 8, Carry(whole=True))
     inner = slice(8, -8)
@@ -101,7 +109,7 @@ def test_gradients_are_those_of_finite_differences():
         update={"sample_rate": 8000, "n_fft": 64, "win_length": 64, "hop_length": 16, "n_mels": 20,
                 "f_max": 4000.0}
     )  # fmt: skip
-    assert decimation(spec) == 4
+    assert decimated_hop(spec) == 4
     waveform = torch.randn(1, 10 * 16, generator=seeded()).double().requires_grad_()
     wanted = torch.randn(1, 20, 10, generator=seeded(1)).double().requires_grad_()
 

@@ -24,9 +24,6 @@ FADE_HZ = (600.0, 740.0)
 LOWEST_NYQUIST_HZ = 650.0
 """Least half sample rate of the decimated signal."""
 
-LEAST_DECIMATION = 4
-"""With hops that hardly divide, such as 441, a pass in the low band would cost a whole one."""
-
 HIGHEST_F_MIN_HZ = 100.0
 """Beyond it a mel says nothing of many voices' fundamental, and the passes move the phases above it
 by what is not known: from r9y9's mel, which begins at 125 Hz, PESQ falls by 0.3."""
@@ -44,22 +41,24 @@ ANCHOR = 0.1
 fewer bands: there many passes would move energy between the bins of a band without end."""
 
 
-def decimation(spec: MelSpec) -> int:
-    """D, the largest power of two that hop, window and transform are multiples of and that leaves
-    the decimated signal `LOWEST_NYQUIST_HZ`; 16 for hops of 256 at 22.05 and 24 kHz.
+def decimated_hop(spec: MelSpec) -> int:
+    """Samples of the decimated signal per hop, as few as leave it `LOWEST_NYQUIST_HZ` if the
+    decimation were a power of two; 16 for hops of 256 at 22.05 and 24 kHz.
+
+    The decimation D = hop / that number need not be whole: the decimated signal is given by its
+    spectra, which have values at any time.
 
     >>> from vocoder.features.mel import PRESETS
-    >>> decimation(PRESETS["vocos_24k"]), decimation(PRESETS["speecht5_16k"])
-    (16, 8)
+    >>> [decimated_hop(PRESETS[name]) for name in ("vocos_24k", "espnet_24k", "speecht5_16k")]
+    [16, 19, 32]
     """
-    common = math.gcd(spec.hop_length, spec.win_length, spec.n_fft // 2, spec.window_lead)
     highest = spec.sample_rate / 2 / LOWEST_NYQUIST_HZ
-    return min(common & -common, 2 ** math.floor(math.log2(highest)))
+    return math.ceil(spec.hop_length / 2 ** math.floor(math.log2(highest)))
 
 
 def low_band_passes(spec: MelSpec, cost: int) -> int:
     """Passes at the low rate with the multiplications of ``cost`` passes at the full rate: D each;
-    none where D is below `LEAST_DECIMATION`, or where the mel begins above `HIGHEST_F_MIN_HZ`.
+    none where the mel begins above `HIGHEST_F_MIN_HZ`.
 
     On a CPU they take several times as long, since each is some 40 operations on small tensors.
 
@@ -68,9 +67,8 @@ def low_band_passes(spec: MelSpec, cost: int) -> int:
     """
     if cost < 0:
         raise ValueError(f"low_band_projection is {cost}: cost in passes, 0 for none")
-    factor = decimation(spec)
-    served = factor >= LEAST_DECIMATION and spec.f_min <= HIGHEST_F_MIN_HZ
-    return cost * factor if served else 0
+    passes = cost * spec.hop_length // decimated_hop(spec)
+    return passes if spec.f_min <= HIGHEST_F_MIN_HZ else 0
 
 
 def project_low_band(
@@ -156,17 +154,17 @@ class _Band(NamedTuple):
 def _band(spec: MelSpec, device: torch.device, dtype: torch.dtype) -> _Band:
     # A tensor made in inference mode could never take part in training afterwards.
     with torch.inference_mode(False):
-        factor = decimation(spec)
-        grid = Grid(
-            spec.hop_length // factor, spec.win_length // factor, spec.window_lead // factor
-        )
-        n_fft = spec.n_fft // factor
-        bins = n_fft // 2
-        pair = DualWindow.of(torch.hann_window(grid.size, dtype=torch.float64), grid)
-        sample, k = torch.arange(grid.size)[:, None], torch.arange(bins)
-        angle = (2 * math.pi / n_fft) * (sample * k % n_fft).double()
+        hop = decimated_hop(spec)
+        factor = spec.hop_length / hop
+        size = math.ceil(spec.win_length / factor)
+        grid = Grid(hop, size, round(spec.window_lead / factor))
+        bins = math.floor(spec.n_fft / factor / 2)
+        sample, k = torch.arange(size).double()[:, None] * factor, torch.arange(bins)
+        window = 0.5 - 0.5 * torch.cos(2 * math.pi * sample[:, 0] / spec.win_length)
+        pair = DualWindow.of(window, grid)
+        angle = 2 * math.pi * torch.remainder(sample * k / spec.n_fft, 1)
         waves = torch.cat([angle.cos(), -angle.sin()], dim=1)
-        twice = torch.where(k == 0, 1.0, 2.0).double() / (n_fft * factor)
+        twice = torch.where(k == 0, 1.0, 2.0).double() / spec.n_fft
         filters = spec.filterbank()
         inside = (filters[:, bins:] == 0).all(dim=1).cumprod(0).bool()
         low, high = FADE_HZ
