@@ -427,7 +427,7 @@ def test_a_figure_shows_every_line_in_its_colour_on_white(tmp_path: Path):
 def test_a_model_that_knows_nothing_needs_sixteen_bits_or_what_the_classes_share(tmp_path: Path):
     """Equal chances for all 256 classes of μ-law: 8 bits, and the steps within the class."""
     recipe = load_recipe(
-        SYSTEMS["wavenet"].path,
+        SYSTEMS["wavenet_gaussian"].path,
         ["model.output=mulaw", "model.layers=4", "model.stacks=1", "model.residual_channels=8",
          "model.gate_channels=8", "model.skip_channels=8"],
     )  # fmt: skip
