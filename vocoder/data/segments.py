@@ -238,7 +238,10 @@ class SegmentSource:
         return self.joined([self.segment(self.spec, self.frames, step, item) for item in items])
 
     def joined(
-        self, cut: Sequence["Segment"], spec: MelSpec | None = None, precision: Any = None
+        self,
+        cut: Sequence["Segment"],
+        spec: MelSpec | None = None,
+        precision: torch.dtype | None = None,
     ) -> Batch:
         """Segments as a batch, with their mel in ``spec``, by default the recipe's own.
 
@@ -246,7 +249,8 @@ class SegmentSource:
         """
         spec = spec or self.spec
         waveform, f0_hz, voicing = (
-            torch.from_numpy(np.stack(part)).float() for part in list(zip(*cut, strict=True))[:3]
+            torch.from_numpy(np.stack(part)).float()
+            for part in zip(*(each[:3] for each in cut), strict=True)
         )
         left, right = self.context
         hop, margin, frames = spec.hop_length, window_margin(spec), f0_hz.shape[1]
