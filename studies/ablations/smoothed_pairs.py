@@ -20,12 +20,11 @@ import torch
 from rich.progress import track
 
 from studies.ablations.robustness import Mel, noisy, smoothed
+from studies.ablations.speech import held_out
 from studies.scripts import run
 from vocoder.data.audio import read_audio
 from vocoder.data.manifest import Utterance, read_manifest, write_manifest
 from vocoder.features.mel import named_mel
-from vocoder.loading import find_checkpoint
-from vocoder.training.recipe import load_recipe
 
 WIDTHS = (1, 3, 5)
 LARGEST_NOISE_DB = 1.0
@@ -38,15 +37,15 @@ def degraded(mel: Mel, index: int) -> Mel:
     return noisy(smoothed(mel, bands, frames), random.uniform(0, LARGEST_NOISE_DB))
 
 
-def chosen(manifest: Path, held_out: set[str], per_speaker: int) -> list[Utterance]:
-    """The first utterances of each speaker of the split "train", those held out as "valid"."""
+def chosen(manifest: Path, unseen: set[str], per_speaker: int) -> list[Utterance]:
+    """The first utterances of each speaker of the split "train"; "valid" for the ``unseen``."""
     counts: dict[str, int] = {}
     found = []
     for entry in read_manifest(manifest):
         counts[entry.speaker] = counts.get(entry.speaker, 0) + (entry.split == "train")
         if entry.split == "train" and counts[entry.speaker] <= per_speaker:
             path = (manifest.parent / entry.path).resolve()
-            split = "valid" if entry.speaker in held_out else "train"
+            split = "valid" if entry.speaker in unseen else "train"
             found.append(entry.model_copy(update={"path": path, "split": split}))
     return found
 
@@ -61,11 +60,12 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     spec = named_mel(options.mel)
-    held_out = set(load_recipe(find_checkpoint("universal") / "recipe.yaml").data.held_out)
     folder = options.output.resolve() / "mels"
     folder.mkdir(parents=True, exist_ok=True)
     entries = []
-    for index, entry in enumerate(track(chosen(options.speech, held_out, options.per_speaker))):
+    for index, entry in enumerate(
+        track(chosen(options.speech, set(held_out("universal")), options.per_speaker))
+    ):
         waveform = read_audio(entry.path, spec.sample_rate).waveform[None]
         path = folder / f"{index:05d}.npy"
         np.save(path, degraded(spec.mel(waveform), index)[0].numpy().astype(np.float16))

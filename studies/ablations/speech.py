@@ -67,11 +67,13 @@ def held_out_utterances(options: argparse.Namespace) -> list[Utterance]:
     """Those of the speakers whom the recipe of the weights holds out, or, where it names none, that
     of `universal`; one thread from here on."""
     torch.set_num_threads(1)
-    speakers: Sequence[str] = ()
-    for weights in (options.weights, "universal"):
-        recipe = load_recipe(find_checkpoint(weights) / "recipe.yaml")
-        speakers = speakers or recipe.data.held_out
+    speakers = held_out(options.weights) or held_out("universal")
     return read_utterances(options.speech, speakers[:: options.every])
+
+
+def held_out(weights: str) -> Sequence[str]:
+    """Speakers whom the recipe of some weights holds out."""
+    return load_recipe(find_checkpoint(weights) / "recipe.yaml").data.held_out
 
 
 def copy_with(

@@ -24,6 +24,8 @@ LEVEL = 0.05
 ARROWS = {"higher": "↑", "lower": "↓"}
 FIGURES = "figures"
 RIVAL_METRIC = "pesq"
+IN_README = ("pesq", "mstft", "voicing_f1", "dnsmos", "distillmos")
+"""Columns of the README's table."""
 
 
 def write_results(folder: Path, outcomes: Outcomes, systems: Mapping[str, System]) -> Path:
@@ -45,10 +47,6 @@ def write_results(folder: Path, outcomes: Outcomes, systems: Mapping[str, System
     path = folder / "RESULTS.md"
     write_text(path, replace_blocks(path, blocks))
     return path
-
-
-IN_README = ("pesq", "mstft", "voicing_f1", "dnsmos", "distillmos")
-"""Columns of the README's table."""
 
 
 def readme_table(outcomes: Outcomes, systems: Mapping[str, System]) -> str:

@@ -12,7 +12,7 @@ import torch
 
 import vocoder
 from tests.export.speech import half_given, noise_of, recorded_mel
-from tests.models.speech import SMALL, new_model
+from tests.models.speech import ODD_HOP, SMALL, new_model
 from vocoder.errors import VocoderError
 from vocoder.export.files import export_module, save_torch
 from vocoder.export.module import StreamModule
@@ -21,10 +21,11 @@ from vocoder.features.mel import PRESETS
 # ---- the module, before it is a file -------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["vocos_24k", "cosyvoice2_24k", "source_filter_16k"])
+@pytest.mark.parametrize("name", ["vocos_24k", "cosyvoice2_24k", "source_filter_16k", "odd hop"])
 @torch.inference_mode()
 def test_the_exported_arithmetic_is_the_vocoder(name):
-    model = vocoder.load().for_mel(name) if name in PRESETS else vocoder.load(name)
+    specs = {**PRESETS, "odd hop": ODD_HOP}
+    model = vocoder.load().for_mel(specs[name]) if name in specs else vocoder.load(name)
     hop = model.spec.hop_length
     mel = recorded_mel(model, 0.7)
     frames, noise = mel.shape[2], noise_of(mel, hop)

@@ -18,6 +18,11 @@ NORMALISED = _PLAIN.with_statistics(
     [-2.5 - 0.01 * m for m in range(80)], [0.5 + 0.005 * m for m in range(80)]
 )
 
+ODD_HOP = PRESETS["hifigan_22k"].model_copy(
+    update={"n_fft": 2048, "win_length": 1100, "hop_length": 275, "padding": "center"}
+)
+"""A hop that neither the filters' two steps nor the low band's decimation divide."""
+
 SPECS: dict[str, MelSpec] = {
     "speecht5_16k": PRESETS["speecht5_16k"],  # frames centred on boundaries
     "hifigan_22k": PRESETS["hifigan_22k"],  # between them, a high floor

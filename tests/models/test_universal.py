@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.models.speech import SMALL, new_model, relative_error, seeded
+from tests.models.speech import ODD_HOP, SMALL, new_model, relative_error, seeded
 from vocoder.data.segments import Batch
 from vocoder.errors import MelError
 from vocoder.features.envelope import band_centres_hz, bin_weights
@@ -33,9 +33,7 @@ SERVED = {
     **{name: PRESETS[name] for name in ("vocos_24k", "hifigan_22k", "speecht5_16k", "espnet_24k")},
     "cosyvoice2_24k": PRESETS["cosyvoice2_24k"],
     "48 kHz": AT_48K,
-    "an odd hop": PRESETS["hifigan_22k"].model_copy(
-        update={"n_fft": 2048, "win_length": 1100, "hop_length": 275, "padding": "center"}
-    ),
+    "an odd hop": ODD_HOP,
     "power": PRESETS["hifigan_22k"].model_copy(update={"power": 2, "magnitude_eps": 0.0}),
 }
 EVERY_SERVED = pytest.mark.parametrize("name", SERVED)

@@ -157,7 +157,8 @@ def synth(
                     waveform = vocoder(mel, generator=generator, **options)
                     write_audio(output / name, waveform[0], vocoder.sample_rate)
                 for warning in caught:
-                    named = f"{printable(str(source))}: " * issubclass(warning.category, MelWarning)
+                    of_mel = issubclass(warning.category, MelWarning)  # others name their file
+                    named = f"{printable(str(source))}: " if of_mel else ""
                     say(progress.console, f"warning: {named}{warning.message}")
             except VocoderError as error:
                 shown = printable(str(source))

@@ -19,9 +19,9 @@ from vocoder.data.segments import (
     DataConfig,
     Recording,
     SegmentSource,
-    drawn,
     recording_paths,
     run_all,
+    weighted_index,
 )
 from vocoder.features.mel import MelSpec
 from vocoder.features.pitch import PitchConfig, cached_pitch
@@ -100,7 +100,7 @@ class AnyMelSource(SegmentSource):
         weights = self.weights
         if filling.any() and not filling.all() and random.random() < self.draws.wideband:
             weights = weights * filling
-        return self.recordings[drawn(random, weights)]
+        return self.recordings[weighted_index(random, weights)]
 
     def pitch_grid(self, recording: Recording) -> tuple[int, int]:
         """As :func:`load_native_recordings` has it."""
@@ -108,6 +108,7 @@ class AnyMelSource(SegmentSource):
 
 
 def band_limit_hz(rate: float, spec: MelSpec) -> float:
-    """Up to where a recording of a rate (Hz) is known, with what its mel shows to be silent."""
+    """Frequency up to which a recording of a rate (Hz) is known: `PASSBAND` of its Nyquist
+    frequency, or that of ``spec`` where the mel reaches a tenth above it and shows the silence."""
     limit_hz, nyquist_hz = PASSBAND * rate / 2, spec.sample_rate / 2
     return nyquist_hz if spec.f_max > 1.1 * limit_hz or limit_hz >= 0.99 * nyquist_hz else limit_hz

@@ -3,7 +3,7 @@
 import os
 import struct
 import warnings
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,7 +54,7 @@ _UNKNOWN_FRAMES = 2**63 - 1
 
 
 class AudioWarning(VocoderWarning):
-    """Audio that is not used as it is."""
+    """Audio that is changed, left out, or not that which was scored."""
 
 
 class ClippingWarning(AudioWarning):
@@ -303,11 +303,13 @@ def find_audio(paths: Iterable[str | Path]) -> list[Path]:
     found: dict[Path, None] = {}
     for path in map(Path, paths):
         if path.is_dir():
-            inside = sorted(_walk(path, AUDIO_SUFFIXES))
-            passed_over = sorted(_walk(path, UNREADABLE_SUFFIXES))
-            if passed_over:
-                kinds = ", ".join(sorted({each.suffix.lower() for each in passed_over}))
-                message = f"{path}: {len(passed_over)} {kinds} not read; convert to WAV or FLAC"
+            files = sorted(_walk(path))
+            inside = [each for each in files if each.suffix.lower() in AUDIO_SUFFIXES]
+            unread = [each.suffix.lower() for each in files]
+            unread = [suffix for suffix in unread if suffix in UNREADABLE_SUFFIXES]
+            if unread:
+                kinds = ", ".join(sorted(set(unread)))
+                message = f"{path}: {len(unread)} {kinds} not read; convert to WAV or FLAC"
                 warnings.warn(message, AudioWarning, stacklevel=2)
             if not inside:
                 kinds = ", ".join(sorted(AUDIO_SUFFIXES))
@@ -320,14 +322,16 @@ def find_audio(paths: Iterable[str | Path]) -> list[Path]:
     return list(found)
 
 
-def _walk(folder: Path, suffixes: Container[str]) -> Iterator[Path]:
+def _walk(folder: Path) -> Iterator[Path]:
+    """Every file below a folder, except hidden names."""
+
     def refuse(error: OSError) -> NoReturn:
         raise AudioError(f"{error.filename}: the folder cannot be read ({error.strerror})")
 
     for parent, folders, files in os.walk(folder, onerror=refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
-            if not name.startswith(".") and Path(name).suffix.lower() in suffixes:
+            if not name.startswith("."):
                 yield Path(parent) / name
 
 

@@ -285,7 +285,7 @@ class SegmentSource:
 
     def draw(self, random: np.random.Generator, spec: MelSpec) -> Recording:
         """One recording, with the chances of `speaker_weights`."""
-        return self.recordings[drawn(random, self.weights)]
+        return self.recordings[weighted_index(random, self.weights)]
 
     def segment(self, spec: MelSpec, frames: int, step: int, item: int) -> "Segment":
         """A stretch of a recording of ``frames`` frames of a mel, at the mel's sample rate."""
@@ -321,8 +321,8 @@ class SegmentSource:
 
 
 class Segment(NamedTuple):
-    """``waveform`` with the margin of the mel's window, F0 (Hz) and voicing of its frames, and the
-    ``rate`` (Hz) at which the recording is played."""
+    """``waveform`` (samples,) with the context and the margin of the mel's window, ``f0_hz`` and
+    ``voicing`` (frames,), and the ``rate`` (Hz) at which the recording is played."""
 
     waveform: np.ndarray
     f0_hz: np.ndarray
@@ -330,7 +330,7 @@ class Segment(NamedTuple):
     rate: float
 
 
-def drawn(random: np.random.Generator, weights: np.ndarray) -> int:
+def weighted_index(random: np.random.Generator, weights: np.ndarray) -> int:
     """An index with chances in proportion to the weights."""
     cumulative = np.cumsum(weights)
     return int(np.searchsorted(cumulative, random.random() * cumulative[-1], side="right"))

@@ -42,10 +42,10 @@ fewer bands: there many passes would move energy between the bins of a band with
 
 
 def decimated_hop(spec: MelSpec) -> int:
-    """Samples of the decimated signal per hop, as few as leave it `LOWEST_NYQUIST_HZ` if the
-    decimation were a power of two; 16 for hops of 256 at 22.05 and 24 kHz.
+    """Samples of the decimated signal per hop: ⌈hop / P⌉, P the largest power of two that leaves
+    half a sample rate of `LOWEST_NYQUIST_HZ`; 16 for hops of 256 at 22.05 and 24 kHz.
 
-    The decimation D = hop / that number need not be whole: the decimated signal is given by its
+    The decimation D, hop over that number, need not be whole: the decimated signal is given by its
     spectra, which have values at any time.
 
     >>> from vocoder.features.mel import PRESETS
@@ -160,6 +160,7 @@ def _band(spec: MelSpec, device: torch.device, dtype: torch.dtype) -> _Band:
         grid = Grid(hop, size, round(spec.window_lead / factor))
         bins = math.floor(spec.n_fft / factor / 2)
         sample, k = torch.arange(size).double()[:, None] * factor, torch.arange(bins)
+        # The mel's window at the decimated samples, which may lie between those of the signal.
         window = 0.5 - 0.5 * torch.cos(2 * math.pi * sample[:, 0] / spec.win_length)
         pair = DualWindow.of(window, grid)
         angle = 2 * math.pi * torch.remainder(sample * k / spec.n_fft, 1)

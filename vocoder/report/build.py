@@ -14,20 +14,13 @@ from vocoder.data.audio import AudioWarning
 from vocoder.data.files import replacing_folder
 from vocoder.errors import VocoderError
 from vocoder.report.costs import read_costs
-from vocoder.report.media import Media, UtteranceMedia, write_media
+from vocoder.report.media import PLAYED_TYPES, Media, UtteranceMedia, write_media
 from vocoder.report.page import render_page
 from vocoder.report.results import read_results
 
 PAGE_NAME = "report.html"
 ASSETS_NAME = "assets"
-_MEDIA_TYPES = {
-    ".wav": "audio/wav",
-    ".flac": "audio/flac",
-    ".ogg": "audio/ogg",
-    ".mp3": "audio/mpeg",
-    ".png": "image/png",
-    ".svg": "image/svg+xml",
-}
+_MEDIA_TYPES = {**PLAYED_TYPES, ".png": "image/png", ".svg": "image/svg+xml"}
 
 
 def build_report(

@@ -26,8 +26,10 @@ from vocoder.report.pictures import (
 from vocoder.report.results import Preparation, Results
 
 _NAME_LENGTH = 80
-PLAYED_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
-"""Audio that browsers play."""
+PLAYED_TYPES = {
+    ".wav": "audio/wav", ".flac": "audio/flac", ".ogg": "audio/ogg", ".mp3": "audio/mpeg",
+}  # fmt: skip
+"""Media types of audio that browsers play, by suffix."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,7 @@ class _Writer:
     def audio(self, source: Path, audio: Audio) -> str:
         """A copy of a file, byte for byte where browsers play it."""
         suffix = source.suffix.lower()
-        plays = suffix in PLAYED_SUFFIXES
+        plays = suffix in PLAYED_TYPES
         name = self.stem.as_posix() + (suffix if plays else ".wav")
         if plays:
             shutil.copyfile(source, self.folder / name)

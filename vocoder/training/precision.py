@@ -1,6 +1,6 @@
 """Whether a CPU gains from bfloat16.
 
-Without instructions for it (AVX512-BF16 or AMX on x86), which most laptops lack, a convolution in
+Without instructions for it (AVX512-BF16 or AMX on x86), which many laptops lack, a convolution in
 bfloat16 takes several times as long as in float32.
 """
 

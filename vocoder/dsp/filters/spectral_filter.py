@@ -35,8 +35,8 @@ def _window(
         hann = torch.hann_window(n_fft, periodic=True, dtype=torch.float64)
         hann *= 2 * hop_length / (n_fft * len(offsets))
         shifted = pad(hann, (0, -n_fft % hop_length)).view(-1, hop_length).sum(0)
-        total = sum(shifted.roll(offset) for offset in offsets)
-        if not torch.allclose(torch.as_tensor(total), torch.ones(()).double()):
+        total = torch.stack([shifted.roll(offset) for offset in offsets]).sum(0)
+        if not torch.allclose(total, torch.ones_like(total)):
             raise ValueError(
                 f"windows of {n_fft} samples with a hop of {hop_length} and offsets {offsets} do "
                 "not add up to a constant: an n_fft of an even multiple of the hop always does"
@@ -82,9 +82,9 @@ def windowed_spectrum(
 ) -> Complex[Tensor, "batch frames bins"]:
     """:func:`short_time_spectrum` of the frames that lie within the signal.
 
-    ``offsets`` are the beginnings of the frames within a hop, in samples, from 0 up: with several
-    the frames may be as close as half an odd number of samples on average. All frames of a hop are
-    given or none.
+    ``offsets``: beginnings of the frames of one hop, samples after that of the first, rising from
+    0; their distances need not be equal. Hops of which a frame does not lie within the signal are
+    left out. Raises ValueError where the squared windows do not add up to a constant.
 
     >>> windowed_spectrum(torch.zeros(1, 12), 8, 2).shape
     torch.Size([1, 3, 5])

@@ -43,7 +43,7 @@ class Windows(NamedTuple):
             n_fft, hop = window_steps * hop_length // steps_per_frame, hop_length
             before_frame = [step * hop // steps_per_frame for step in range(steps_per_frame)][::-1]
             offsets = tuple(before_frame[0] - samples for samples in before_frame)
-            if window_steps % (2 * steps_per_frame) or n_fft % 2:
+            if window_steps % (2 * steps_per_frame):
                 raise MelError(
                     f"hop_length {hop} is no multiple of the model's steps_per_frame, "
                     f"{steps_per_frame}: it does not serve this mel; use another hop, or train a "
