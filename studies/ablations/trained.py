@@ -4,8 +4,9 @@
         --more data/festvox_ru/manifest.jsonl data/asterisk/manifest.jsonl
     python -m studies.ablations.trained tables
 
-Every row starts from nothing and has the same minutes of one CPU thread, the same seed and the
-recipe `recipes/source_filter/universal.yaml` but for the settings named here. What it found is one
+Every row starts from nothing and has as many steps, in float32, the same seed and the recipe
+`recipes/source_filter/universal.yaml` but for the settings named here. Steps, not minutes, so that
+rows trained on several machines compare; what they cost stands beside them. What a row found is one
 small file in `studies/ablations/trained`, from which the tables of `docs/ablations.md` are built; a
 row that has its file is not run again.
 """
@@ -48,25 +49,42 @@ PAGE = ROOT / "docs" / "ablations.md"
 OUTCOMES = HERE / "trained"
 BASE = "universal recipe"
 DISCRIMINATORS = (
-    "{start_step: 700, kind: hinge, weight: 0.1, feature_matching_weight: 0.2, crop_frames: 20, "
+    "{start_step: 300, kind: hinge, weight: 0.1, feature_matching_weight: 0.2, crop_frames: 20, "
     "spectrogram: {n_ffts: [1024, 512, 256], channels: 16}, "
     "period: {periods: [2, 3, 5, 7, 11], channels: 8, max_channels: 64}}"
 )
 
 
+class Use(NamedTuple):
+    """How a trained vocoder is used: its mel, passes of the projection, cost of the low band's."""
+
+    mel: str
+    mel_projection: int
+    low_band_projection: int
+
+
+USES = {
+    "with the low band": Use("vocos_24k", 4, 4),
+    "one pass": Use("vocos_24k", 1, 0),
+    "HiFi-GAN's mel": Use("hifigan_22k", 4, 4),
+    "SpeechT5's mel": Use("speecht5_16k", 4, 4),
+}
+
+
 class Row(NamedTuple):
     """One training: what it asks about, and what differs from the base.
 
-    ``speakers``: as many are trained on, none for all.
+    ``speakers``: as many are trained on, none for all. ``uses``: in which it is scored.
     """
 
     about: str
     settings: tuple[str, ...] = ()
     speakers: int | None = None
+    uses: tuple[str, ...] = ("with the low band", "one pass")
 
 
 ROWS: dict[str, Row] = {
-    BASE: Row(""),
+    BASE: Row("", uses=tuple(USES)),
     "another seed": Row("chance", ("training.seed=2",)),
     "a third seed": Row("chance", ("training.seed=3",)),
     "3 speakers": Row("voices", speakers=3),
@@ -77,6 +95,12 @@ ROWS: dict[str, Row] = {
     "8 blocks": Row("size", ("model.blocks=8",)),
     "pitch predictor of 64 channels": Row("size", ("model.pitch.channels=64",)),
     "Vocos's mel alone": Row("mels", ("data.mels=null",)),
+    "HiFi-GAN's mel alone": Row(
+        "mels", ("mel=hifigan_22k", "data.mels=null"), uses=("HiFi-GAN's mel",)
+    ),
+    "SpeechT5's mel alone": Row(
+        "mels", ("mel=speecht5_16k", "data.mels=null"), uses=("SpeechT5's mel",)
+    ),
     "not through the projection": Row("projection", ("model.mel_projection=0",)),
     "through one pass": Row("projection", ("model.mel_projection=1",)),
     "mel correction instead": Row(
@@ -93,10 +117,8 @@ ROWS: dict[str, Row] = {
     "no change of speed or level": Row(
         "augmentation", ('data.speeds=["1/1"]', "data.gain_db=[0, 0]")
     ),
-    "discriminators from step 700": Row("discriminators", (f"adversarial={DISCRIMINATORS}",)),
+    "discriminators from step 300": Row("discriminators", (f"adversarial={DISCRIMINATORS}",)),
 }
-USES = {"with the low band": (4, 4), "one pass": (1, 0)}
-"""Passes of the mel projection and cost of the low band's, of a trained vocoder in use."""
 
 
 class Outcome(Config):
@@ -106,8 +128,8 @@ class Outcome(Config):
         row: its name.
         settings: that differ from the recipe.
         speakers: that were trained on; none for all.
-        minutes: of training, of one CPU thread.
-        steps: that were made in them.
+        steps: of training.
+        minutes: of one CPU thread that they took.
         parameters: of the vocoder.
         commit: revision of the training code.
         finished: day of the scoring.
@@ -117,8 +139,8 @@ class Outcome(Config):
     row: str
     settings: tuple[str, ...]
     speakers: int | None
-    minutes: float
     steps: int = Field(ge=1)
+    minutes: float
     parameters: int
     commit: str
     finished: str
@@ -131,12 +153,16 @@ def outcome_path(row: str) -> Path:
     >>> outcome_path("Vocos's mel alone").name
     'vocos-s-mel-alone.json'
     """
-    words = "".join(letter if letter.isalnum() else " " for letter in row.lower()).split()
-    return OUTCOMES / f"{'-'.join(words)}.json"
+    return OUTCOMES / f"{hyphenated(row)}.json"
+
+
+def hyphenated(name: str) -> str:
+    """Letters and digits of a name, lower case, with hyphens between its words."""
+    return "-".join("".join(letter if letter.isalnum() else " " for letter in name.lower()).split())
 
 
 def train_row(
-    name: str, manifests: Sequence[Path], folder: Path, minutes: float, utterances: list[Utterance]
+    name: str, manifests: Sequence[Path], folder: Path, steps: int, utterances: list[Utterance]
 ) -> Outcome:
     """Train a row in a folder of its own and score it."""
     row = ROWS[name]
@@ -145,8 +171,9 @@ def train_row(
     if row.speakers is not None:
         used = [str(_fewer_speakers(manifests, row.speakers, output.with_suffix(".jsonl")))]
     settings = (
-        f"data.manifests={used}", f"training.budget_minutes={minutes}", "training.seed=1",
-        "training.threads=1", "training.validate_every=1000000", *row.settings,
+        f"data.manifests={used}", f"training.steps={steps}", "training.budget_minutes=null",
+        "training.precision=float32", "training.seed=1", "training.threads=1",
+        "training.validate_every=null", *row.settings,
     )  # fmt: skip
     command(
         "train", RECIPE, "--output", output, *[part for one in settings for part in ("--set", one)]
@@ -159,12 +186,12 @@ def train_row(
         row=name,
         settings=row.settings,
         speakers=row.speakers,
-        minutes=minutes,
         steps=metadata["step"],
+        minutes=round(metadata["spent_s"] / 60, 2),
         parameters=sum(weight.numel() for weight in model.parameters()),
         commit=metadata["git_revision"],
         finished=today(),
-        scores={use: _scores(model, utterances, *passes) for use, passes in USES.items()},
+        scores={use: _scores(model, utterances, USES[use]) for use in row.uses},
     )
 
 
@@ -190,9 +217,14 @@ def _fewer_speakers(manifests: Sequence[Path], speakers: int, path: Path) -> Pat
     return path
 
 
-def _scores(model: SourceFilter, utterances: list[Utterance], passes: int, low: int) -> Scores:
-    speak = copy_with(model, mel_projection=passes, low_band_projection=low)
-    rows = scores_of(utterances, model.sample_rate, speak)
+def _scores(model: SourceFilter, utterances: list[Utterance], use: Use) -> Scores:
+    served = model.for_mel(use.mel)
+    speak = copy_with(
+        served,
+        mel_projection=use.mel_projection,
+        low_band_projection=use.low_band_projection,
+    )
+    rows = scores_of(utterances, served.sample_rate, speak)
     return Scores(
         utterances=tuple(utterance.name for utterance in utterances),
         values={metric: tuple(row[metric] for row in rows) for metric in METRIC_NAMES},
@@ -200,18 +232,18 @@ def _scores(model: SourceFilter, utterances: list[Utterance], passes: int, low: 
 
 
 def trained_table(outcomes: dict[str, Outcome], use: str) -> str:
-    """Means of every row, and its PESQ-WB and Distill-MOS less the base's with 95 % intervals over
-    the speakers."""
-    lines = [["row", "about", "steps", "PESQ-WB", "M-STFT", "V/UV error", "Distill-MOS",
+    """Means of every row scored in a use, and its PESQ-WB and Distill-MOS less the base's with 95 %
+    intervals over the speakers."""
+    lines = [["row", "about", "CPU minutes", "PESQ-WB", "M-STFT", "V/UV error", "Distill-MOS",
               "PESQ-WB less base", "Distill-MOS less base"]]  # fmt: skip
     base = outcomes[BASE].scores[use]
     for name, row in ROWS.items():
-        if name not in outcomes:
+        if name not in outcomes or use not in row.uses:
             continue
         scores = outcomes[name].scores[use]
         pesq, mstft, voicing, mos = (_values(scores, metric).mean() for metric in METRIC_NAMES)
         lines.append([
-            name, row.about, str(outcomes[name].steps), f"{pesq:.3f}", f"{mstft:.3f}",
+            name, row.about, f"{outcomes[name].minutes:.1f}", f"{pesq:.3f}", f"{mstft:.3f}",
             f"{100 * voicing:.1f} %", f"{mos:.3f}",
             *("–" if name == BASE else difference(scores, base, metric)
               for metric in ("pesq", "distillmos")),
@@ -247,11 +279,11 @@ def main() -> None:
     parser.add_argument("--speech", type=Path, help="manifest that has the held-out speakers")
     parser.add_argument("--more", type=Path, nargs="*", default=[], help="further manifests")
     parser.add_argument("--run", type=Path, default=Path("runs/ablations"))
-    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--steps", type=int, default=600)
     options = parser.parse_args()
     if options.stage == "tables":
         outcomes = read_outcomes()
-        blocks = {use.replace(" ", "-"): trained_table(outcomes, use) for use in USES}
+        blocks = {hyphenated(use): trained_table(outcomes, use) for use in USES}
         write_text(PAGE, replace_blocks(PAGE, blocks))
         return
     if options.speech is None:
@@ -262,7 +294,7 @@ def main() -> None:
         if outcome_path(name).is_file():
             continue
         found = train_row(
-            name, [options.speech, *options.more], options.run, options.minutes, utterances
+            name, [options.speech, *options.more], options.run, options.steps, utterances
         )
         OUTCOMES.mkdir(exist_ok=True)
         write_model(outcome_path(name), found)

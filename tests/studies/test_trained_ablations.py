@@ -35,7 +35,7 @@ def scores(shift: float) -> Scores:
 
 def outcome(row: str, shift: float) -> Outcome:
     return Outcome(
-        row=row, settings=ROWS[row].settings, speakers=ROWS[row].speakers, minutes=5.0, steps=900,
+        row=row, settings=ROWS[row].settings, speakers=ROWS[row].speakers, minutes=5.04, steps=900,
         parameters=1, commit="0000000", finished="2026-11-30",
         scores=dict.fromkeys(USES, scores(shift)),
     )  # fmt: skip
@@ -48,6 +48,16 @@ def test_every_row_has_a_file_of_its_own_and_a_recipe_that_holds():
         recipe = load_recipe(RECIPE, ["data.manifests=[m.jsonl]", *row.settings])
         changed = name != BASE and row.speakers is None
         assert (recipe != base) == changed, name
+
+
+def test_a_row_of_one_mel_is_scored_in_that_mel_alone():
+    for name, row in ROWS.items():
+        mel = load_recipe(RECIPE, ["data.manifests=[m.jsonl]", *row.settings]).mel
+        used = [PRESETS[USES[use].mel] for use in row.uses]
+        assert mel in used if name == BASE else all(each == mel for each in used), name
+    found = {name: outcome(name, 0.0) for name in (BASE, "3 blocks", "HiFi-GAN's mel alone")}
+    assert "3 blocks" not in trained_table(found, "HiFi-GAN's mel")
+    assert "HiFi-GAN's mel alone" not in trained_table(found, "one pass")
 
 
 def test_pairs_to_train_on_leave_out_who_is_held_out(tmp_path: Path):
@@ -83,7 +93,7 @@ def test_the_table_has_differences_of_the_same_speakers():
     found = {name: outcome(name, shift) for name, shift in ((BASE, 0.0), ("3 blocks", -0.25))}
     lines = trained_table(found, "one pass").splitlines()
     assert len(lines) == 4
-    assert lines[2].startswith(f"| {BASE} |  | 900 | 3.500 |")
+    assert lines[2].startswith(f"| {BASE} |  | 5.0 | 3.500 |")
     assert lines[2].endswith("| – | – |")
     assert lines[3].endswith("| -0.250 ± 0.000 | -0.250 ± 0.000 |")
     # Student's t with two degrees of freedom: 4.303 times the standard error.
