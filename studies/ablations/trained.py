@@ -109,6 +109,7 @@ ROWS: dict[str, Row] = {
     "1 filter per frame": Row("filters", ("model.steps_per_frame=1",)),
     "4 filters per frame": Row("filters", ("model.steps_per_frame=4",)),
     "noise steady within a period": Row("filters", ("model.noise_modulation=false",)),
+    "pulses at any time": Row("losses", ("loss.pulses_in_step=false",)),
     "short-time spectra alone": Row("losses", ("loss.spectral.mel_weight=0",)),
     "mel bands alone": Row("losses", ("loss.spectral.stft_weight=0",)),
     "windows of 512 to 2048": Row(

@@ -17,6 +17,8 @@ from tests.models.speech import (
     speech_mel,
 )
 from vocoder.data.segments import Batch
+from vocoder.dsp.analysis.modulation import band_envelope, envelope_modulation
+from vocoder.dsp.sources.oscillators import boundary_phase, sample_phase, wrap
 from vocoder.losses.spectral import SpectralLossConfig
 from vocoder.models.blocks.pitch_predictor import PitchPredictorConfig
 from vocoder.models.source_filter import SourceFilter, SourceFilterConfig
@@ -61,6 +63,34 @@ def test_the_waveform_does_not_teach_the_pitch_predictor():
     (output.losses["f0"] + output.losses["voicing"]).backward()
     assert gradient_size(model.pitch_predictor) > 0
     assert gradient_size(model.filter_network) == 0
+
+
+def test_pulses_stand_on_those_of_the_recording():
+    spec, frames = "hifigan_22k", 60
+    model = new_model(SPECS[spec])
+    batch = batch_of(model, spec, frames)
+    rate, hop = model.sample_rate, model.spec.hop_length
+    # Two recordings that differ in time by about a third of a period.
+    late = torch.stack([batch.waveform[0], batch.waveform[1].roll(50)])
+    batch = batch._replace(waveform=late)
+    from_prediction = torch.tensor([False, False])
+    phase = sample_phase(boundary_phase(batch.f0_hz, rate, hop), batch.f0_hz, rate, hop)
+
+    def away(pulses_in_step: bool) -> torch.Tensor:
+        """Cycles between the maxima of reference and estimate, (2,)."""
+        config = SourceFilterLossConfig(spectral=SPECTRAL, pulses_in_step=pulses_in_step)
+        output = SourceFilterObjective(model, config)(batch, noise_for(batch), from_prediction)
+        assert output.reference is not None
+        assert output.estimate is not None
+        leads = []
+        for waveform in (output.reference, output.estimate.detach()):
+            envelope = band_envelope(waveform, rate, 1000, 4000)
+            moved = phase[:, 4 * hop :][:, : waveform.shape[1]]
+            leads.append(envelope_modulation(envelope, moved, hop, 883).lead[:, 4:-4])
+        return wrap(leads[0] - leads[1]).abs().mean(1)
+
+    assert away(True).max() < 0.04
+    assert away(False).max() > 0.15
 
 
 @pytest.mark.parametrize("spec", ["speecht5_16k", "hifigan_22k"])

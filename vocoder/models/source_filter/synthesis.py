@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
+from vocoder.dsp.analysis.modulation import phase_in_step
 from vocoder.dsp.carry import Carry
 from vocoder.dsp.filters.spectral_filter import filter_spectrum, windowed_frames, windowed_spectrum
 from vocoder.dsp.framing import interpolate_linear
@@ -163,15 +164,19 @@ class Synthesis(SignalBuffers):
         voicing: Float[Tensor, "batch frames"],
         noise: Float[Tensor, "batch samples"],
         mel_gain: Float[Tensor, "batch frames n_mels"] | None = None,
+        in_step_with: Float[Tensor, "batch samples"] | None = None,
     ) -> Float[Tensor, "batch samples"]:
         """Waveform from controls, F0 (Hz), voicing (0 to 1) and unit-power white noise.
 
         ``mel_gain``, log gains of the given mel without context, asks for the mel correction and
         the mel projection, as far as the config has them. Beyond the ends filters are held and
-        nothing sounds.
+        nothing sounds. With ``in_step_with``, a recording, the pulses stand on its own
+        (`phase_in_step`): in training, so that short windows compare the same instants of a period.
         """
         carry, config = Carry(whole=True), self.config
-        waveform, mel_gain = self.excite(controls, f0_hz, voicing, noise, mel_gain, carry)
+        waveform, mel_gain = self.excite(
+            controls, f0_hz, voicing, noise, mel_gain, carry, in_step_with
+        )
         if mel_gain is None or config.mel_projection == 0:
             return waveform
         passes = (config.mel_projection, config.low_band_projection)
@@ -185,6 +190,7 @@ class Synthesis(SignalBuffers):
         noise: Float[Tensor, "batch samples"],
         mel_gain: Float[Tensor, "batch frames n_mels"] | None,
         carry: Carry,
+        in_step_with: Float[Tensor, "batch samples"] | None = None,
     ) -> tuple[Float[Tensor, "batch more_samples"], Tensor | None]:
         """The filtered sources in pieces, with the mel correction where there is a ``mel_gain`` and
         the config has it; and the mel gains that go with them.
@@ -192,7 +198,9 @@ class Synthesis(SignalBuffers):
         The output lags by up to :meth:`reach_frames`; every piece but the first, of more frames
         than that, may be short.
         """
-        pulses, noise = self._sources(controls.modulation, f0_hz, voicing, noise, carry)
+        pulses, noise = self._sources(
+            controls.modulation, f0_hz, voicing, noise, carry, in_step_with
+        )
         spectrum = self._filtered(controls, pulses, noise, carry)
         if mel_gain is not None and self.config.mel_correction:
             spectrum, mel_gain = self._corrected(spectrum, mel_gain, carry)
@@ -212,7 +220,13 @@ class Synthesis(SignalBuffers):
         return project_pieces(waveform, log_amplitude, self.spec, passes, carry, low)
 
     def _sources(
-        self, modulation: Tensor, f0_hz: Tensor, voicing: Tensor, noise: Tensor, carry: Carry
+        self,
+        modulation: Tensor,
+        f0_hz: Tensor,
+        voicing: Tensor,
+        noise: Tensor,
+        carry: Carry,
+        in_step_with: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """Pulses times voicing, and noise that moves with them, (batch, samples) each."""
         sample_rate = self.spec.sample_rate
@@ -225,6 +239,8 @@ class Synthesis(SignalBuffers):
         starts = boundary_phase(f0_boundaries, sample_rate, hop, carry.kept("phase"))
         carry.keep("phase", starts[:, -1])
         phase = sample_phase(starts, f0_boundaries, sample_rate, hop)
+        if in_step_with is not None:
+            phase = phase_in_step(phase, in_step_with, sample_rate, hop)
         at_samples = interpolate_linear(boundaries.movedim(2, 0).flatten(0, 1), hop)
         f0_sampled, voiced, *depth = at_samples.unflatten(0, (4, -1)).unbind(0)
         pulses = pulse_train(phase, f0_sampled, sample_rate)

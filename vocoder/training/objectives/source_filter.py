@@ -24,10 +24,16 @@ filters and of the mel reach out of the segment there, where the signal is unkno
 
 
 class SourceFilterLossConfig(PitchLossConfig):
-    """Losses of the source-filter vocoder: spectra at several resolutions, F0 and voicing."""
+    """Losses of the source-filter vocoder: spectra at several resolutions, F0 and voicing.
+
+    ``pulses_in_step``: the pulses stand on the recording's (`vocoder.dsp.analysis.modulation`), so
+    that losses in windows shorter than a period teach how the sound moves within it. Elsewhere
+    pulses begin anywhere, and what such losses reward is a sound that does not move.
+    """
 
     objective: Literal["source_filter"] = "source_filter"
     spectral: SpectralLossConfig = SpectralLossConfig()
+    pulses_in_step: bool = False
 
     def edge_frames(self, spec: MelSpec) -> int:
         return max(EDGE_FRAMES, math.ceil(spec.win_length / spec.hop_length))
@@ -87,6 +93,7 @@ class SourceFilterObjective(Objective):
             torch.where(choose, pitch.voicing.detach(), batch.voicing),
             noise,
             mel_gain=gain[:, left : gain.shape[1] - right],
+            in_step_with=batch.waveform if config.pulses_in_step else None,
         )
         edge = config.edge_frames(model.spec) * model.spec.hop_length
         reference, estimate = batch.waveform[:, edge:-edge], estimate[:, edge:-edge]
