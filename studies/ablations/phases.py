@@ -3,7 +3,9 @@
     python -m studies.ablations.phases --speech data/many_voices/manifest.jsonl
 
 Speakers that were not trained on, one utterance each, cut to 5 s, from Vocos's mel. The first table
-has the scores with each kind of phases. The second has, for harmonics k, the mean of
+has the scores with each kind of phases. The second has how deep the envelopes of some bands move
+with F0 in voiced frames (`vocoder.dsp.analysis.modulation`), by the recording's F0. The third has,
+for harmonics k, the mean of
 
     cos(θ_k - k θ_1 - (ψ_k - k ψ_1))
 
@@ -30,6 +32,7 @@ from studies.ablations.speech import (
     study_parser,
 )
 from vocoder.dsp.analysis.cepstrum import minimum_phase
+from vocoder.dsp.analysis.modulation import band_envelope, envelope_modulation
 from vocoder.dsp.framing import fit_length
 from vocoder.dsp.sources.oscillators import boundary_phase, sample_phase
 from vocoder.features.pitch import extract_pitch
@@ -38,6 +41,7 @@ from vocoder.models.source_filter import SourceFilter
 GLOTTAL_HZ, GLOTTAL_Q = 150.0, 0.7
 """Anti-causal resonance of the glottal flow's open phase, as in models with mixed phase."""
 HARMONICS = (2, 3, 4, 6, 8, 10, 12)
+BANDS_HZ = ((500.0, 1000.0), (1000.0, 2000.0), (2000.0, 4000.0), (4000.0, 7500.0))
 WINDOW, LATER = 1024, 4
 """Samples of a Fourier coefficient, and hops of 256 between two that share no sample."""
 
@@ -79,6 +83,33 @@ def with_phases(model: SourceFilter, phases: Phases | None) -> Callable[[Tensor]
         return copied
 
     return speak
+
+
+def envelope_depths(
+    model: SourceFilter, utterances: list[Utterance], speak: Callable[[Tensor], Tensor]
+) -> list[float]:
+    """Mean depth of the movement with F0 in each of `BANDS_HZ`, and in the second highest with
+    twice F0, over the voiced frames of all utterances."""
+    hop, rate = model.spec.hop_length, model.sample_rate
+    rows = []
+    for utterance in utterances:
+        recording = utterance.at(rate)
+        with torch.inference_mode():
+            waveform = speak(recording)
+        frames = -(-recording.shape[1] // hop)
+        pitch = extract_pitch(recording[0], rate, hop, frames, 0)
+        f0_hz = torch.cat([pitch.f0_hz, pitch.f0_hz[-1:]])[None]
+        phase = sample_phase(boundary_phase(f0_hz, rate, hop), f0_hz, rate, hop)
+        waveform, voiced = fit_length(waveform, phase.shape[1]), pitch.voicing > 0
+        for_bands = [(band, 1) for band in BANDS_HZ] + [(BANDS_HZ[2], 2)]
+        depths = [
+            envelope_modulation(
+                band_envelope(waveform, rate, *band), phase, hop, WINDOW - 1, harmonic
+            ).depth[0, voiced]
+            for band, harmonic in for_bands
+        ]
+        rows.append(torch.stack(depths))
+    return torch.cat(rows, dim=1).mean(1).tolist()
 
 
 def harmonic_phases(
@@ -131,7 +162,7 @@ def agreements(model: SourceFilter, utterances: list[Utterance]) -> dict[str, np
 
 
 def main() -> None:
-    """Print both tables."""
+    """Print the tables."""
     options = study_parser(__doc__).parse_args()
     utterances = held_out_utterances(options)
     model = vocoder.load(options.weights)
@@ -141,6 +172,15 @@ def main() -> None:
     for name, phases in kinds_of_phases(rate, model.synthesis.n_fft // 2 + 1).items():
         row = means(utterances, rate, with_phases(model, phases))
         print(f"| {name} | " + " | ".join(f"{row[m]:.3f}" for m in METRIC_NAMES) + " |", flush=True)
+    titles = [f"{low:.0f} to {high:.0f} Hz" for low, high in BANDS_HZ]
+    print("| depth | " + " | ".join([*titles, f"{titles[2]}, twice F0"]) + " |")
+    speakers = {"the recording": lambda recording: recording} | {
+        name: with_phases(model, phases)
+        for name, phases in kinds_of_phases(rate, model.synthesis.n_fft // 2 + 1).items()
+    }
+    for name, speak in speakers.items():
+        depths = envelope_depths(model, utterances, speak)
+        print(f"| {name} | " + " | ".join(f"{depth:.2f}" for depth in depths) + " |", flush=True)
     print("| agreement | " + " | ".join(map(str, HARMONICS)) + " |")
     for name, values in agreements(model, utterances).items():
         print(f"| {name} | " + " | ".join(f"{value:.2f}" for value in values) + " |")
