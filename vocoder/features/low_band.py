@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vocoder.dsp.carry import Carry, DualWindow, Grid
 from vocoder.features.mel import MelSpec
-from vocoder.features.mel_gain import LARGEST_GAIN, TINY, projection_gain
+from vocoder.features.mel_gain import LARGEST_GAIN, TINY, power_of, projection_gain
 
 FADE_HZ = (600.0, 740.0)
 """Where the low band's share of the spectrum falls from one to zero."""
@@ -108,7 +108,7 @@ def project_low_band(
         low = carry.windows(name, waveform, band.window.grid) @ band.analysis
         wanted = carry.take(f"{name} mel", wanted, low.shape[1])
         parts = low.unflatten(2, (2, bins))
-        power = parts.square().sum(2)
+        power = power_of(parts, 2)
         gain = projection_gain(power, wanted, (band.remixing,), spec)
         if band.anchored:
             magnitude = (power + TINY).sqrt()

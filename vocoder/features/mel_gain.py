@@ -14,6 +14,13 @@ TINY = 1e-20
 """Added to energies, so that quotients and gradients stay finite."""
 
 
+def power_of(parts: Float[Tensor, "..."], dim: int) -> Tensor:
+    """Squares of real and imaginary part, two along ``dim``, added: as ``parts.square().sum(dim)``,
+    whose sums over so short an axis take ten times as long."""
+    real, imaginary = parts.square().unbind(dim)
+    return real + imaginary
+
+
 def projection_gain(
     power: Float[Tensor, "batch frames bins"],
     wanted: Float[Tensor, "batch frames bins"],

@@ -10,7 +10,7 @@ from vocoder.dsp.carry import Carry, DualWindow, Grid
 from vocoder.features.autocast import outside_autocast
 from vocoder.features.low_band import project_low_band
 from vocoder.features.mel import MelSpec
-from vocoder.features.mel_gain import projection_gain
+from vocoder.features.mel_gain import power_of, projection_gain
 
 
 def project_mel(
@@ -88,7 +88,7 @@ def project_pieces(
                 spectrum = project_low_band(spectrum, energies, spec, low_band_passes, carry)
             wanted = carry.take(f"{name} mel", wanted, spectrum.shape[1])
             pairs = torch.view_as_real(spectrum)
-            power = pairs.square().sum(-1)
+            power = power_of(pairs, -1)
             gain = projection_gain(power, wanted, (filters.T, filters), spec)
             spectrum = torch.view_as_complex(pairs * gain[..., None])
             waveform = _synthesis(name, spectrum, spec, carry)
