@@ -23,15 +23,15 @@ def glide() -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_a_phase_is_moved_onto_the_pulses_of_the_recording():
     phase, pulses = glide()
-    # Another start, and an F0 that is wrong by up to 2 Hz: a fifth of a cycle in 100 ms.
-    wrong = wrap(phase + 0.37 + (0.1 * torch.sin(2 * math.pi * 3 * TIME)).float())
+    # Another start, and an F0 that is wrong by up to 0.9 Hz.
+    wrong = wrap(phase + 0.37 + (0.15 * torch.sin(2 * math.pi * TIME)).float())
     moved = phase_in_step(wrong, pulses, RATE, HOP)
     inner = slice(8 * HOP, -8 * HOP)
     assert wrap(wrong - phase)[:, inner].abs().max() > 0.25
     assert wrap(moved - phase)[:, inner].abs().max() < 0.02
     noisy = pulses + 0.5 * white_noise(1, SAMPLES, torch.Generator().manual_seed(0))
     moved = phase_in_step(wrong, noisy, RATE, HOP)
-    assert wrap(moved - phase)[:, inner].abs().max() < 0.06
+    assert wrap(moved - phase)[:, inner].abs().max() < 0.03
 
 
 def test_polarity_and_level_do_not_matter():

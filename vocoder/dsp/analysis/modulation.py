@@ -18,7 +18,8 @@ from vocoder.dsp.sources.oscillators import wrap
 
 PULSE_BAND_HZ = (1000.0, 4000.0)
 """Above the harmonics whose phases rooms and microphones turn most, below the noise of breath."""
-PULSE_WINDOW_S = 0.04
+PULSE_WINDOW_S = 0.2
+"""Several periods: what one period's noise adds to the phase, harmonic k takes k times."""
 
 
 class Modulation(NamedTuple):
@@ -87,7 +88,7 @@ def phase_in_step(
 
     The envelope is that of `PULSE_BAND_HZ`; what is added is its lead in windows of
     `PULSE_WINDOW_S`, unwrapped and interpolated linearly between multiples of the hop, so that an
-    F0 that is slightly wrong is corrected too. Where the envelope has no movement, as in unvoiced
+    F0 that is wrong by a hertz or two is corrected too. Where the envelope has no movement, as in unvoiced
     speech, the result means nothing.
     """
     samples = phase.shape[1]
