@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 import torch
 
 from vocoder.dsp.analysis.modulation import band_envelope, envelope_modulation, phase_in_step
@@ -69,3 +70,9 @@ def test_in_silence_nothing_is_undefined():
     phase, _ = glide()
     moved = phase_in_step(phase, torch.zeros(1, SAMPLES), RATE, HOP)
     assert moved.isfinite().all()
+
+
+def test_a_part_of_a_hop_is_refused():
+    phase, pulses = glide()
+    with pytest.raises(ValueError, match="23039 samples are no multiple of the hop, 256"):
+        phase_in_step(phase[:, 1:], pulses[:, 1:], RATE, HOP)

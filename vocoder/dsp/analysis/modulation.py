@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import conv1d
 
-from vocoder.dsp.framing import fit_length, interpolate_linear
+from vocoder.dsp.framing import interpolate_linear
 from vocoder.dsp.sources.oscillators import wrap
 
 PULSE_BAND_HZ = (1000.0, 4000.0)
@@ -88,14 +88,25 @@ def phase_in_step(
 
     The envelope is that of `PULSE_BAND_HZ`; what is added is its lead in windows of
     `PULSE_WINDOW_S`, unwrapped and interpolated linearly between multiples of the hop, so that an
-    F0 that is wrong by a hertz or two is corrected too. Where the envelope has no movement, as in unvoiced
-    speech, the result means nothing.
+    F0 that is wrong by a hertz or two is corrected too. Where the envelope does not move, as in
+    unvoiced speech, the result means nothing.
+
+    Raises:
+        ValueError: samples that are no multiple of the hop.
+
+    >>> phase = wrap(torch.arange(16000) * 0.01)[None]  # 160 Hz at 16 kHz
+    >>> clicks = (phase.abs() < 0.005).float()
+    >>> moved = phase_in_step(wrap(phase + 0.3), clicks, 16000, 160)
+    >>> bool(wrap(moved - phase)[:, 2000:-2000].abs().max() < 0.01)
+    True
     """
     samples = phase.shape[1]
-    envelope = band_envelope(fit_length(waveform, samples), sample_rate, *PULSE_BAND_HZ)
+    if samples % hop_length:
+        raise ValueError(f"{samples} samples are no multiple of the hop, {hop_length}")
+    envelope = band_envelope(waveform, sample_rate, *PULSE_BAND_HZ)
     window_length = 2 * round(PULSE_WINDOW_S * sample_rate / 2) + 1
     lead = envelope_modulation(envelope, phase, hop_length, window_length).lead
     steps = wrap(lead.diff(dim=1)).cumsum(dim=1)
     course = torch.cat([lead[:, :1], lead[:, :1] + steps], dim=1)
     course = torch.cat([course, course[:, -1:]], dim=1)
-    return wrap(phase + interpolate_linear(course, hop_length)[:, :samples])
+    return wrap(phase + interpolate_linear(course, hop_length))

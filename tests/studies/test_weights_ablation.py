@@ -1,0 +1,39 @@
+"""Two sets of weights beside each other: the table, and the scores that are kept."""
+
+from pathlib import Path
+
+import numpy as np
+
+import vocoder
+from studies.ablations.speech import METRIC_NAMES, held_out
+from studies.ablations.weights import Comparison, lines
+from studies.scores import Scores, read_model
+
+ROOT = Path(__file__).parents[2]
+KEPT = ROOT / "studies" / "ablations" / "weights.json"
+
+
+def scores(shift: float) -> Scores:
+    values = shift + np.array([3.0, 3.5, 4.0])
+    return Scores(
+        utterances=("a", "b", "c"), values=dict.fromkeys(METRIC_NAMES, tuple(values.tolist()))
+    )
+
+
+def test_the_difference_is_the_second_less_the_first():
+    rows = lines(Comparison(scores={"old": scores(0.0), "new": scores(0.25)})).splitlines()
+    assert rows[2].startswith("| old | 3.500 |")
+    assert rows[3].startswith("| new | 3.750 |")
+    assert rows[4].startswith("| difference | +0.250 ± 0.000 |")
+
+
+def test_the_scores_that_are_kept_are_of_all_held_out_speakers():
+    comparison = read_model(Comparison, KEPT)
+    assert len(comparison.scores) == 2
+    for kept in comparison.scores.values():
+        assert list(kept.utterances) == list(held_out("universal"))
+
+
+def test_the_next_weights_load_and_are_used_as_those_that_ship():
+    new = vocoder.load(ROOT / "vocoder" / "weights" / "next" / "universal")
+    assert new.config == vocoder.load("universal").config
