@@ -9,7 +9,8 @@ harmonics below `HIGHEST_HZ`, which move no faster than a window of 43 ms shows,
     c_k(t) = 2 Σ_n w(n - t) x(n) exp(-2πi k φ(n)) / Σ w;  harmonics = Re Σ_k c_k exp(2πi k φ)
 
 Each row puts together what the mel projection then makes meet the mel (four passes and the low
-band). Phases are relative to the first harmonic's, arg c_k - k arg c_1, unless said otherwise.
+band). Before it the copy's levels are some 10 dB off, and so is the ratio of what is swapped to the
+rest. Phases are relative to the first harmonic's, arg c_k - k arg c_1, unless said otherwise.
 """
 
 import math

@@ -16,7 +16,7 @@ speaker's mean.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -41,7 +41,8 @@ from vocoder.models.source_filter import SourceFilter
 GLOTTAL_HZ, GLOTTAL_Q = 150.0, 0.7
 """Anti-causal resonance of the glottal flow's open phase, as in models with mixed phase."""
 HARMONICS = (2, 3, 4, 6, 8, 10, 12)
-BANDS_HZ = ((500.0, 1000.0), (1000.0, 2000.0), (2000.0, 4000.0), (4000.0, 7500.0))
+MOVEMENTS = ((500, 1000, 1), (1000, 2000, 1), (2000, 4000, 1), (4000, 7500, 1), (2000, 4000, 2))
+"""Edges of a band in Hz, and the multiple of F0 with which its envelope is compared."""
 WINDOW, LATER = 1024, 4
 """Samples of a Fourier coefficient, and hops of 256 between two that share no sample."""
 
@@ -86,30 +87,31 @@ def with_phases(model: SourceFilter, phases: Phases | None) -> Callable[[Tensor]
 
 
 def envelope_depths(
-    model: SourceFilter, utterances: list[Utterance], speak: Callable[[Tensor], Tensor]
-) -> list[float]:
-    """Mean depth of the movement with F0 in each of `BANDS_HZ`, and in the second highest with
-    twice F0, over the voiced frames of all utterances."""
+    model: SourceFilter,
+    utterances: list[Utterance],
+    speakers: Mapping[str, Callable[[Tensor], Tensor]],
+) -> dict[str, list[float]]:
+    """Mean depths of the movement of `MOVEMENTS` over the voiced frames of all utterances, by
+    speaker: from a recording to a waveform of the same length or more."""
     hop, rate = model.spec.hop_length, model.sample_rate
-    rows = []
+    found: dict[str, list[Tensor]] = {name: [] for name in speakers}
     for utterance in utterances:
         recording = utterance.at(rate)
-        with torch.inference_mode():
-            waveform = speak(recording)
-        frames = -(-recording.shape[1] // hop)
-        pitch = extract_pitch(recording[0], rate, hop, frames, 0)
+        pitch = extract_pitch(recording[0], rate, hop, -(-recording.shape[1] // hop), 0)
         f0_hz = torch.cat([pitch.f0_hz, pitch.f0_hz[-1:]])[None]
         phase = sample_phase(boundary_phase(f0_hz, rate, hop), f0_hz, rate, hop)
-        waveform, voiced = fit_length(waveform, phase.shape[1]), pitch.voicing > 0
-        for_bands = [(band, 1) for band in BANDS_HZ] + [(BANDS_HZ[2], 2)]
-        depths = [
-            envelope_modulation(
-                band_envelope(waveform, rate, *band), phase, hop, WINDOW - 1, harmonic
-            ).depth[0, voiced]
-            for band, harmonic in for_bands
-        ]
-        rows.append(torch.stack(depths))
-    return torch.cat(rows, dim=1).mean(1).tolist()
+        voiced = pitch.voicing > 0
+        for name, speak in speakers.items():
+            with torch.inference_mode():
+                waveform = fit_length(speak(recording), phase.shape[1])
+            depths = [
+                envelope_modulation(
+                    band_envelope(waveform, rate, low, high), phase, hop, WINDOW - 1, harmonic
+                ).depth[0, voiced]
+                for low, high, harmonic in MOVEMENTS
+            ]
+            found[name].append(torch.stack(depths))
+    return {name: torch.cat(rows, dim=1).mean(1).tolist() for name, rows in found.items()}
 
 
 def harmonic_phases(
@@ -172,15 +174,14 @@ def main() -> None:
     for name, phases in kinds_of_phases(rate, model.synthesis.n_fft // 2 + 1).items():
         row = means(utterances, rate, with_phases(model, phases))
         print(f"| {name} | " + " | ".join(f"{row[m]:.3f}" for m in METRIC_NAMES) + " |", flush=True)
-    titles = [f"{low:.0f} to {high:.0f} Hz" for low, high in BANDS_HZ]
-    print("| depth | " + " | ".join([*titles, f"{titles[2]}, twice F0"]) + " |")
+    titles = [f"{low} to {high} Hz, {times} F0" for low, high, times in MOVEMENTS]
+    print("| depth | " + " | ".join(titles) + " |")
     speakers = {"the recording": lambda recording: recording} | {
         name: with_phases(model, phases)
         for name, phases in kinds_of_phases(rate, model.synthesis.n_fft // 2 + 1).items()
     }
-    for name, speak in speakers.items():
-        depths = envelope_depths(model, utterances, speak)
-        print(f"| {name} | " + " | ".join(f"{depth:.2f}" for depth in depths) + " |", flush=True)
+    for name, depths in envelope_depths(model, utterances, speakers).items():
+        print(f"| {name} | " + " | ".join(f"{depth:.2f}" for depth in depths) + " |")
     print("| agreement | " + " | ".join(map(str, HARMONICS)) + " |")
     for name, values in agreements(model, utterances).items():
         print(f"| {name} | " + " | ".join(f"{value:.2f}" for value in values) + " |")

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from studies.scores import Scores
 from vocoder.data.audio import Audio, read_audio, resample
 from vocoder.data.manifest import read_manifest
 from vocoder.errors import VocoderError
@@ -77,7 +78,10 @@ def held_out(weights: str) -> Sequence[str]:
 
 
 def copy_with(
-    model: Vocoder, degrade: Callable[[Tensor], Tensor] | None = None, **options: Any
+    model: Vocoder,
+    degrade: Callable[[Tensor], Tensor] | None = None,
+    noise_seed: int = 0,
+    **options: Any,
 ) -> Callable[[Tensor], Tensor]:
     """From a recording (1, samples) to its copy, from its mel (degraded, if asked for), with
     arguments of the vocoder's call and the same noise each time."""
@@ -85,7 +89,7 @@ def copy_with(
     def speak(recording: Tensor) -> Tensor:
         mel = model.mel(recording)
         mel = mel if degrade is None else degrade(mel)
-        copied: Tensor = model(mel, generator=torch.Generator().manual_seed(0), **options)
+        copied: Tensor = model(mel, generator=torch.Generator().manual_seed(noise_seed), **options)
         return copied
 
     return speak
@@ -122,6 +126,14 @@ def scores_of(
         with torch.inference_mode():
             rows.append(score(recording, speak(recording), sample_rate, metrics))
     return rows
+
+
+def by_metric(utterances: Sequence[Utterance], rows: Sequence[Mapping[str, float]]) -> Scores:
+    """`scores_of` the utterances as they are kept in files."""
+    return Scores(
+        utterances=tuple(utterance.name for utterance in utterances),
+        values={metric: tuple(row[metric] for row in rows) for metric in METRIC_NAMES},
+    )
 
 
 def means(

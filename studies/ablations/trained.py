@@ -26,6 +26,7 @@ import vocoder
 from studies.ablations.speech import (
     METRIC_NAMES,
     Utterance,
+    by_metric,
     copy_with,
     read_utterances,
     scores_of,
@@ -225,11 +226,7 @@ def _scores(model: SourceFilter, utterances: list[Utterance], use: Use) -> Score
         mel_projection=use.mel_projection,
         low_band_projection=use.low_band_projection,
     )
-    rows = scores_of(utterances, served.sample_rate, speak)
-    return Scores(
-        utterances=tuple(utterance.name for utterance in utterances),
-        values={metric: tuple(row[metric] for row in rows) for metric in METRIC_NAMES},
-    )
+    return by_metric(utterances, scores_of(utterances, served.sample_rate, speak))
 
 
 def trained_table(outcomes: dict[str, Outcome], use: str) -> str:

@@ -13,17 +13,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from rich.progress import track
 
 import vocoder
-from studies.ablations.speech import METRIC_NAMES, held_out, read_utterances, score
-from studies.ablations.trained import difference
+from studies.ablations.speech import (
+    METRIC_NAMES,
+    by_metric,
+    copy_with,
+    held_out,
+    read_utterances,
+    scores_of,
+)
+from studies.ablations.trained import USES, difference
 from studies.scores import Scores, write_model
 from studies.scripts import run, table
 from vocoder.config import Config
 
 NOISES = (0, 1)
-PASSES = 4
 
 
 class Comparison(Config):
@@ -35,32 +40,25 @@ class Comparison(Config):
 def compare(weights: list[str], speech: Path) -> Comparison:
     """Scores of the speakers whom the recipe of `universal` holds out."""
     utterances = read_utterances(speech, held_out("universal"))
+    use = USES["with the low band"]
     scores = {}
     for name in weights:
-        model = vocoder.load(name)
-        rows = []
-        for utterance in track(utterances, name):
-            recording = utterance.at(model.sample_rate)
-            with torch.inference_mode():
-                mel = model.mel(recording)
-                copies = [
-                    model(
-                        mel,
-                        mel_projection=PASSES,
-                        low_band_projection=PASSES,
-                        generator=torch.Generator().manual_seed(noise),
-                    )
-                    for noise in NOISES
-                ]
-            scored = [score(recording, copy, model.sample_rate) for copy in copies]
-            rows.append([np.mean([one[metric] for one in scored]) for metric in METRIC_NAMES])
-        scores[name] = Scores(
-            utterances=tuple(utterance.name for utterance in utterances),
-            values={
-                metric: tuple(round(float(row[column]), 4) for row in rows)
-                for column, metric in enumerate(METRIC_NAMES)
-            },
-        )
+        model = vocoder.load(name).for_mel(use.mel)
+        copies = [
+            copy_with(
+                model,
+                noise_seed=seed,
+                mel_projection=use.mel_projection,
+                low_band_projection=use.low_band_projection,
+            )
+            for seed in NOISES
+        ]
+        draws = [scores_of(utterances, model.sample_rate, speak) for speak in copies]
+        rows = [
+            {metric: sum(row[metric] for row in same) / len(NOISES) for metric in METRIC_NAMES}
+            for same in zip(*draws, strict=True)
+        ]
+        scores[name] = by_metric(utterances, rows)
     return Comparison(scores=scores)
 
 

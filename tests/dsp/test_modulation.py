@@ -72,7 +72,9 @@ def test_in_silence_nothing_is_undefined():
     assert moved.isfinite().all()
 
 
-def test_a_part_of_a_hop_is_refused():
+def test_windows_without_a_middle_and_parts_of_a_hop_are_refused():
     phase, pulses = glide()
+    with pytest.raises(ValueError, match="window_length is 800"):
+        envelope_modulation(pulses.abs(), phase, HOP, 800)
     with pytest.raises(ValueError, match="23039 samples are no multiple of the hop, 256"):
         phase_in_step(phase[:, 1:], pulses[:, 1:], RATE, HOP)

@@ -34,7 +34,8 @@ class Modulation(NamedTuple):
 def band_envelope(
     waveform: Float[Tensor, "batch samples"], sample_rate: int, low_hz: float, high_hz: float
 ) -> Float[Tensor, "batch samples"]:
-    """Magnitude of the analytic signal of a band, its spectrum cut at both edges.
+    """Magnitude of the analytic signal of a band (Hz), its spectrum cut at both edges: twice the
+    positive frequencies, transformed back (D. Gabor, "Theory of communication", 1946).
 
     >>> tone = torch.cos(2 * torch.pi * torch.arange(800) / 8)[None]  # 1 kHz at 8 kHz
     >>> torch.allclose(band_envelope(tone, 8000, 500, 2000), torch.ones(1, 800), atol=1e-5)
@@ -58,12 +59,19 @@ def envelope_modulation(
 
         c = Σ w e exp(-2πi k φ) / Σ w e,  d = 2 |c|,  ψ = arg c / 2π
 
+    ``hop_length`` and ``window_length`` are in samples.
+
+    Raises:
+        ValueError: a window of an even length, which has no sample in its middle.
+
     >>> phase = wrap(torch.arange(4000) * 0.01)[None]
     >>> envelope = 1 + 0.5 * torch.cos(2 * torch.pi * (phase + 0.1))
     >>> depth, lead = envelope_modulation(envelope, phase, 1000, 801)
     >>> [round(float(value[0, 2]), 3) for value in (depth, lead)]
     [0.5, 0.1]
     """
+    if window_length % 2 == 0:
+        raise ValueError(f"window_length is {window_length}; an odd one has a middle")
     angle = (2 * math.pi * harmonic) * phase
     turned = torch.stack([envelope, envelope * torch.cos(angle), -envelope * torch.sin(angle)])
     window = torch.hann_window(window_length, False, dtype=envelope.dtype, device=envelope.device)

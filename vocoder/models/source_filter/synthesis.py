@@ -196,7 +196,7 @@ class Synthesis(SignalBuffers):
         the config has it; and the mel gains that go with them.
 
         The output lags by up to :meth:`reach_frames`; every piece but the first, of more frames
-        than that, may be short.
+        than that, may be short. A recording to be ``in_step_with`` is given with a whole signal.
         """
         pulses, noise = self._sources(
             controls.modulation, f0_hz, voicing, noise, carry, in_step_with
@@ -240,7 +240,9 @@ class Synthesis(SignalBuffers):
         carry.keep("phase", starts[:, -1])
         phase = sample_phase(starts, f0_boundaries, sample_rate, hop)
         if in_step_with is not None:
-            phase = phase_in_step(phase, in_step_with, sample_rate, hop)
+            # Eight bits of phase would be noise, and k times as much in harmonic k.
+            with outside_autocast(phase.device):
+                phase = phase_in_step(phase, in_step_with, sample_rate, hop)
         at_samples = interpolate_linear(boundaries.movedim(2, 0).flatten(0, 1), hop)
         f0_sampled, voiced, *depth = at_samples.unflatten(0, (4, -1)).unbind(0)
         pulses = pulse_train(phase, f0_sampled, sample_rate)
