@@ -20,9 +20,10 @@ torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> None:
-    """One thread in every test: a training before it leaves torch with the recipe's number."""
+def one_thread_and_one_seed() -> None:
+    """No test depends on the tests before it: a training leaves its threads and random state."""
     torch.set_num_threads(1)
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

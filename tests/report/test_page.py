@@ -242,10 +242,16 @@ def test_a_switch_while_it_pauses_goes_on_from_there(opened):
     press(opened, "Space")
     wait_for_silence(opened)
     place = sounds(opened)[0]["at"]
+    # Noted in the page at the call: a busy machine asks a running sound too late.
+    opened.evaluate(
+        """() => { window.began = []; const play = HTMLMediaElement.prototype.play;
+            HTMLMediaElement.prototype.play = function () {
+                window.began.push(this.currentTime); return play.call(this); }; }"""
+    )
     hear(opened, SPEECH, 2)
-    wait_for_sound(opened, place - 0.001)
+    wait_for_sound(opened, place)
     assert heard(opened) == 2
-    assert min(s["at"] for s in sounds(opened)) < place + 0.5
+    assert opened.evaluate("window.began") == pytest.approx([place] * 3, abs=0.01)
 
 
 def test_the_slider_and_the_pictures_seek(opened):
