@@ -8,9 +8,10 @@ harmonics below `HIGHEST_HZ`, which move no faster than a window of 43 ms shows,
 
     c_k(t) = 2 Σ_n w(n - t) x(n) exp(-2πi k φ(n)) / Σ w;  harmonics = Re Σ_k c_k exp(2πi k φ)
 
-Each row puts together what the mel projection then makes meet the mel (four passes and the low
-band). Before it the copy's levels are some 10 dB off, and so is the ratio of what is swapped to the
-rest. Phases are relative to the first harmonic's, arg c_k - k arg c_1, unless said otherwise.
+Parts are swapped in the finished copy, and the mel projection (four passes and the low band) then
+makes the sum meet the mel once more; every row has gone through it twice. Before the first the
+copy's levels are some 10 dB off, and so is the ratio of a part to the rest. Phases are relative to
+the first harmonic's, arg c_k - k arg c_1, unless said otherwise.
 """
 
 import math
@@ -58,7 +59,8 @@ class Copy:
         self.known = (known & (self.voicing[0, frames] > 0.5)).double()
         """Harmonics (order, window) that are taken out."""
         self.recording = fit_length(recording, self.samples)[0]
-        self.whole = self.excite()
+        self.excited = self.excite()
+        self.copied = self.project(self.excited)[0]
         voiced_only = self.controls._replace(noise_gain=self.controls.noise_gain - 50)
         zeros = torch.zeros(1, self.samples)
         self.pulses = model.synthesis(voiced_only, self.f0_hz, self.voicing, zeros)[0]
@@ -70,7 +72,7 @@ class Copy:
         return made[0]
 
     def project(self, waveform: Float[Tensor, " samples"]) -> Float[Tensor, "1 samples"]:
-        """What meets the mel."""
+        """The waveform, moved to meet the mel."""
         return self.model.synthesis.project(waveform[None], self.mel_gain, 4, 4, Carry(whole=True))
 
     def amplitudes(
@@ -112,9 +114,9 @@ def rows(model: SourceFilter) -> dict[str, Callable[[Tensor], Tensor]]:
 
         def speak(recording: Tensor) -> Tensor:
             copy = Copy(model, recording)
-            own, true = copy.amplitudes(copy.pulses), copy.amplitudes(copy.recording)
+            own, true = copy.amplitudes(copy.copied), copy.amplitudes(copy.recording)
             return copy.project(
-                copy.whole - copy.harmonics(own) + copy.harmonics(change(copy, own, true))
+                copy.copied - copy.harmonics(own) + copy.harmonics(change(copy, own, true))
             )
 
         return speak
@@ -130,7 +132,7 @@ def rows(model: SourceFilter) -> dict[str, Callable[[Tensor], Tensor]]:
     def rest(recording: Tensor) -> Tensor:
         """The copy's harmonics, where the recording's fundamental has them, in the recording."""
         copy = Copy(model, recording)
-        own, true = copy.amplitudes(copy.pulses), copy.amplitudes(copy.recording)
+        own, true = copy.amplitudes(copy.copied), copy.amplitudes(copy.recording)
         moved = own.abs() * relative(copy, own) * unit(true[:1]) ** copy.orders
         return copy.project(copy.recording - copy.harmonics(true) + copy.harmonics(moved))
 
@@ -143,19 +145,20 @@ def rows(model: SourceFilter) -> dict[str, Callable[[Tensor], Tensor]]:
                 waveform = copy.excite()
             finally:
                 signals.sample_phase = steady
-            return copy.project(waveform)
+            return copy.project(copy.project(waveform)[0])
 
         return speak
 
     def shimmer(depth: float) -> Callable[[Tensor], Tensor]:
         def speak(recording: Tensor) -> Tensor:
             copy = Copy(model, recording)
-            return copy.project(copy.whole + depth * tremble(copy.samples, 2) * copy.pulses)
+            shaken = copy.excited + depth * tremble(copy.samples, 2) * copy.pulses
+            return copy.project(copy.project(shaken)[0])
 
         return speak
 
     return {
-        "nothing": lambda recording: (copy := Copy(model, recording)).project(copy.whole),
+        "nothing": swapped(lambda copy, own, true: own),
         "phases": swapped(lambda copy, own, true: own.abs() * relative(copy, true)),
         "mean phases": swapped(constant),
         "phases, the first harmonic's too": swapped(lambda copy, own, true: own.abs() * unit(true)),

@@ -79,8 +79,9 @@ class Carry:
     """State of a computation in pieces: ``tensors``, by the name of each signal in it.
 
     An empty carry stands for the beginning, where a signal is extended to the left by what the
-    caller chooses; with ``whole``, the first piece is also the last, and is extended to the right
-    too. The first piece must be long enough for one window of each kind.
+    caller chooses. ``ends`` is set before the last piece, which is extended to the right;
+    with ``whole`` the first piece is also the last. The first piece must be long enough for one
+    window of each kind.
 
     >>> carry, x = Carry(), torch.arange(1.0, 7.0)[None]
     >>> pieces = [carry.span("x", piece, 3, 1).unfold(1, 3, 1).sum(2) for piece in x.split(3, 1)]
@@ -90,8 +91,9 @@ class Carry:
 
     def __init__(self, tensors: dict[str, Tensor] | None = None, whole: bool = False) -> None:
         self.tensors: dict[str, Tensor] = {} if tensors is None else dict(tensors)
-        self.whole = whole
+        self.whole = self.ends = whole
         self._prefix = ""
+        self._corrections: dict[Grid, Tensor] = {}
 
     def within(self, part: str) -> "Carry":
         """The carry of one part of the computation: its signals are kept here, behind its name, so
@@ -103,7 +105,9 @@ class Carry:
         ['first x']
         """
         carry = Carry(whole=self.whole)
+        carry.ends = self.ends
         carry.tensors, carry._prefix = self.tensors, f"{self._prefix}{part} "
+        carry._corrections = self._corrections
         return carry
 
     def begins(self, name: str) -> bool:
@@ -121,7 +125,7 @@ class Carry:
     def hold_ends(self, name: str, piece: Tensor, left: int, right: int) -> Tensor:
         """The first value repeated ``left`` times at the beginning, the last one ``right`` times at
         the end."""
-        left, right = left if self.begins(name) else 0, right if self.whole else 0
+        left, right = left if self.begins(name) else 0, right if self.ends else 0
         return hold_ends(piece, left, right) if left or right else piece
 
     def pad_ends(
@@ -129,7 +133,7 @@ class Carry:
     ) -> Tensor:
         """(batch, samples) with ``left`` zeros at the beginning and ``right`` at the end, or, with
         the mode "reflect", as many samples reflected."""
-        left, right = left if self.begins(name) else 0, right if self.whole else 0
+        left, right = left if self.begins(name) else 0, right if self.ends else 0
         return pad(piece[:, None], (left, right), mode)[:, 0] if left or right else piece
 
     def span(self, name: str, piece: Tensor, size: int, hop_length: int) -> Tensor:
@@ -153,8 +157,7 @@ class Carry:
     def overlap_add(self, name: str, frames: Tensor, hop_length: int, lead: int = 0) -> Tensor:
         """:func:`vocoder.dsp.framing.overlap_add` of (batch, frames, window), as far as no later
         frame adds to it; without the first ``lead`` samples of all. The rest is kept."""
-        surplus = -frames.shape[2] % hop_length
-        total = overlap_add(pad(frames, (0, surplus)) if surplus else frames, hop_length)
+        total = _overlap_add(frames, hop_length)
         complete = frames.shape[1] * hop_length
         kept = self.kept(name)
         if kept is not None:
@@ -177,13 +180,15 @@ class Carry:
         """Inverse of windowing, Σ w frame / Σ w², from frames times ``window.dual``
         (Griffin and Lim 1984, eq. 6)."""
         hop, _, lead = window.grid
+        if self.whole:
+            samples = frames.shape[1] * hop
+            total = _overlap_add(frames, hop)[:, lead : lead + samples]
+            # Both ends in one step: in a short signal they overlap.
+            return total * self._correction(window, samples)
         factors = window.start[None] if self.begins(name) else self.kept(f"{name} start")
         total = self.overlap_add(name, frames, hop, lead)
-        if self.whole:
-            rest = self.tensors[self._prefix + name]
-            total = torch.cat([total, rest], dim=1)[:, : frames.shape[1] * hop]
-            # Both ends in one step: in a short signal they overlap.
-            return total * window.correction(total.shape[1])
+        if self.ends:
+            total = torch.cat([total, self.tensors[self._prefix + name][:, :lead]], dim=1)
         if factors is None:
             return total
         count = min(factors.shape[1], total.shape[1])
@@ -193,6 +198,18 @@ class Carry:
             self.tensors.pop(f"{self._prefix}{name} start", None)
         return torch.cat([total[:, :count] * factors[:, :count], total[:, count:]], dim=1)
 
+    def _correction(self, window: "DualWindow", samples: int) -> Tensor:
+        """`DualWindow.correction`, once for all passes over a whole signal."""
+        if window.grid not in self._corrections:
+            self._corrections[window.grid] = window.correction(samples)
+        return self._corrections[window.grid]
+
     def _join(self, name: str, piece: Tensor) -> Tensor:
         past = self.kept(name)
         return piece if past is None else torch.cat([past, piece], dim=1)
+
+
+def _overlap_add(frames: Tensor, hop_length: int) -> Tensor:
+    """As :func:`vocoder.dsp.framing.overlap_add`, of windows of any size."""
+    surplus = -frames.shape[2] % hop_length
+    return overlap_add(pad(frames, (0, surplus)) if surplus else frames, hop_length)

@@ -152,9 +152,12 @@ def overlap_add(
     if n_frames == 1:
         return frames[:, 0]
     blocks = frames.reshape(batch, n_frames, overlap, hop_length)
-    total = pad(blocks[:, :, 0], (0, 0, 0, overlap - 1))
+    others = overlap - 1
+    blocks, total_frames = pad(blocks, (0, 0, 0, 0, others, others)), n_frames + others
+    total = blocks[:, others:, 0]
     for shift in range(1, overlap):
-        total = total + pad(blocks[:, :, shift], (0, 0, shift, overlap - 1 - shift))
+        start = others - shift
+        total = total + blocks[:, start : start + total_frames, shift]
     return total.flatten(1)
 
 

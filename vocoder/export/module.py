@@ -103,7 +103,8 @@ class WholeModule(ExportModule):
         f0_hz: Float[Tensor, "batch frames"],
         voicing: Float[Tensor, "batch frames"],
     ) -> tuple[Tensor, Tensor, Tensor]:
-        model, tail = self.vocoder, self.tail
+        model, rendering = self.vocoder, self.rendering
+        tail = self.tail - rendering.projection_frames + rendering.silent_frames
         left, right = model.context
         frames, hop = mel.shape[2], model.spec.hop_length
         silence = self.floor.expand(mel.shape[0], -1, -1)
@@ -113,7 +114,7 @@ class WholeModule(ExportModule):
         f0_hz, voicing = _hold(f0_hz, tail), _hold(voicing, tail)
         f0_hz = torch.where(f0_hz > 0, f0_hz, predicted.f0_hz)
         voicing = torch.where(voicing >= 0, voicing, predicted.voicing)
-        waveform = self.rendering(
+        waveform = rendering(
             model.controls(gain),
             predicted.f0_hz,
             f0_hz,

@@ -122,7 +122,7 @@ def project_low_band(
         waveform = projected
         if number:
             earlier = carry.take(f"{name} before", before, projected.shape[1])
-            waveform = projected + ACCELERATION * (projected - earlier)
+            waveform = torch.lerp(earlier, projected, 1 + ACCELERATION)
         before = projected
     low = carry.windows("low band projected", before, band.window.grid) @ band.analysis
     spectrum = carry.take("spectrum above the low band", spectrum, low.shape[1])

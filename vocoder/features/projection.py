@@ -7,6 +7,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from vocoder.dsp.carry import Carry, DualWindow, Grid
+from vocoder.dsp.filters.spectral_filter import filter_spectrum
 from vocoder.features.autocast import outside_autocast
 from vocoder.features.low_band import project_low_band
 from vocoder.features.mel import MelSpec
@@ -87,11 +88,9 @@ def project_pieces(
             if low_band_passes and number == passes - 1:
                 spectrum = project_low_band(spectrum, energies, spec, low_band_passes, carry)
             wanted = carry.take(f"{name} mel", wanted, spectrum.shape[1])
-            pairs = torch.view_as_real(spectrum)
-            power = power_of(pairs, -1)
+            power = power_of(torch.view_as_real(spectrum), -1)
             gain = projection_gain(power, wanted, (filters.T, filters), spec)
-            spectrum = torch.view_as_complex(pairs * gain[..., None])
-            waveform = _synthesis(name, spectrum, spec, carry)
+            waveform = _synthesis(name, filter_spectrum(spectrum, gain), spec, carry)
     return waveform
 
 

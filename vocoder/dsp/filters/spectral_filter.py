@@ -147,8 +147,10 @@ def filter_spectrum(
     [(2+1j), (2+1j)]
     """
     if imaginary is None:
-        # Exporters know products of two complex or of two real numbers only.
-        return torch.view_as_complex(torch.view_as_real(spectrum) * real[..., None])
+        if torch.compiler.is_exporting():
+            # ONNX knows products of two complex or of two real numbers only.
+            return torch.view_as_complex(torch.view_as_real(spectrum) * real[..., None])
+        return spectrum * real
     return spectrum * torch.complex(real, imaginary)
 
 

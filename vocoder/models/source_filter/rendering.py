@@ -15,6 +15,10 @@ from vocoder.models.source_filter.steering import Steering, changed, formant_war
 from vocoder.models.source_filter.synthesis import Controls, Synthesis
 
 LARGEST_BREATH_DB = 40.0
+SILENT_WINDOWS = 2
+"""Windows of silence after an utterance. What a pass sends further into it the next ones take away:
+the last samples move by less than 1e-4 (at one window by up to 2e-3, where the mel begins above
+zero)."""
 
 
 class Options(NamedTuple):
@@ -75,6 +79,9 @@ class Rendering:
         """Mel frames over which it reaches to one side."""
         self.projection_frames = self.reach_frames - without
         """Those of the mel projection alone."""
+        window_frames = math.ceil(synthesis.spec.win_length / synthesis.spec.hop_length)
+        self.silent_frames = min(SILENT_WINDOWS * window_frames, self.projection_frames)
+        """Those of silence after an utterance that its last samples depend on."""
         if options.meets == "envelope":
             self.reach_frames = steering.reach_frames
         n_bins, change = synthesis.n_fft // 2 + 1, options.change
@@ -108,8 +115,8 @@ class Rendering:
             noise: white, of unit power; may run ahead of the frames.
             mel_gain: log gains of the given mel, nepers.
             carry: state.
-            silence_gain: log gains of as much silence as the projection reaches, after the last
-                piece of an utterance.
+            silence_gain: log gains of `silent_frames` of silence, after the last piece of an
+                utterance.
         """
         synthesis, options = self.synthesis, self.options
         if options.meets == "envelope":
@@ -127,6 +134,7 @@ class Rendering:
             samples = silence_gain.shape[1] * synthesis.spec.hop_length
             waveform = torch.nn.functional.pad(waveform, (0, samples))
             wanted = torch.cat([wanted, silence_gain], dim=1)
+            carry.ends = True
         return synthesis.project(
             waveform, wanted, options.mel_projection, options.low_band_projection, carry
         )

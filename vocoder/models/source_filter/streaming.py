@@ -287,8 +287,8 @@ class Stream:
             f0_hz = f0_hz * self.f0_scale
             validate_f0(f0_hz, vocoder.sample_rate)
         silence = None
-        if ends and self.rendering.projection_frames:
-            silence = vocoder.log_gain(self._silence(self.rendering.projection_frames))
+        if ends and self.rendering.silent_frames:
+            silence = vocoder.log_gain(self._silence(self.rendering.silent_frames))
         return self.rendering(controls, mel_f0_hz, f0_hz, voicing, noise, gain, carry, silence)
 
     def _silence(self, frames: int) -> Float[Tensor, "batch n_mels frames"]:
