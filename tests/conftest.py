@@ -1,7 +1,6 @@
 """Shared by all tests: checked shapes, one thread, and the tiny corpus."""
 
 import os
-import sys
 from pathlib import Path
 
 import jaxtyping
@@ -45,14 +44,11 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Together they take a minute: tests that need them belong to the xdist group "export".
     """
     pytest.importorskip("onnx", reason="in the extra export")
-    from tests.test_readme import run
+    from tests.test_readme import run_commands
     from tests.test_streaming_guide import export_commands
 
     folder = tmp_path_factory.mktemp("exported")
-    # In one process, which imports the exporter once, and outside this one, which checks shapes.
-    code = "import sys; from vocoder.cli import app\nfor line in sys.argv[1:]:\n"
-    code += "    app(line.split()[1:], standalone_mode=False)"
-    run([sys.executable, "-c", code, *export_commands()], folder)
+    run_commands(export_commands(), folder)
     return folder
 
 
