@@ -1,11 +1,11 @@
 """Two sets of weights on speakers that neither was trained on: is one better?
 
-    python -m studies.ablations.weights universal vocoder/weights/next/universal
-        --speech data/many_voices/manifest.jsonl --output studies/ablations/weights.json
+    python -m studies.ablations.weights OLD NEW --speech data/many_voices/manifest.jsonl
+        --output studies/ablations/weights_compared/NAME.json
 
-One utterance each, cut to 5 s, from Vocos's mel, four passes of the projection and the low band,
-the same two draws of noise. Prints means, and the second's less the first's with 95 % intervals
-over the speakers.
+One utterance each, cut to 5 s, from Vocos's mel, with the passes of the projection that the config
+of the weights says, the same two draws of noise. Prints means, and the second's less the first's
+with 95 % intervals over the speakers.
 """
 
 import argparse
@@ -23,12 +23,12 @@ from studies.ablations.speech import (
     read_utterances,
     scores_of,
 )
-from studies.ablations.trained import USES, difference
+from studies.ablations.trained import difference
 from studies.scores import Scores, write_model
 from studies.scripts import run, table
 from vocoder.config import Config
 
-NOISES = (0, 1)
+MEL, NOISES = "vocos_24k", (0, 1)
 
 
 class Comparison(Config):
@@ -40,19 +40,10 @@ class Comparison(Config):
 def compare(weights: list[str], speech: Path) -> Comparison:
     """Scores of the speakers whom the recipe of `universal` holds out."""
     utterances = read_utterances(speech, held_out("universal"))
-    use = USES["with the low band"]
     scores = {}
     for name in weights:
-        model = vocoder.load(name).for_mel(use.mel)
-        copies = [
-            copy_with(
-                model,
-                noise_seed=seed,
-                mel_projection=use.mel_projection,
-                low_band_projection=use.low_band_projection,
-            )
-            for seed in NOISES
-        ]
+        model = vocoder.load(name).for_mel(MEL)
+        copies = [copy_with(model, noise_seed=seed) for seed in NOISES]
         draws = [scores_of(utterances, model.sample_rate, speak) for speak in copies]
         rows = [
             {metric: sum(row[metric] for row in same) / len(NOISES) for metric in METRIC_NAMES}
