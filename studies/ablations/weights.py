@@ -1,14 +1,17 @@
 """Two sets of weights on speakers that neither was trained on: is one better?
 
-    python -m studies.ablations.weights OLD NEW --speech data/many_voices/manifest.jsonl
+    python -m studies.ablations.weights compare OLD NEW --speech data/many_voices/manifest.jsonl
         --output studies/ablations/weights_compared/NAME.json
+    python -m studies.ablations.weights tables
 
 One utterance each, cut to 5 s, from Vocos's mel, with the passes of the projection that the config
 of the weights says, the same two draws of noise. Prints means, and the second's less the first's
-with 95 % intervals over the speakers.
+with 95 % intervals over the speakers; `tables` those of every comparison that was kept, and the
+mean difference of all of them.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +27,11 @@ from studies.ablations.speech import (
     scores_of,
 )
 from studies.ablations.trained import difference
-from studies.scores import Scores, write_model
+from studies.scores import Scores, read_model, write_model
 from studies.scripts import run, table
 from vocoder.config import Config
 
+KEPT = Path(__file__).with_name("weights_compared")
 MEL, NOISES = "vocos_24k", (0, 1)
 
 
@@ -65,17 +69,42 @@ def lines(comparison: Comparison) -> str:
     return table(rows)
 
 
+def all_together(comparisons: Sequence[Comparison]) -> str:
+    """The mean of several comparisons: each speaker's difference is the mean over all of them."""
+    old, new = zip(*(comparison.scores.values() for comparison in comparisons), strict=True)
+    return table([
+        ["", *METRIC_NAMES],
+        ["difference", *(difference(_mean(new), _mean(old), metric) for metric in METRIC_NAMES)],
+    ])  # fmt: skip
+
+
+def _mean(scores: Sequence[Scores]) -> Scores:
+    values = {
+        metric: np.mean([np.array(each.values[metric], float) for each in scores], axis=0)
+        for metric in METRIC_NAMES
+    }
+    kept = {metric: tuple(map(float, rows)) for metric, rows in values.items()}
+    return Scores(utterances=scores[0].utterances, values=kept)
+
+
 def main() -> None:
-    """Compare and print."""
+    """Compare and print, or print what was kept."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("weights", nargs=2)
-    parser.add_argument("--speech", type=Path, required=True)
-    parser.add_argument("--output", type=Path, required=True)
+    stages = parser.add_subparsers(dest="stage", required=True)
+    stages.add_parser("tables")
+    comparing = stages.add_parser("compare")
+    comparing.add_argument("weights", nargs=2)
+    comparing.add_argument("--speech", type=Path, required=True)
+    comparing.add_argument("--output", type=Path, required=True)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    comparison = compare(options.weights, options.speech)
-    write_model(options.output, comparison)
-    print(lines(comparison))
+    if options.stage == "compare":
+        comparison = compare(options.weights, options.speech)
+        write_model(options.output, comparison)
+        print(lines(comparison))
+        return
+    kept = [read_model(Comparison, path) for path in sorted(KEPT.glob("*.json"))]
+    print("\n".join([*map(lines, kept), all_together(kept)]))
 
 
 if __name__ == "__main__":

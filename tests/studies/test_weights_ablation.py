@@ -1,16 +1,11 @@
 """Two sets of weights beside each other: the table, and the scores that are kept."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from studies.ablations.speech import METRIC_NAMES, held_out
-from studies.ablations.weights import Comparison, lines
+from studies.ablations.weights import KEPT, Comparison, all_together, lines
 from studies.scores import Scores, read_model
-
-ROOT = Path(__file__).parents[2]
-KEPT = ROOT / "studies" / "ablations" / "weights_compared"
 
 
 def scores(shift: float) -> Scores:
@@ -25,6 +20,11 @@ def test_the_difference_is_the_second_less_the_first():
     assert rows[2].startswith("| old | 3.500 |")
     assert rows[3].startswith("| new | 3.750 |")
     assert rows[4].startswith("| difference | +0.250 ± 0.000 |")
+
+
+def test_the_difference_of_all_is_the_mean_over_comparisons():
+    pair = [Comparison(scores={"old": scores(0.0), "new": scores(by)}) for by in (0.25, 0.5)]
+    assert "| difference | +0.375 ± 0.000 |" in all_together(pair)
 
 
 @pytest.mark.parametrize("name", ["universal", "nano", "low_latency"])
