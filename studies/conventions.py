@@ -1,10 +1,11 @@
 """The same weights from every convention of the mel: tables from the scores in the repository.
 
-    python -m studies.conventions [--add runs/universal/test/scores]
+    python -m studies.conventions [--add runs/universal/test/scores] [--before OLD.csv]
 
 `egs/universal/utterances.csv` has the scores of every utterance, system and mel. ``--add`` takes
 those of a run of `egs/universal/score.sh` into it, in place of the same systems' earlier ones. The
-tables of `egs/universal/RESULTS.md` and of the README are then built from it.
+tables of `egs/universal/RESULTS.md` and of the README are then built from it. ``--before`` prints
+the change since an earlier version of that file.
 """
 
 import argparse
@@ -12,6 +13,8 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from studies.scripts import renew_readme, renew_results, run, table
 from vocoder.data.files import write_text
@@ -133,6 +136,29 @@ def readme_table(lines: Sequence[Line]) -> str:
     return table(rows)
 
 
+def changes_table(lines: Sequence[Line], before: Sequence[Line]) -> str:
+    """Of each system, its scores less those before: the mean over all mels of an
+    utterance, then over utterances, ± 1.96 standard errors."""
+    rows = [["system", *(heading for heading, _, _ in METRICS.values())]]
+    old = {(line["system"], line["utterance"]): line for line in before}
+    for system in SYSTEMS:
+        cells = []
+        for metric, (_, decimals, factor) in METRICS.items():
+            found: dict[str, list[float]] = {}
+            for line in lines:
+                earlier = old.get((line["system"], line["utterance"]))
+                if not line["system"].endswith(f"-{system}") or earlier is None:
+                    continue
+                if line[metric] and earlier[metric]:
+                    change = factor * (float(line[metric]) - float(earlier[metric]))
+                    found.setdefault(line["utterance"], []).append(change)
+            means = np.array([np.mean(changes) for changes in found.values()])
+            error = 1.96 * means.std(ddof=1) / len(means) ** 0.5
+            cells.append(f"{means.mean():+.{decimals + 1}f} ± {error:.{decimals + 1}f}")
+        rows.append([SYSTEMS[system], *cells])
+    return table(rows)
+
+
 def _hop_ms(mel: str) -> float:
     return 1000 * PRESETS[mel].hop_length / PRESETS[mel].sample_rate
 
@@ -141,6 +167,7 @@ def main() -> None:
     """Take scores in, if there are any, and renew the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--add", type=Path, help="folder that `vocoder evaluate` has written")
+    parser.add_argument("--before", type=Path, help="an earlier utterances.csv")
     options = parser.parse_args()
     path = FOLDER / TABLE_NAME
     lines = read_lines(path)
@@ -149,6 +176,8 @@ def main() -> None:
         write_text(path, as_text(lines))
     renew_results(FOLDER, {"mels": results_table(lines)})
     renew_readme(README, "mels", readme_table(lines))
+    if options.before is not None:
+        print(changes_table(lines, read_lines(options.before)))
 
 
 if __name__ == "__main__":

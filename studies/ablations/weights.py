@@ -1,8 +1,11 @@
 """Two sets of weights on speakers that neither was trained on: is one better?
 
-    python -m studies.ablations.weights compare OLD NEW --speech data/many_voices/manifest.jsonl
-        --output studies/ablations/weights_compared/NAME.json
+    python -m studies.ablations.weights compare "nano at COMMIT=FOLDER" nano
+        --speech data/many_voices/manifest.jsonl
+        --output studies/ablations/weights_compared/nano.json
     python -m studies.ablations.weights tables
+
+Weights are a name or a folder, with a label for the table and an equals sign before it or without.
 
 One utterance each, cut to 5 s, from Vocos's mel, with the passes of the projection that the config
 of the weights says, the same two draws of noise. Prints means, and the second's less the first's
@@ -45,7 +48,8 @@ def compare(weights: list[str], speech: Path) -> Comparison:
     """Scores of the speakers whom the recipe of `universal` holds out."""
     utterances = read_utterances(speech, held_out("universal"))
     scores = {}
-    for name in weights:
+    for each in weights:
+        label, _, name = each.rpartition("=")
         model = vocoder.load(name).for_mel(MEL)
         copies = [copy_with(model, noise_seed=seed) for seed in NOISES]
         draws = [scores_of(utterances, model.sample_rate, speak) for speak in copies]
@@ -53,7 +57,7 @@ def compare(weights: list[str], speech: Path) -> Comparison:
             {metric: sum(row[metric] for row in same) / len(NOISES) for metric in METRIC_NAMES}
             for same in zip(*draws, strict=True)
         ]
-        scores[name] = by_metric(utterances, rows)
+        scores[label or name] = by_metric(utterances, rows)
     return Comparison(scores=scores)
 
 

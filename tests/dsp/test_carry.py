@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vocoder.dsp.carry import Carry
+from vocoder.dsp.carry import Carry, DualWindow, Grid
 from vocoder.dsp.filters.spectral_filter import (
     short_time_spectrum,
     windowed_frames,
@@ -72,3 +72,19 @@ def test_a_queue_gives_values_in_order_and_keeps_the_rest(piece):
         waiting -= count
         assert carry.tensors["x"].shape[1] == waiting
     assert torch.equal(torch.cat(taken, dim=1), x[:, :-4])
+
+
+@PIECES
+def test_a_piece_that_ends_the_signal_brings_the_rest_of_it(piece):
+    x, grid = signal(), Grid(2, 8, 4)
+    window = DualWindow.of(torch.hann_window(8).double(), grid)
+    carry, out = Carry(), []
+    parts = x.split(piece, dim=1)
+    for number, part in enumerate(parts):
+        carry.ends = number == len(parts) - 1
+        frames = carry.windows("in", part, grid) * (window.window * window.dual)
+        out.append(carry.least_squares("out", frames, window))
+    found = torch.cat(out, dim=1)
+    assert found.shape == x.shape
+    # Windows that would begin after the signal are missing from its last samples.
+    torch.testing.assert_close(found[:, :-4], x[:, :-4])

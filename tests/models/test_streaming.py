@@ -20,7 +20,7 @@ from tests.models.speech import (
 from vocoder.data.audio import read_audio
 from vocoder.errors import MelError, PitchError, VocoderError
 from vocoder.features.mel import PRESETS
-from vocoder.models.source_filter import SourceFilter
+from vocoder.models.source_filter import SourceFilter, rendering
 
 WAV = Path(__file__).parents[2] / "egs" / "tiny" / "wavs" / "test" / "ru_0806.wav"
 CHUNKINGS = (1, 4, 7, 16, "random")
@@ -110,6 +110,18 @@ def test_with_the_low_band_projected_a_stream_is_the_whole(name):
     assert stream.lookahead_frames < mel.shape[2] - 30
     found = spoken(stream, {"mel": mel}, "random")
     torch.testing.assert_close(found, whole, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["vocos_24k", "espnet_22k", "speecht5_16k"])
+@torch.inference_mode()
+def test_more_silence_after_an_utterance_changes_nothing(name, monkeypatch):
+    model = shipped(name)
+    mel = recorded_mel(model, 0.4)  # cut within speech
+    short = model(mel, generator=seeded(), low_band_projection=4)
+    monkeypatch.setattr(rendering, "SILENT_WINDOWS", 1000)
+    assert model.stream(low_band_projection=4).rendering.silent_frames > 100
+    long = model(mel, generator=seeded(), low_band_projection=4)
+    torch.testing.assert_close(short, long, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize(("hop", "window", "padding"), [(256, 1280, "same"), (256, 2048, "center")])

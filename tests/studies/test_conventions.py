@@ -10,6 +10,7 @@ from studies.conventions import (
     SYSTEMS,
     added,
     as_text,
+    changes_table,
     measured_mels,
     read_lines,
     readme_table,
@@ -41,6 +42,18 @@ def test_new_scores_replace_those_of_the_same_system_alone(tmp_path: Path):
         assert before == after
     assert "| `vocos_24k` | 24 kHz, 100, 10.7 ms | 4.50 / " in readme_table(found)
     assert "universal | 4.50 [4.50, 4.50] |" in results_table(found)
+
+
+def test_a_change_is_the_mean_over_mels_and_utterances():
+    before = [
+        line | {"pesq": str(float(line["pesq"]) - 0.25)}
+        if line["system"].endswith("-nano")
+        else line
+        for line in LINES
+    ]
+    rows = changes_table(LINES, before).splitlines()
+    assert rows[2].startswith("| universal | +0.000 ± 0.000 |")
+    assert rows[3].startswith("| nano | +0.250 ± 0.000 | +0.0000 ± 0.0000 |")
 
 
 def test_a_system_of_an_unknown_mel_is_refused(tmp_path: Path):

@@ -199,7 +199,8 @@ class Carry:
         return torch.cat([total[:, :count] * factors[:, :count], total[:, count:]], dim=1)
 
     def _correction(self, window: "DualWindow", samples: int) -> Tensor:
-        """`DualWindow.correction`, once for all passes over a whole signal."""
+        """`DualWindow.correction`, once for all passes over a whole signal: those at one grid have
+        one window and as many samples."""
         if window.grid not in self._corrections:
             self._corrections[window.grid] = window.correction(samples)
         return self._corrections[window.grid]

@@ -94,8 +94,8 @@ class Stream:
     def flush(self) -> Float[Tensor, "batch remaining_samples"]:
         """The rest of the utterance, up to ``frames * hop_length`` samples in all.
 
-        Silence follows its mel: the last frames are what they would be within a mel padded with the
-        floor. F0 and voicing from outside are held.
+        Silence follows its mel: the last samples are what they would be within a mel padded with
+        the floor, to 1e-4. F0 and voicing from outside are held.
         """
         nothing = self._nothing()
         if self._owed == 0:
