@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What limits the universal weights, how often to project, other voices than the mel's, mels that are
-# not those of recordings, phases, harmonics and the rest, latency: speakers that were not trained on.
+# not those of recordings, phases, harmonics and the rest, regions, latency: speakers that were not trained on.
 #     SPEECH=MANIFEST studies/ablations/run.sh
 # Two hours on one core. Prints the tables of RESULTS.md.
 set -euo pipefail
@@ -14,4 +14,5 @@ python -m studies.ablations.steering --speech "$SPEECH"
 python -m studies.ablations.robustness --speech "$SPEECH" --every 2
 python -m studies.ablations.phases --speech "$SPEECH" --every 2
 python -m studies.ablations.harmonics --speech "$SPEECH" --every 2
+python -m studies.ablations.regions --speech "$SPEECH" --every 2
 python -m studies.ablations.latency --speech "$SPEECH" --every 2
