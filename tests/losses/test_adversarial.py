@@ -19,23 +19,23 @@ def test_least_squares():
     # First: (0.25 + 1) / 2 + (0 + 0.25) / 2 = 0.75; second: (4 + 0) / 2 + (4 + 1) / 2 = 4.5.
     assert float(discriminator_loss(REAL, FAKE, "least_squares")) == pytest.approx(2.625)
     # First: (1 + 0.25) / 2 = 0.625; second: (9 + 0) / 2 = 4.5.
-    assert float(generator_loss(FAKE, "least_squares")) == pytest.approx(2.5625)
+    assert float(generator_loss(REAL, FAKE, "least_squares")) == pytest.approx(2.5625)
 
 
 def test_hinge():
     # First: (0.5 + 0) / 2 + (1 + 1.5) / 2 = 1.5; second: (2 + 0) / 2 + (0 + 2) / 2 = 2.
     assert float(discriminator_loss(REAL, FAKE, "hinge")) == pytest.approx(1.75)
     # First: -0.25; second: 0.5.
-    assert float(generator_loss(FAKE, "hinge")) == pytest.approx(0.125)
+    assert float(generator_loss(REAL, FAKE, "hinge")) == pytest.approx(0.125)
 
 
 def test_clipped_hinge():
     # The discriminators' as above; the generator's (1 + 0.5) / 2 and (3 + 0) / 2.
     assert float(discriminator_loss(REAL, FAKE, "clipped_hinge")) == pytest.approx(1.75)
-    assert float(generator_loss(FAKE, "clipped_hinge")) == pytest.approx(1.125)
+    assert float(generator_loss(REAL, FAKE, "clipped_hinge")) == pytest.approx(1.125)
     # Scores beyond the margin have zero gradient.
     sure = torch.full((3,), 1.5, requires_grad=True)
-    generator_loss([sure], "clipped_hinge").backward()
+    generator_loss([sure], [sure], "clipped_hinge").backward()
     assert sure.grad is not None
     assert not sure.grad.any()
 
@@ -43,12 +43,12 @@ def test_clipped_hinge():
 def test_weights_make_a_sum_of_the_mean():
     # 2 · 0.75 + 0.5 · 4.5 and 2 · 0.625 + 0.5 · 4.5.
     assert float(discriminator_loss(REAL, FAKE, "least_squares", [2, 0.5])) == pytest.approx(3.75)
-    assert float(generator_loss(FAKE, "least_squares", [2, 0.5])) == pytest.approx(3.5)
+    assert float(generator_loss(REAL, FAKE, "least_squares", [2, 0.5])) == pytest.approx(3.5)
     for kind in ("least_squares", "hinge", "clipped_hinge"):
-        halves = generator_loss(FAKE, kind, [0.5, 0.5])
-        torch.testing.assert_close(halves, generator_loss(FAKE, kind))
+        halves = generator_loss(REAL, FAKE, kind, [0.5, 0.5])
+        torch.testing.assert_close(halves, generator_loss(REAL, FAKE, kind))
     with pytest.raises(ValueError, match="longer"):
-        generator_loss(FAKE, "hinge", [1.0])
+        generator_loss(REAL, FAKE, "hinge", [1.0])
 
 
 @pytest.mark.parametrize(("kind", "low"), [("least_squares", 0.0), ("hinge", -1.0)])
@@ -67,7 +67,7 @@ def test_both_sides_pull_in_opposite_directions(kind):
     assert fake.grad is not None
     assert real.grad.max() < 0 < fake.grad.min()  # descent raises real scores, lowers others
     fooled = torch.zeros(3, requires_grad=True)
-    generator_loss([fooled + 0.5], kind).backward()
+    generator_loss([fooled], [fooled + 0.5], kind).backward()
     assert fooled.grad is not None
     assert fooled.grad.max() < 0  # and the generator raises its own
 

@@ -122,7 +122,7 @@ def test_the_period_discriminator_and_its_losses_are_theirs():
             torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-4)
     apart = discriminator_loss(*scores, "clipped_hinge", [1.0])
     assert float(apart) == pytest.approx(float(DiscriminatorLoss()(*([s] for s in expected))[0]))
-    fooled = generator_loss(scores[1], "clipped_hinge", [1.0])
+    fooled = generator_loss(*scores, "clipped_hinge", [1.0])
     assert float(fooled) == pytest.approx(float(GeneratorLoss()([expected[1]])[0]))
     matched = absolute_feature_matching_loss(*([map_] for map_ in maps), [1.0])
     assert float(matched) == pytest.approx(float(FeatureMatchingLoss()(*([map_] for map_ in maps))))

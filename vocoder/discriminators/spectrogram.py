@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from typing import Literal
 
 import torch
+from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
@@ -51,6 +52,16 @@ def _vocos_layers(c: int) -> list[nn.Conv2d]:
     ]
 
 
+def log_spectrum(
+    waveform: Float[Tensor, "batch samples"], window: Float[Tensor, " n_fft"]
+) -> Float[Tensor, "batch bins frames"]:
+    """``ln √(|X|² + 1e-8) / 3 + 1``, around zero for speech, with a hop of a quarter window."""
+    n_fft = len(window)
+    spectrum = torch.stft(waveform, n_fft, n_fft // 4, window=window, return_complex=True)
+    power = spectrum.real.square() + spectrum.imag.square()
+    return 0.5 * torch.log(power + 1e-8) / 3 + 1
+
+
 class _Stack(nn.Module):
     """Convolutions over the (log) magnitude of one short-time spectrum."""
 
@@ -69,13 +80,11 @@ class _Stack(nn.Module):
         self.register_buffer("window", window, persistent=False)
 
     def forward(self, waveform: Tensor) -> tuple[Tensor, list[Tensor]]:
-        spectrum = torch.stft(
-            waveform, self.n_fft, self.n_fft // 4, window=self.window, return_complex=True
-        )
         if self.logarithmic:
-            power = spectrum.real.square() + spectrum.imag.square()
-            x = 0.5 * torch.log(power + 1e-8)[:, None] / 3 + 1
+            x = log_spectrum(waveform, self.window)[:, None]
         else:
+            n_fft, window = self.n_fft, self.window
+            spectrum = torch.stft(waveform, n_fft, n_fft // 4, window=window, return_complex=True)
             x = spectrum.abs()[:, None]
         features = []
         for layer in self.layers:

@@ -6,9 +6,9 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import l1_loss, relu
+from torch.nn.functional import l1_loss, relu, softplus
 
-Kind = Literal["least_squares", "hinge", "clipped_hinge"]
+Kind = Literal["least_squares", "hinge", "clipped_hinge", "relativistic"]
 
 
 def discriminator_loss(
@@ -21,13 +21,18 @@ def discriminator_loss(
     (one per discriminator), their weighted sum.
 
     Least squares (Mao et al., arXiv 1611.04076): ``E (D(x) - 1)² + E D(G)²``. Hinge, clipped or not
-    (Lim and Ye, arXiv 1705.02894): ``E max(0, 1 - D(x)) + E max(0, 1 + D(G))``.
+    (Lim and Ye, arXiv 1705.02894): ``E max(0, 1 - D(x)) + E max(0, 1 + D(G))``. Relativistic
+    (Jolicoeur-Martineau, arXiv 1807.00734): ``E ln(1 + exp(D(G) - D(x)))``, each score beside that
+    of the same place in its own recording, so that what differs from one recording to the next
+    cancels.
     """
     if kind == "least_squares":
         terms = [
             (1 - r).square().mean() + g.square().mean()
             for r, g in zip(real, generated, strict=True)
         ]
+    elif kind == "relativistic":
+        terms = [softplus(g - r).mean() for r, g in zip(real, generated, strict=True)]
     else:
         terms = [
             relu(1 - r).mean() + relu(1 + g).mean() for r, g in zip(real, generated, strict=True)
@@ -36,17 +41,22 @@ def discriminator_loss(
 
 
 def generator_loss(
-    generated: Sequence[Tensor], kind: Kind, weights: Sequence[float] | None = None
+    real: Sequence[Tensor],
+    generated: Sequence[Tensor],
+    kind: Kind,
+    weights: Sequence[float] | None = None,
 ) -> Float[Tensor, ""]:
     """Mean over discriminators, or with ``weights`` their weighted sum, of ``E (1 - D(G))²`` (least
-    squares), ``-E D(G)`` (hinge) or ``E max(0, 1 - D(G))`` (clipped hinge, as in Vocos, arXiv
-    2306.00814)."""
+    squares), ``-E D(G)`` (hinge), ``E max(0, 1 - D(G))`` (clipped hinge, as in Vocos, arXiv
+    2306.00814) or ``E ln(1 + exp(D(x) - D(G)))`` (relativistic)."""
     if kind == "least_squares":
         terms = [(1 - g).square().mean() for g in generated]
     elif kind == "hinge":
         terms = [-g.mean() for g in generated]
-    else:
+    elif kind == "clipped_hinge":
         terms = [relu(1 - g).mean() for g in generated]
+    else:
+        terms = [softplus(r - g).mean() for r, g in zip(real, generated, strict=True)]
     return _total(terms, weights)
 
 

@@ -143,14 +143,16 @@ class Recipe(Config):
                 )
         hop = self.mel.hop_length
         scored = (self.data.segment_frames - 2 * self.loss.edge_frames(self.mel)) * hop
-        if self.adversarial is not None and self.adversarial.spectrogram is not None:
+        if self.adversarial is not None:
             cropped = min(self.adversarial.crop_frames * hop, scored)
-            longest = max(self.adversarial.spectrogram.n_ffts)
-            if cropped <= longest // 2:
-                raise ValueError(
-                    f"the discriminators get {cropped} samples (adversarial.crop_frames, "
-                    f"data.segment_frames), too few for adversarial.spectrogram.n_ffts {longest}"
-                )
+            for name in ("spectrogram", "frames"):
+                section = getattr(self.adversarial, name)
+                longest = 0 if section is None else max(section.n_ffts)
+                if cropped <= longest // 2:
+                    raise ValueError(
+                        f"the discriminators get {cropped} samples (adversarial.crop_frames, "
+                        f"data.segment_frames), too few for adversarial.{name}.n_ffts {longest}"
+                    )
         return self
 
     @property

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from vocoder.config import Config
+from vocoder.discriminators.frames import FrameDiscriminator, FrameDiscriminatorConfig
 from vocoder.discriminators.period import PeriodDiscriminator, PeriodDiscriminatorConfig
 from vocoder.discriminators.scale import ScaleDiscriminator, ScaleDiscriminatorConfig
 from vocoder.discriminators.spectrogram import (
@@ -47,16 +48,20 @@ class AdversarialConfig(Config):
     spectrogram: SpectrogramDiscriminatorConfig | None = SpectrogramDiscriminatorConfig()
     period: PeriodDiscriminatorConfig | None = PeriodDiscriminatorConfig()
     scale: ScaleDiscriminatorConfig | None = None
+    frames: FrameDiscriminatorConfig | None = None
     reduction: Literal["mean", "sum"] = "mean"
     spectrogram_weight: float = Field(1.0, ge=0, description="of each of its networks, in a sum")
     period_weight: float = Field(1.0, ge=0)
     scale_weight: float = Field(1.0, ge=0)
+    frames_weight: float = Field(1.0, ge=0)
 
     @model_validator(mode="after")
     def _some_discriminator(self) -> Self:
-        if self.spectrogram is None and self.period is None and self.scale is None:
+        if not any((self.spectrogram, self.period, self.scale, self.frames)):
             raise ValueError("all discriminators are null; write adversarial: null instead")
-        weights = {self.spectrogram_weight, self.period_weight, self.scale_weight}
+        weights = {
+            self.spectrogram_weight, self.period_weight, self.scale_weight, self.frames_weight
+        }  # fmt: skip
         if self.reduction == "mean" and weights != {1.0}:
             raise ValueError("a mean knows no weights of discriminators; write reduction: sum")
         return self
@@ -73,6 +78,8 @@ class AdversarialConfig(Config):
             weights += [self.period_weight] * len(self.period.periods)
         if self.scale is not None:
             weights += [self.scale_weight] * self.scale.scales
+        if self.frames is not None:
+            weights += [self.frames_weight] * len(self.frames.n_ffts)
         return weights
 
 
@@ -88,6 +95,8 @@ class Discriminators(nn.Module):
             self.members.append(PeriodDiscriminator(config.period))
         if config.scale is not None:
             self.members.append(ScaleDiscriminator(config.scale))
+        if config.frames is not None:
+            self.members.append(FrameDiscriminator(config.frames))
 
     def forward(
         self, waveform: Float[Tensor, "batch samples"]
@@ -149,7 +158,7 @@ def adversarial_objective(
             _with_scores(real, real_scores), _with_scores(generated, scores), weights
         )
     return {
-        "adversarial": config.weight * generator_loss(scores, config.kind, weights),
+        "adversarial": config.weight * generator_loss(real_scores, scores, config.kind, weights),
         "feature_matching": config.feature_matching_weight * matching,
     }
 
