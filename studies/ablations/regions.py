@@ -62,7 +62,7 @@ def near_changes(voiced: Bool[Tensor, " windows"]) -> Bool[Tensor, " windows"]:
     changes = torch.zeros(len(voiced) + 1)
     changes[1:-1] = (voiced[1:] != voiced[:-1]).float()
     near = max_pool1d(changes[None, None], 2 * EDGE, 1, EDGE)[0, 0]
-    return near[: len(voiced)] > 0
+    return near[1 : len(voiced) + 1] > 0
 
 
 REGIONS: dict[str, Region] = {
@@ -156,7 +156,7 @@ def main() -> None:
         print(name, flush=True)
     found = Regions(weights=options.weights, scores=scores)
     write_model(KEPT, found)
-    write_text(PAGE, replace_blocks(PAGE, {"regions": lines(found)}))
+    write_text(PAGE, replace_blocks(PAGE, {"regions": lines(found)}, others=("judges",)))
 
 
 if __name__ == "__main__":

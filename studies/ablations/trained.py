@@ -55,6 +55,12 @@ DISCRIMINATORS = (
     "period: {periods: [2, 3, 5, 7, 11], channels: 8, max_channels: 64}}"
 )
 
+JUDGES_OF_FRAMES = (
+    "{start_step: 300, kind: relativistic, weight: 0.03, feature_matching_weight: 0.5, "
+    "crop_frames: 20, learning_rate: 1.0e-3, spectrogram: null, period: null, "
+    "frames: {n_ffts: [512, 256, 128], channels: 96}}"
+)
+
 
 class Use(NamedTuple):
     """How a trained vocoder is used: its mel, passes of the projection, cost of the low band's."""
@@ -120,6 +126,9 @@ ROWS: dict[str, Row] = {
         "augmentation", ('data.speeds=["1/1"]', "data.gain_db=[0, 0]")
     ),
     "discriminators from step 300": Row("discriminators", (f"adversarial={DISCRIMINATORS}",)),
+    "frames compared with their own from step 300": Row(
+        "discriminators", (f"adversarial={JUDGES_OF_FRAMES}",)
+    ),
 }
 
 

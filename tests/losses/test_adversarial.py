@@ -1,9 +1,13 @@
 """Adversarial losses against values computed by hand."""
 
+import math
+from typing import get_args
+
 import pytest
 import torch
 
 from vocoder.losses.adversarial import (
+    Kind,
     absolute_feature_matching_loss,
     discriminator_loss,
     feature_matching_loss,
@@ -40,11 +44,26 @@ def test_clipped_hinge():
     assert not sure.grad.any()
 
 
+def test_relativistic():
+    # ln(1 + e^d) of d = -0.5, -1.5; -1, 0 for the discriminators, of -d for the generator.
+    softplus = [math.log1p(math.exp(d)) for d in (-0.5, -1.5, -1.0, 0.0)]
+    assert float(discriminator_loss(REAL, FAKE, "relativistic")) == pytest.approx(sum(softplus) / 4)
+    softplus = [math.log1p(math.exp(d)) for d in (0.5, 1.5, 1.0, 0.0)]
+    assert float(generator_loss(REAL, FAKE, "relativistic")) == pytest.approx(sum(softplus) / 4)
+    # What differs between recordings is none of its business.
+    shift = torch.tensor([[5.0], [-7.0]])
+    moved = [[score + shift for score in scores] for scores in (REAL, FAKE)]
+    for loss in (discriminator_loss, generator_loss):
+        torch.testing.assert_close(
+            loss(*moved, "relativistic"), loss(REAL, FAKE, "relativistic"), atol=1e-6, rtol=0
+        )
+
+
 def test_weights_make_a_sum_of_the_mean():
     # 2 · 0.75 + 0.5 · 4.5 and 2 · 0.625 + 0.5 · 4.5.
     assert float(discriminator_loss(REAL, FAKE, "least_squares", [2, 0.5])) == pytest.approx(3.75)
     assert float(generator_loss(REAL, FAKE, "least_squares", [2, 0.5])) == pytest.approx(3.5)
-    for kind in ("least_squares", "hinge", "clipped_hinge"):
+    for kind in get_args(Kind):
         halves = generator_loss(REAL, FAKE, kind, [0.5, 0.5])
         torch.testing.assert_close(halves, generator_loss(REAL, FAKE, kind))
     with pytest.raises(ValueError, match="longer"):
@@ -59,7 +78,7 @@ def test_a_perfect_discriminator_has_nothing_to_learn(kind, low):
         assert float(discriminator_loss([10 * real[0]], [10 * fake[0]], kind)) == 0.0
 
 
-@pytest.mark.parametrize("kind", ["least_squares", "hinge"])
+@pytest.mark.parametrize("kind", ["least_squares", "hinge", "relativistic"])
 def test_both_sides_pull_in_opposite_directions(kind):
     real, fake = (torch.zeros(3, requires_grad=True) for _ in range(2))
     discriminator_loss([real], [fake + 0.5], kind).backward()
@@ -67,7 +86,7 @@ def test_both_sides_pull_in_opposite_directions(kind):
     assert fake.grad is not None
     assert real.grad.max() < 0 < fake.grad.min()  # descent raises real scores, lowers others
     fooled = torch.zeros(3, requires_grad=True)
-    generator_loss([fooled], [fooled + 0.5], kind).backward()
+    generator_loss([fooled.detach()], [fooled + 0.5], kind).backward()
     assert fooled.grad is not None
     assert fooled.grad.max() < 0  # and the generator raises its own
 

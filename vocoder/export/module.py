@@ -104,7 +104,7 @@ class WholeModule(ExportModule):
         voicing: Float[Tensor, "batch frames"],
     ) -> tuple[Tensor, Tensor, Tensor]:
         model, rendering = self.vocoder, self.rendering
-        tail = self.tail - rendering.projection_frames + rendering.silent_frames
+        tail = rendering.excited_frames + rendering.silent_frames
         left, right = model.context
         frames, hop = mel.shape[2], model.spec.hop_length
         silence = self.floor.expand(mel.shape[0], -1, -1)

@@ -72,18 +72,17 @@ class Rendering:
 
     def __init__(self, synthesis: Synthesis, steering: Steering, options: Options) -> None:
         self.synthesis, self.steering, self.options = synthesis, steering, options
-        without = synthesis.reach_frames(0, 0)
-        self.reach_frames: int = synthesis.reach_frames(
-            options.mel_projection, options.low_band_projection
-        )
-        """Mel frames over which it reaches to one side."""
-        self.projection_frames = self.reach_frames - without
-        """Those of the mel projection alone."""
-        window_frames = math.ceil(synthesis.spec.win_length / synthesis.spec.hop_length)
-        self.silent_frames = min(SILENT_WINDOWS * window_frames, self.projection_frames)
-        """Those of silence after an utterance that its last samples depend on."""
+        excited = synthesis.reach_frames(0, 0)
+        projected = synthesis.reach_frames(options.mel_projection, options.low_band_projection)
         if options.meets == "envelope":
-            self.reach_frames = steering.reach_frames
+            excited = projected = steering.reach_frames
+        self.reach_frames: int = projected
+        """Mel frames over which it reaches to one side."""
+        self.excited_frames: int = excited
+        """Those without the mel projection."""
+        window_frames = math.ceil(synthesis.spec.win_length / synthesis.spec.hop_length)
+        self.silent_frames = min(SILENT_WINDOWS * window_frames, projected - excited)
+        """Those of silence after an utterance that its last samples depend on."""
         n_bins, change = synthesis.n_fft // 2 + 1, options.change
         if not abs(change.breath_db) <= LARGEST_BREATH_DB:
             raise ValueError(

@@ -220,7 +220,7 @@ class Stream:
     def _finish(self, signals: dict[str, Tensor]) -> Tensor:
         """The rest of the utterance, whose last pieces these are: silence follows them."""
         # Behind the networks silence is zeros: the projection needs no more than these.
-        frames = self.lookahead_frames - self.rendering.projection_frames
+        frames = self.vocoder.context[1] + self.rendering.excited_frames
         hop = self.vocoder.spec.hop_length
         owed = self._owed + signals["mel"].shape[2] * hop
         ended = {}
@@ -247,9 +247,9 @@ class Stream:
             # Windows and convolutions need enough to begin with.
             for name, piece in pieces.items():
                 carry.take(f"waiting {name}", piece, 0)
-            wanted = self.lookahead_frames
-            wanted -= self.rendering.projection_frames if ends else 0
-            if carry.tensors["waiting mel"].shape[1] <= wanted:
+            rendering = self.rendering
+            reach = rendering.excited_frames if ends else rendering.reach_frames
+            if carry.tensors["waiting mel"].shape[1] <= self.vocoder.context[1] + reach:
                 return self._nothing()
             pieces = {name: carry.tensors.pop(f"waiting {name}") for name in pieces}
         try:
