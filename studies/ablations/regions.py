@@ -156,7 +156,9 @@ def main() -> None:
         print(name, flush=True)
     found = Regions(weights=options.weights, scores=scores)
     write_model(KEPT, found)
-    write_text(PAGE, replace_blocks(PAGE, {"regions": lines(found)}, others=("judges",)))
+    write_text(
+        PAGE, replace_blocks(PAGE, {"regions": lines(found)}, others=("judges", "hard-inputs"))
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What limits the universal weights, how often to project, other voices than the mel's, mels that are
-# not those of recordings, phases, harmonics and the rest, regions, discriminators, latency: speakers
-# that were not trained on.
+# not those of recordings, phases, harmonics and the rest, regions, hard inputs,
+# discriminators, latency: speakers that were not trained on.
 #     SPEECH=MANIFEST studies/ablations/run.sh
 # Two hours on one core. Prints the tables of RESULTS.md.
 set -euo pipefail
@@ -16,5 +16,6 @@ python -m studies.ablations.robustness --speech "$SPEECH" --every 2
 python -m studies.ablations.phases --speech "$SPEECH" --every 2
 python -m studies.ablations.harmonics --speech "$SPEECH" --every 2
 python -m studies.ablations.regions --speech "$SPEECH" --every 2
+python -m studies.ablations.hard_inputs --speech "$SPEECH" --every 4
 python -m studies.ablations.judges --speech "$SPEECH"
 python -m studies.ablations.latency --speech "$SPEECH" --every 2
