@@ -3,14 +3,14 @@
     python -m studies.ablations.weights compare "nano at COMMIT=FOLDER" nano
         --speech data/many_voices/manifest.jsonl
         --output studies/ablations/weights_compared/nano.json
-    python -m studies.ablations.weights tables
+    python -m studies.ablations.weights tables [FOLDER]
 
 Weights are a name or a folder, with a label for the table and an equals sign before it or without.
 
 One utterance each, cut to 5 s, from Vocos's mel, with the passes of the projection that the config
 of the weights says, the same two draws of noise. Prints means, and the second's less the first's
-with 95 % intervals over the speakers; `tables` those of every comparison that was kept, and the
-mean difference of all of them.
+with 95 % intervals over the speakers; `tables` those of every comparison that was kept in a folder,
+`studies/ablations/weights_compared` if none is named, and the mean difference of all of them.
 """
 
 import argparse
@@ -95,7 +95,8 @@ def main() -> None:
     """Compare and print, or print what was kept."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     stages = parser.add_subparsers(dest="stage", required=True)
-    stages.add_parser("tables")
+    listing = stages.add_parser("tables")
+    listing.add_argument("kept", type=Path, nargs="?", default=KEPT)
     comparing = stages.add_parser("compare")
     comparing.add_argument("weights", nargs=2)
     comparing.add_argument("--speech", type=Path, required=True)
@@ -107,7 +108,9 @@ def main() -> None:
         write_model(options.output, comparison)
         print(lines(comparison))
         return
-    kept = [read_model(Comparison, path) for path in sorted(KEPT.glob("*.json"))]
+    kept = [read_model(Comparison, path) for path in sorted(options.kept.glob("*.json"))]
+    if not kept:
+        parser.error(f"{options.kept} holds no comparison")
     print("\n".join([*map(lines, kept), all_together(kept)]))
 
 

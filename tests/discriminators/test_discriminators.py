@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import nn
 
 from vocoder.discriminators.frames import FrameDiscriminator, FrameDiscriminatorConfig
@@ -85,6 +86,26 @@ def test_a_frame_is_judged_by_its_neighbours():
     middle, reach = 2048 // 64, 2 + 2 * 2 + 1
     assert (heard - middle).abs().max() <= reach
     assert len(heard) >= 2 * reach - 3
+
+
+def test_texture_has_no_level():
+    # A gain, or one that changes slowly with frequency, is in the local mean.
+    texture = SMALL_FRAMES.model_copy(update={"less_local_mean": (9, 17)})
+    plain, relative = (FrameDiscriminator(config) for config in (SMALL_FRAMES, texture))
+    original = noise(2, 4096)
+    louder, other = 10**0.15 * original, noise(2, 4096, seed=1)
+
+    def change(judge: FrameDiscriminator, signal: torch.Tensor) -> float:
+        pairs = zip(judge(original)[0], judge(signal)[0], strict=True)
+        return max(float((score - moved).detach().abs().max()) for score, moved in pairs)
+
+    assert change(relative, louder) < 0.02 * change(plain, louder)
+    assert change(relative, other) > 0.2 * change(plain, other)
+
+
+def test_a_local_mean_lies_around():
+    with pytest.raises(ValidationError, match="8 is even"):
+        FrameDiscriminatorConfig(less_local_mean=(8, 17))
 
 
 @pytest.mark.slow
