@@ -46,8 +46,13 @@ README_BLOCKS = ("published", "budget", "mels")
 
 def renew_readme(readme: Path, name: str, content: str) -> None:
     """Update one of `README_BLOCKS`; see `replace_blocks`."""
-    others = [block for block in README_BLOCKS if block != name]
-    write_text(readme, replace_blocks(readme, {name: content}, others))
+    renew_block(readme, README_BLOCKS, name, content)
+
+
+def renew_block(path: Path, names: Collection[str], name: str, content: str) -> None:
+    """Update one block of a file whose blocks have these ``names``; see `replace_blocks`."""
+    others = [block for block in names if block != name]
+    write_text(path, replace_blocks(path, {name: content}, others))
 
 
 def replace_blocks(path: Path, blocks: Mapping[str, str], others: Collection[str] = ()) -> str:

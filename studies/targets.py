@@ -17,10 +17,10 @@ from studies.scripts import replace_blocks, run, table
 from vocoder.data.files import write_text
 from vocoder.errors import VocoderError
 from vocoder.evaluation.folders import TABLE_NAME
+from vocoder.evaluation.registry import METRICS as REGISTRY
 from vocoder.evaluation.summary import mean_score
 
 PAGE, OTHERS = FOLDER / "TARGETS.md", FOLDER / "other_sets.csv"
-LOWER_IS_BETTER = ("mstft", "voicing_error")
 
 
 class Aim(NamedTuple):
@@ -84,7 +84,7 @@ def verdict(mean: float, low: float, high: float, target: float, metric: str) ->
     >>> verdict(4.07, 4.0, 4.14, 4.1, "pesq"), verdict(0.7, 0.69, 0.71, 0.71, "mstft")
     ('within the interval', 'met')
     """
-    sign = -1 if metric in LOWER_IS_BETTER else 1
+    sign = 1 if REGISTRY[metric].better == "higher" else -1
     if sign * (mean - target) >= 0:
         return "met"
     return "within the interval" if low <= target <= high else "missed"

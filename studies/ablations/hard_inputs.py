@@ -30,11 +30,16 @@ from torch import Tensor
 from torch.nn.functional import avg_pool1d, max_pool1d
 
 import vocoder
-from studies.ablations.speech import Utterance, copy_with, held_out_utterances, study_parser
+from studies.ablations.speech import (
+    Utterance,
+    copy_with,
+    held_out_utterances,
+    renew_results,
+    study_parser,
+)
 from studies.scores import write_model
-from studies.scripts import replace_blocks, run, table
+from studies.scripts import run, table
 from vocoder.config import Config
-from vocoder.data.files import write_text
 from vocoder.dsp.analysis.cepstrum import real_cepstrum
 from vocoder.dsp.filters.spectral_filter import short_time_spectrum, time_varying_filter
 from vocoder.dsp.framing import fit_length
@@ -42,8 +47,7 @@ from vocoder.dsp.sources.glottal import lf_source
 from vocoder.dsp.sources.oscillators import wrap
 from vocoder.features.pitch import extract_pitch
 
-HERE = Path(__file__).parent
-KEPT, PAGE = HERE / "hard_inputs.json", HERE / "RESULTS.md"
+KEPT = Path(__file__).with_suffix(".json")
 MEL, RATE, HOP = "vocos_24k", 24000, 256
 SYSTEMS = ("universal", "nano", "griffin_lim")
 RMS = 0.05
@@ -244,10 +248,10 @@ def together(found: Sequence[Found]) -> Found:
     )
 
 
-def lines(inputs: HardInputs) -> str:
+def lines(measured: HardInputs) -> str:
     """One line per input, in each cell the systems in their order."""
-    systems = list(inputs.found.values())
-    order = " / ".join(inputs.found)
+    systems = list(measured.found.values())
+    order = " / ".join(measured.found)
     rows = [["input", "n", "F0 error, cents", "gross errors, %", "voiced, %: recording / copies",
              "level, dB", "largest burst, dB"]]  # fmt: skip
     for name, first in systems[0].items():
@@ -281,8 +285,7 @@ def main() -> None:
                 print(system, name, found[system][name], flush=True)
     kept = HardInputs(found=found)
     write_model(KEPT, kept)
-    others = ("regions", "judges")
-    write_text(PAGE, replace_blocks(PAGE, {"hard-inputs": lines(kept)}, others))
+    renew_results("hard-inputs", lines(kept))
 
 
 if __name__ == "__main__":

@@ -24,20 +24,20 @@ from studies.ablations.speech import (
     METRIC_NAMES,
     by_metric,
     copy_with,
+    difference,
     held_out_utterances,
+    renew_results,
     scores_of,
     study_parser,
 )
-from studies.ablations.trained import difference
 from studies.scores import Scores, write_model
-from studies.scripts import replace_blocks, run, table
+from studies.scripts import run, table
 from vocoder.config import Config
-from vocoder.data.files import write_text
 from vocoder.dsp.framing import fit_length
 from vocoder.features.pitch import extract_pitch
 from vocoder.models.base import Vocoder
 
-KEPT, PAGE = Path(__file__).with_suffix(".json"), Path(__file__).with_name("RESULTS.md")
+KEPT = Path(__file__).with_suffix(".json")
 MEL, WINDOW, HOP = "vocos_24k", 512, 128
 EDGE = 4
 """Windows to either side of a change between voiced and unvoiced: 21 ms."""
@@ -156,9 +156,7 @@ def main() -> None:
         print(name, flush=True)
     found = Regions(weights=options.weights, scores=scores)
     write_model(KEPT, found)
-    write_text(
-        PAGE, replace_blocks(PAGE, {"regions": lines(found)}, others=("judges", "hard-inputs"))
-    )
+    renew_results("regions", lines(found))
 
 
 if __name__ == "__main__":

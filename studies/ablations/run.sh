@@ -3,7 +3,7 @@
 # not those of recordings, phases, harmonics and the rest, regions, hard inputs,
 # discriminators, latency: speakers that were not trained on.
 #     SPEECH=MANIFEST studies/ablations/run.sh
-# Two hours on one core. Prints the tables of RESULTS.md.
+# Three hours on one core. Prints the tables of RESULTS.md, or renews them where it says so.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 PATH="$PWD/.venv/bin:$PATH"
@@ -17,5 +17,5 @@ python -m studies.ablations.phases --speech "$SPEECH" --every 2
 python -m studies.ablations.harmonics --speech "$SPEECH" --every 2
 python -m studies.ablations.regions --speech "$SPEECH" --every 2
 python -m studies.ablations.hard_inputs --speech "$SPEECH" --every 4
-python -m studies.ablations.judges --speech "$SPEECH"
+python -m studies.ablations.discriminators --speech "$SPEECH"
 python -m studies.ablations.latency --speech "$SPEECH" --every 2

@@ -1,24 +1,30 @@
-"""Speech and scores that the ablations share: held-out speakers, one utterance each."""
+"""Speech, scores and tables that the ablations share: held-out speakers, one utterance each."""
 
 import argparse
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from studies.scores import Scores
+from studies.scripts import renew_block
 from vocoder.data.audio import Audio, read_audio, resample
 from vocoder.data.manifest import read_manifest
 from vocoder.errors import VocoderError
 from vocoder.evaluation.registry import METRICS
+from vocoder.evaluation.statistics import t_interval
 from vocoder.loading import find_checkpoint
 from vocoder.models.base import Vocoder
 from vocoder.training.recipe import load_recipe
 
 METRIC_NAMES = ("pesq", "mstft", "voicing_error", "distillmos")
 SCORED_AT_HZ = 16000
+RESULTS = Path(__file__).with_name("RESULTS.md")
+RESULTS_BLOCKS = ("regions", "hard-inputs", "discriminators")
 
 
 class Utterance(NamedTuple):
@@ -145,3 +151,20 @@ def means(
     """Mean of `scores_of` over the utterances."""
     rows = scores_of(utterances, sample_rate, speak, metrics)
     return {name: sum(row[name] for row in rows) / len(rows) for name in metrics}
+
+
+def difference(scores: Scores, base: Scores, metric: str) -> str:
+    """Mean difference over the speakers and its 95 % interval, of Student's t."""
+    values = values_of(scores, metric) - values_of(base, metric)
+    low, high = t_interval(values) or (math.nan, math.nan)
+    return f"{values.mean():+.3f} ± {(high - low) / 2:.3f}"
+
+
+def values_of(scores: Scores, metric: str) -> np.ndarray:
+    """Scores of the speakers."""
+    return np.array(scores.values[metric], dtype=float)
+
+
+def renew_results(name: str, content: str) -> None:
+    """Update one of `RESULTS_BLOCKS` of RESULTS.md."""
+    renew_block(RESULTS, RESULTS_BLOCKS, name, content)

@@ -1,4 +1,5 @@
-"""What a change of the recipe is worth: short trainings that differ in one thing each.
+"""What a change of the recipe is worth: short trainings that differ in one thing each (those with
+discriminators in the whole stage).
 
     python -m studies.ablations.trained train --speech data/many_voices/manifest.jsonl
         --more data/festvox_ru/manifest.jsonl data/asterisk/manifest.jsonl
@@ -12,13 +13,11 @@ row that has its file is not run again.
 """
 
 import argparse
-import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from pydantic import Field
 
@@ -28,8 +27,10 @@ from studies.ablations.speech import (
     Utterance,
     by_metric,
     copy_with,
+    difference,
     read_utterances,
     scores_of,
+    values_of,
 )
 from studies.comparison.commands import vocoder as command
 from studies.comparison.outcome import today
@@ -38,7 +39,6 @@ from studies.scripts import replace_blocks, run, table
 from vocoder.config import Config
 from vocoder.data.files import write_text
 from vocoder.data.manifest import read_manifest, write_manifest
-from vocoder.evaluation.statistics import t_interval
 from vocoder.loading import find_checkpoint, read_metadata
 from vocoder.models.source_filter import SourceFilter
 from vocoder.training.recipe import load_recipe
@@ -55,7 +55,7 @@ DISCRIMINATORS = (
     "period: {periods: [2, 3, 5, 7, 11], channels: 8, max_channels: 64}}"
 )
 
-JUDGES_OF_FRAMES = (
+FRAME_DISCRIMINATORS = (
     "{start_step: 300, kind: relativistic, weight: 0.03, feature_matching_weight: 0.5, "
     "crop_frames: 20, learning_rate: 1.0e-3, spectrogram: null, period: null, "
     "frames: {n_ffts: [512, 256, 128], channels: 96}}"
@@ -126,8 +126,8 @@ ROWS: dict[str, Row] = {
         "augmentation", ('data.speeds=["1/1"]', "data.gain_db=[0, 0]")
     ),
     "discriminators from step 300": Row("discriminators", (f"adversarial={DISCRIMINATORS}",)),
-    "frames compared with their own from step 300": Row(
-        "discriminators", (f"adversarial={JUDGES_OF_FRAMES}",)
+    "frame discriminators, relativistic, from step 300": Row(
+        "discriminators", (f"adversarial={FRAME_DISCRIMINATORS}",)
     ),
 }
 
@@ -248,7 +248,7 @@ def trained_table(outcomes: dict[str, Outcome], use: str) -> str:
         if name not in outcomes or use not in row.uses:
             continue
         scores = outcomes[name].scores[use]
-        pesq, mstft, voicing, mos = (_values(scores, metric).mean() for metric in METRIC_NAMES)
+        pesq, mstft, voicing, mos = (values_of(scores, metric).mean() for metric in METRIC_NAMES)
         lines.append([
             name, row.about, f"{outcomes[name].minutes:.1f}", f"{pesq:.3f}", f"{mstft:.3f}",
             f"{100 * voicing:.1f} %", f"{mos:.3f}",
@@ -256,17 +256,6 @@ def trained_table(outcomes: dict[str, Outcome], use: str) -> str:
               for metric in ("pesq", "distillmos")),
         ])  # fmt: skip
     return table(lines)
-
-
-def difference(scores: Scores, base: Scores, metric: str) -> str:
-    """Mean difference over the speakers and its 95 % interval, of Student's t."""
-    values = _values(scores, metric) - _values(base, metric)
-    low, high = t_interval(values) or (math.nan, math.nan)
-    return f"{values.mean():+.3f} ± {(high - low) / 2:.3f}"
-
-
-def _values(scores: Scores, metric: str) -> np.ndarray:
-    return np.array(scores.values[metric], dtype=float)
 
 
 def read_outcomes() -> dict[str, Outcome]:

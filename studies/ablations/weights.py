@@ -25,11 +25,11 @@ from studies.ablations.speech import (
     METRIC_NAMES,
     by_metric,
     copy_with,
+    difference,
     held_out,
     read_utterances,
     scores_of,
 )
-from studies.ablations.trained import difference
 from studies.scores import Scores, read_model, write_model
 from studies.scripts import run, table
 from vocoder.config import Config

@@ -50,13 +50,19 @@ def test_relativistic():
     assert float(discriminator_loss(REAL, FAKE, "relativistic")) == pytest.approx(sum(softplus) / 4)
     softplus = [math.log1p(math.exp(d)) for d in (0.5, 1.5, 1.0, 0.0)]
     assert float(generator_loss(REAL, FAKE, "relativistic")) == pytest.approx(sum(softplus) / 4)
-    # What differs between recordings is none of its business.
+    # What differs between recordings cancels.
     shift = torch.tensor([[5.0], [-7.0]])
     moved = [[score + shift for score in scores] for scores in (REAL, FAKE)]
     for loss in (discriminator_loss, generator_loss):
         torch.testing.assert_close(
             loss(*moved, "relativistic"), loss(REAL, FAKE, "relativistic"), atol=1e-6, rtol=0
         )
+
+
+@pytest.mark.parametrize("loss", [discriminator_loss, generator_loss])
+def test_an_unknown_kind_is_refused(loss):
+    with pytest.raises(ValueError, match="unknown kind 'wasserstein': one of least_squares"):
+        loss(REAL, FAKE, "wasserstein")
 
 
 def test_weights_make_a_sum_of_the_mean():

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import vocoder
-from studies.ablations.regions import KEPT, PAGE, REGIONS, WINDOW, Regions, lines, mixtures
-from studies.ablations.speech import copy_with
+from studies.ablations.regions import KEPT, REGIONS, WINDOW, Regions, lines, mixtures
+from studies.ablations.speech import RESULTS, copy_with
 from studies.scores import read_model
 from vocoder.data.audio import read_audio, resample
 from vocoder.dsp.framing import fit_length
@@ -60,4 +60,4 @@ def test_everything_is_the_recording_and_nothing_the_copy(recording):
 def test_the_table_is_that_of_the_scores_that_are_kept():
     found = read_model(Regions, KEPT)
     assert [*REGIONS, "magnitudes everywhere", "phases everywhere"] == list(found.scores)
-    assert lines(found) in PAGE.read_text(encoding="utf-8")
+    assert lines(found) in RESULTS.read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ import torch
 
 from studies.ablations.robustness import noisy, smoothed
 from studies.ablations.smoothed_pairs import chosen, degraded
-from studies.ablations.speech import METRIC_NAMES
+from studies.ablations.speech import METRIC_NAMES, difference
 from studies.ablations.trained import (
     BASE,
     RECIPE,
@@ -15,7 +15,6 @@ from studies.ablations.trained import (
     USES,
     Outcome,
     _fewer_speakers,
-    difference,
     outcome_path,
     trained_table,
 )

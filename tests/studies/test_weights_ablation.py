@@ -1,11 +1,13 @@
 """Two sets of weights beside each other: the table, and the scores that are kept."""
 
+import sys
+
 import numpy as np
 import pytest
 
 from studies.ablations.speech import METRIC_NAMES, held_out
-from studies.ablations.weights import KEPT, Comparison, all_together, lines
-from studies.scores import Scores, read_model
+from studies.ablations.weights import KEPT, Comparison, all_together, lines, main
+from studies.scores import Scores, read_model, write_model
 
 
 def scores(shift: float) -> Scores:
@@ -25,6 +27,18 @@ def test_the_difference_is_the_second_less_the_first():
 def test_the_difference_of_all_is_the_mean_over_comparisons():
     pair = [Comparison(scores={"old": scores(0.0), "new": scores(by)}) for by in (0.25, 0.5)]
     assert "| difference | +0.375 ± 0.000 |" in all_together(pair)
+
+
+def test_comparisons_of_another_folder(tmp_path, monkeypatch, capsys):
+    comparison = Comparison(scores={"old": scores(0.0), "new": scores(0.25)})
+    write_model(tmp_path / "one.json", comparison)
+    monkeypatch.setattr(sys, "argv", ["weights", "tables", str(tmp_path)])
+    main()
+    assert lines(comparison) in capsys.readouterr().out
+    (tmp_path / "one.json").unlink()
+    with pytest.raises(SystemExit):
+        main()
+    assert "holds no comparison" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["universal", "nano", "low_latency"])

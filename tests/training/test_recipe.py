@@ -195,6 +195,11 @@ def test_the_line_is_that_of_the_file_that_says_it(write):
             VALID + "adversarial: {start_step: 0, crop_frames: 4, spectrogram: {n_ffts: [2048]}}\n",
             "the discriminators get 1024 samples",
         ),
+        (
+            VALID + "adversarial: {start_step: 0, crop_frames: 4, spectrogram: null, "
+            "frames: {n_ffts: [512, 2048]}}\n",
+            "too few for adversarial.frames.n_ffts 2048",
+        ),
     ],
 )
 def test_combinations_that_would_fail_in_the_first_steps(write, text: str, said: str):

@@ -140,6 +140,19 @@ def test_the_adversarial_stage_begins_at_its_step(make_trainer: MakeTrainer):
         assert bool(trainer.discriminator_optimizer.state_dict()["state"]) == (step >= 2)
 
 
+def test_frames_alone_compared_with_the_recordings(make_trainer: MakeTrainer):
+    trainer = make_trainer(
+        "adversarial.start_step=0", "adversarial.kind=relativistic", "adversarial.period=null",
+        "adversarial.spectrogram=null", "adversarial.frames={n_ffts: [256], channels: 8}",
+    )  # fmt: skip
+    before = copies(trainer.discriminators)
+    losses = trainer.train_step().losses
+    # Fresh scores hardly differ: ln 2.
+    assert losses["discriminator"] == pytest.approx(math.log(2), abs=0.05)
+    assert losses["adversarial"] == pytest.approx(0.1 * math.log(2), abs=0.005)
+    assert not equal(before, copies(trainer.discriminators))
+
+
 @pytest.mark.parametrize("kind", ["hinge", "least_squares"])
 @pytest.mark.parametrize(
     ("off", "left"), [("period", "spectrogram"), ("spectrogram", "period"), (None, None)]

@@ -177,11 +177,33 @@ def test_a_loss_without_weight_moves_nothing():
     assert any(float(p.grad.abs().max()) > 0 for p in periods.parameters())
 
 
+@torch.no_grad()
+def test_frames_compared_with_the_recordings():
+    # Two networks of frames after two of periods, with weights of their own in a sum.
+    frames = {"n_ffts": [256, 128], "channels": 4, "layers": 1}
+    config = published(
+        kind="relativistic", scale=None, frames=frames, frames_weight=0.5, period_weight=2.0
+    )
+    periods = len(config.network_weights) - 2
+    assert config.network_weights == [2.0] * periods + [0.5] * 2
+    discriminators, (reference, estimate) = discriminators_of(config), pair()
+    real, generated = (discriminators(signal)[0] for signal in (reference, estimate))
+    apart = [(r - g).double() for r, g in zip(real, generated, strict=True)]
+    expected = sum(
+        weight * float(torch.log1p(torch.exp(difference)).mean())
+        for weight, difference in zip(config.network_weights, apart, strict=True)
+    )
+    found = adversarial_objective(discriminators, reference, estimate, config)
+    assert float(found["adversarial"]) == pytest.approx(expected, rel=1e-5)
+
+
 def test_settings_that_cannot_work_are_refused():
     with pytest.raises(ValidationError, match="write adversarial: null instead"):
         published(period=None, scale=None)
     with pytest.raises(ValidationError, match="a mean knows no weights"):
         published(reduction="mean", period_weight=0.5)
+    with pytest.raises(ValidationError, match="a mean knows no weights"):
+        published(reduction="mean", frames={}, frames_weight=0.5)
     assert published(scale=None, reduction="mean").network_weights is None
 
 

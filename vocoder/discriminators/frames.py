@@ -1,8 +1,9 @@
 """Discriminator of spectral frames: convolutions along time, every bin a channel.
 
 The log magnitudes of a short-time spectrum are the channels of ordinary 1-D convolutions, matrix
-products over all bins. Convolutions over both axes (`vocoder.discriminators.spectrogram`) have a
-tenth of the weights and cost several times as much on a CPU.
+products over all bins. On a CPU three of them cost a third of three convolutional networks over
+both axes (`vocoder.discriminators.spectrogram`), see `studies.ablations.discriminators`. The form
+is this project's own.
 """
 
 from typing import Annotated
@@ -21,7 +22,7 @@ from vocoder.discriminators.spectrogram import log_spectrum
 
 def _odd(count: int) -> int:
     if count % 2 == 0:
-        raise ValueError(f"{count} is even: the mean is that around a bin and frame")
+        raise ValueError(f"{count} is even: write an odd number, which has a middle")
     return count
 
 
@@ -30,16 +31,17 @@ OddCount = Annotated[int, Field(ge=1), AfterValidator(_odd)]
 
 class FrameDiscriminatorConfig(Config):
     """One stack per window: ``n_ffts`` in samples with a hop of a quarter; ``channels`` of each of
-    ``layers`` convolutions over ``kernel`` frames.
+    ``layers`` convolutions over ``kernel`` frames, an odd number, before a last one over three.
 
-    ``less_local_mean``: odd numbers of bins and frames whose mean is subtracted from each log
-    magnitude, so that the texture is judged and no level; null for none.
+    ``less_local_mean``: odd numbers of bins and frames; the mean over so many around each log
+    magnitude is subtracted from it (:func:`local_mean`), so that neither level nor tilt is seen.
+    Null for none.
     """
 
-    n_ffts: tuple[int, ...] = Field((512, 256, 128), min_length=1)
+    n_ffts: tuple[Annotated[int, Field(ge=4)], ...] = Field((512, 256, 128), min_length=1)
     channels: int = Field(96, ge=1)
     layers: int = Field(3, ge=1)
-    kernel: int = Field(5, ge=1)
+    kernel: OddCount = 5
     less_local_mean: tuple[OddCount, OddCount] | None = None
 
 
@@ -48,15 +50,17 @@ def local_mean(
 ) -> Float[Tensor, "batch bins frames"]:
     """Mean over odd numbers of bins and frames around each, fewer at the edges.
 
-    >>> local_mean(torch.tensor([[[0.0, 3.0, 6.0, 0.0]]]), 1, 3).tolist()
-    [[[1.5, 3.0, 3.0, 3.0]]]
+    >>> values = torch.tensor([[[0.0, 3.0, 6.0, 0.0], [2.0, 2.0, 2.0, 2.0]]])
+    >>> local_mean(values, 1, 3)[0, 0].tolist(), local_mean(values, 3, 1)[0, 0].tolist()
+    ([1.5, 3.0, 3.0, 3.0], [1.0, 2.5, 4.0, 1.0])
     """
     middle = (bins // 2, frames // 2)
     return avg_pool2d(values[:, None], (bins, frames), 1, middle, count_include_pad=False)[:, 0]
 
 
 class _Stack(nn.Module):
-    """Convolutions along the frames of one short-time spectrum."""
+    """Convolutions along the frames of one short-time spectrum: from (batch, samples) to scores
+    (batch, 1, frames) and, of every layer, features (batch, channels, frames)."""
 
     def __init__(self, n_fft: int, config: FrameDiscriminatorConfig) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """Adversarial losses over the scores and feature maps of several discriminators."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -33,10 +33,12 @@ def discriminator_loss(
         ]
     elif kind == "relativistic":
         terms = [softplus(g - r).mean() for r, g in zip(real, generated, strict=True)]
-    else:
+    elif kind in ("hinge", "clipped_hinge"):
         terms = [
             relu(1 - r).mean() + relu(1 + g).mean() for r, g in zip(real, generated, strict=True)
         ]
+    else:
+        raise ValueError(f"unknown kind {kind!r}: one of {', '.join(get_args(Kind))}")
     return _total(terms, weights)
 
 
@@ -55,8 +57,10 @@ def generator_loss(
         terms = [-g.mean() for g in generated]
     elif kind == "clipped_hinge":
         terms = [relu(1 - g).mean() for g in generated]
-    else:
+    elif kind == "relativistic":
         terms = [softplus(r - g).mean() for r, g in zip(real, generated, strict=True)]
+    else:
+        raise ValueError(f"unknown kind {kind!r}: one of {', '.join(get_args(Kind))}")
     return _total(terms, weights)
 
 

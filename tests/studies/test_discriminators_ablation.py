@@ -4,21 +4,20 @@ import pytest
 import torch
 from torch import nn
 
-from studies.ablations.judges import (
+from studies.ablations.discriminators import (
     BATCH,
     CROP,
-    JUDGES,
     KEPT,
     KINDS,
-    PAGE,
-    Judgements,
+    NETWORKS,
+    Learned,
     Pair,
     crops,
     lines,
     pairs,
-    told,
+    told_apart,
 )
-from studies.ablations.speech import Utterance
+from studies.ablations.speech import RESULTS, Utterance
 from studies.scores import read_model
 from vocoder.data.audio import read_audio
 from vocoder.loading import load
@@ -44,9 +43,9 @@ def test_recordings_and_copies_are_cut_at_the_same_places():
 
 
 @pytest.mark.parametrize(("gain", "share"), [(0.9, 1.0), (1.1, 0.0)])
-def test_a_pair_is_told_where_the_recording_has_the_higher_score(gain, share):
+def test_a_pair_is_told_apart_where_the_recording_has_the_higher_score(gain, share):
     found = [Pair(signal, gain * signal) for signal in map(noise, range(5))]
-    assert told(Loudness(), found, "hinge")[0] == share
+    assert told_apart(Loudness(), found, "hinge")[0] == share
 
 
 def test_copies_are_in_step_and_end_where_recordings_do(tiny_corpus):
@@ -71,8 +70,8 @@ def test_copies_are_in_step_and_end_where_recordings_do(tiny_corpus):
 
 
 def test_the_table_is_that_of_what_was_kept():
-    kept = read_model(Judgements, KEPT)
-    assert [(each.judge, each.kind) for each in kept.found] == [
-        (judge, kind) for judge in JUDGES for kind in KINDS
+    kept = read_model(Learned, KEPT)
+    assert [(each.networks, each.kind) for each in kept.found] == [
+        (name, kind) for name in NETWORKS for kind in KINDS
     ]
-    assert lines(kept) in PAGE.read_text(encoding="utf-8")
+    assert lines(kept) in RESULTS.read_text(encoding="utf-8")

@@ -1,14 +1,14 @@
 """Discriminators alone: do they tell a copy from its recording, how soon, at what cost?
 
-    python -m studies.ablations.judges --speech data/many_voices/manifest.jsonl
+    python -m studies.ablations.discriminators --speech data/many_voices/manifest.jsonl
 
 One utterance of every training speaker, cut to 5 s, and its copy by the weights that ship, from
-Vocos's mel, with its pulses in step with the recording's, as in training. Both end at 7 kHz, since
-most recordings do. Discriminators learn from nothing, on crops of 0.21 s of 12 such pairs per step;
-the copies stay what they are. The share of pairs of the held-out speakers whose recording has the
-higher mean score is 0.5 by chance.
+Vocos's mel, with its pulses in step with the recording's. Both are cut at 7 kHz, below the end of
+every recording's band. Discriminators learn from nothing, on crops of 0.21 s of 12 such pairs per
+step; the copies stay what they are. A pair of a held-out speaker is told apart where the mean score
+of the recording is the higher one; the share is 0.5 by chance.
 
-Keeps what it found in `studies/ablations/judges.json` and renews its table in RESULTS.md.
+Keeps what it found in `studies/ablations/discriminators.json` and renews its table in RESULTS.md.
 """
 
 import time
@@ -20,24 +20,33 @@ import torch
 from torch import Tensor, nn
 
 import vocoder
-from studies.ablations.speech import Utterance, held_out, read_utterances, study_parser
+from studies.ablations.speech import (
+    Utterance,
+    held_out,
+    read_utterances,
+    renew_results,
+    study_parser,
+)
 from studies.scores import write_model
-from studies.scripts import replace_blocks, run, table
+from studies.scripts import run, table
 from vocoder.config import Config
-from vocoder.data.files import write_text
 from vocoder.data.manifest import read_manifest
 from vocoder.dsp.framing import fit_length
 from vocoder.losses.adversarial import Kind, discriminator_loss
 from vocoder.models.source_filter import SourceFilter
-from vocoder.training.objectives.adversarial import AdversarialConfig, Discriminators, low_pass
+from vocoder.training.objectives.adversarial import (
+    AdversarialConfig,
+    Discriminators,
+    discriminator_objective,
+    low_pass,
+)
 
-HERE = Path(__file__).parent
-KEPT, PAGE = HERE / "judges.json", HERE / "RESULTS.md"
+KEPT = Path(__file__).with_suffix(".json")
 MEL, BAND_LIMIT_HZ = "vocos_24k", 7000.0
 CROP, BATCH, STEPS, LEARNING_RATE, WARMUP = 5120, 12, 300, 1e-3, 50
 EARLY = 100
 
-JUDGES: dict[str, dict[str, dict[str, object]]] = {
+NETWORKS: dict[str, dict[str, dict[str, object]]] = {
     "both axes of spectra, 1024, 512, 256": {
         "spectrogram": {"n_ffts": [1024, 512, 256], "channels": 16},
     },
@@ -52,15 +61,15 @@ class Found(Config):
     """What one discriminator learned.
 
     Fields:
-        judge: its name.
+        networks: the row of `NETWORKS`.
         kind: of its loss.
         seconds_per_step: of CPU time of one thread, for its own update.
-        early, late: shares of the held-out pairs that it tells after `EARLY` and `STEPS` steps, the
+        early, late: shares of the held-out pairs told apart after `EARLY` and `STEPS` steps, the
             mean over its networks.
         loss: on the held-out pairs in the end.
     """
 
-    judge: str
+    networks: str
     kind: Kind
     seconds_per_step: float
     early: float
@@ -68,7 +77,7 @@ class Found(Config):
     loss: float
 
 
-class Judgements(Config):
+class Learned(Config):
     """All of them, and the weights that made the copies."""
 
     weights: str
@@ -118,64 +127,55 @@ def crops(pairs: Sequence[Pair], seed: int) -> tuple[Tensor, Tensor]:
     return recordings, copies
 
 
-def judged(
-    judge: nn.Module, recordings: Tensor, copies: Tensor
-) -> tuple[list[Tensor], list[Tensor]]:
-    """Scores of either, a list of networks."""
-    scores, _ = judge(torch.cat([recordings, copies]))
-    halves = [score.chunk(2) for score in scores]
-    return [real for real, _ in halves], [copy for _, copy in halves]
-
-
 @torch.no_grad()
-def told(judge: nn.Module, pairs: Sequence[Pair], kind: Kind) -> tuple[float, float]:
-    """Share of pairs that are told, and the loss, of 40 batches."""
+def told_apart(networks: nn.Module, pairs: Sequence[Pair], kind: Kind) -> tuple[float, float]:
+    """Share of pairs whose recording has the higher mean score, over 40 batches and all networks;
+    and the loss."""
     shares, losses = [], []
     for seed in range(40):
-        real, copied = judged(judge, *crops(pairs, 10**6 + seed))
+        scores, _ = networks(torch.cat(crops(pairs, 10**6 + seed)))
+        real, copied = zip(*(score.chunk(2) for score in scores), strict=True)
         losses.append(float(discriminator_loss(real, copied, kind)))
-        means = zip(
-            *([s.flatten(1).mean(1) for s in scores] for scores in (real, copied)), strict=True
-        )
-        shares += [float((true > copy).float().mean()) for true, copy in means]
+        for true, copy in zip(real, copied, strict=True):
+            shares.append(float((true.flatten(1).mean(1) > copy.flatten(1).mean(1)).float().mean()))
     return sum(shares) / len(shares), sum(losses) / len(losses)
 
 
 def learn(name: str, kind: Kind, train: Sequence[Pair], held: Sequence[Pair]) -> Found:
-    """Train one discriminator."""
+    """Train the discriminators of a row from nothing."""
     torch.manual_seed(0)
-    sections = {"spectrogram": None, "period": None} | JUDGES[name]
-    config = AdversarialConfig.model_validate({"start_step": 0} | sections)
-    judge = Discriminators(config)
-    optimizer = torch.optim.AdamW(judge.parameters(), lr=LEARNING_RATE, betas=(0.8, 0.99))
+    sections = {"spectrogram": None, "period": None} | NETWORKS[name]
+    config = AdversarialConfig.model_validate({"start_step": 0, "kind": kind} | sections)
+    networks = Discriminators(config)
+    optimizer = torch.optim.AdamW(networks.parameters(), lr=LEARNING_RATE, betas=(0.8, 0.99))
     seconds, early = 0.0, 0.0
     for step in range(STEPS):
         batch = crops(train, step)
         begun = time.process_time()
         for group in optimizer.param_groups:
             group["lr"] = LEARNING_RATE * min((step + 1) / WARMUP, 1.0)
-        loss = discriminator_loss(*judged(judge, *batch), kind)
+        loss = discriminator_objective(networks, *batch, config)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         seconds += time.process_time() - begun
         if step + 1 == EARLY:
-            early, _ = told(judge, held, kind)
-    late, last = told(judge, held, kind)
+            early, _ = told_apart(networks, held, kind)
+    late, last = told_apart(networks, held, kind)
     return Found(
-        judge=name, kind=kind, seconds_per_step=round(seconds / STEPS, 4), early=round(early, 4),
-        late=round(late, 4), loss=round(last, 4),
+        networks=name, kind=kind, seconds_per_step=round(seconds / STEPS, 4),
+        early=round(early, 4), late=round(late, 4), loss=round(last, 4),
     )  # fmt: skip
 
 
-def lines(judgements: Judgements) -> str:
+def lines(learned: Learned) -> str:
     """The table."""
-    rows = [["discriminator", "loss", "CPU s per step", f"told after {EARLY} steps",
+    rows = [["discriminator", "loss", "CPU s per step", f"told apart after {EARLY} steps",
              f"after {STEPS}", "loss then"]]  # fmt: skip
     rows += [
-        [each.judge, each.kind, f"{each.seconds_per_step:.2f}", f"{100 * each.early:.0f} %",
+        [each.networks, each.kind, f"{each.seconds_per_step:.2f}", f"{100 * each.early:.0f} %",
          f"{100 * each.late:.0f} %", f"{each.loss:.3f}"]
-        for each in judgements.found
+        for each in learned.found
     ]  # fmt: skip
     return table(rows)
 
@@ -197,15 +197,13 @@ def main() -> None:
         held = pairs(model, read_utterances(options.speech, others))
     train, held = ([Pair(*map(torch.clone, pair)) for pair in each] for each in (train, held))
     found = []
-    for name in JUDGES:
+    for name in NETWORKS:
         for kind in KINDS:
             found.append(learn(name, kind, train, held))
             print(found[-1], flush=True)
-    judgements = Judgements(weights=options.weights, found=tuple(found))
-    write_model(KEPT, judgements)
-    write_text(
-        PAGE, replace_blocks(PAGE, {"judges": lines(judgements)}, others=("regions", "hard-inputs"))
-    )
+    learned = Learned(weights=options.weights, found=tuple(found))
+    write_model(KEPT, learned)
+    renew_results("discriminators", lines(learned))
 
 
 if __name__ == "__main__":
