@@ -14,7 +14,7 @@ row that has its file is not run again.
 
 import argparse
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -258,6 +258,19 @@ def trained_table(outcomes: dict[str, Outcome], use: str) -> str:
     return table(lines)
 
 
+def rows_left(outcomes: Mapping[str, Outcome]) -> str:
+    """How many rows have been trained, and which not.
+
+    >>> rows_left(dict.fromkeys(ROWS))
+    'All rows have been trained.'
+    """
+    left = [name for name in ROWS if name not in outcomes]
+    if not left:
+        return "All rows have been trained."
+    named = ", ".join(f"*{name}*" for name in left)
+    return f"{len(outcomes)} of {len(ROWS)} rows have been trained; not yet: {named}."
+
+
 def read_outcomes() -> dict[str, Outcome]:
     """The rows that have been run, in the order of `ROWS`."""
     return {
@@ -280,6 +293,7 @@ def main() -> None:
     if options.stage == "tables":
         outcomes = read_outcomes()
         blocks = {hyphenated(use): trained_table(outcomes, use) for use in USES}
+        blocks["rows"] = rows_left(outcomes)
         write_text(PAGE, replace_blocks(PAGE, blocks))
         return
     if options.speech is None:

@@ -10,12 +10,15 @@ from studies.ablations.smoothed_pairs import chosen, degraded
 from studies.ablations.speech import METRIC_NAMES, difference
 from studies.ablations.trained import (
     BASE,
+    PAGE,
     RECIPE,
     ROWS,
     USES,
     Outcome,
     _fewer_speakers,
     outcome_path,
+    read_outcomes,
+    rows_left,
     trained_table,
 )
 from studies.scores import Scores
@@ -57,6 +60,14 @@ def test_a_row_of_one_mel_is_scored_in_that_mel_alone():
     found = {name: outcome(name, 0.0) for name in (BASE, "3 blocks", "HiFi-GAN's mel alone")}
     assert "3 blocks" not in trained_table(found, "HiFi-GAN's mel")
     assert "HiFi-GAN's mel alone" not in trained_table(found, "one pass")
+
+
+def test_the_page_is_built_from_the_files():
+    outcomes, page = read_outcomes(), PAGE.read_text(encoding="utf-8")
+    assert rows_left(outcomes) in page
+    for use in USES:
+        assert trained_table(outcomes, use) in page, use
+    assert rows_left({BASE: outcomes[BASE]}).startswith(f"1 of {len(ROWS)} rows")
 
 
 def test_pairs_to_train_on_leave_out_who_is_held_out(tmp_path: Path):
