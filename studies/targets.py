@@ -99,9 +99,8 @@ def targets_table() -> str:
             scores = values(aim, metric)
             score = mean_score(scores)
             mean, low, high = score.mean, score.low, score.high
-            assert mean is not None
-            assert low is not None
-            assert high is not None
+            if mean is None or low is None or high is None:
+                raise VocoderError(f"{aim.recordings} from {aim.mel}: {metric} needs two scores")
             shown = [f"{factor * value:.{decimals}f}" for value in (target, mean, low, high)]
             rows.append([
                 aim.recordings, str(len(scores)), aim.mel, heading, shown[0],

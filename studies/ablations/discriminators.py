@@ -3,10 +3,10 @@
     python -m studies.ablations.discriminators --speech data/many_voices/manifest.jsonl
 
 One utterance of every training speaker, cut to 5 s, and its copy by the weights that ship, from
-Vocos's mel, with its pulses in step with the recording's. Both are cut at 7 kHz, below the end of
-every recording's band. Discriminators learn from nothing, on crops of 0.21 s of 12 such pairs per
-step; the copies stay what they are. A pair of a held-out speaker is told apart where the mean score
-of the recording is the higher one; the share is 0.5 by chance.
+Vocos's mel, with its pulses in step with the recording's. Both are cut at 7 kHz, so that the ends
+of the recordings' bands are not seen. Discriminators learn from nothing, on crops of 0.21 s of 12
+such pairs per step; the copies stay what they are. A pair of a held-out speaker is told apart where
+the mean score of the recording is the higher one; the share is 0.5 by chance.
 
 Keeps what it found in `studies/ablations/discriminators.json` and renews its table in RESULTS.md.
 """
