@@ -35,7 +35,7 @@ TESTS = {
         "tests/models/test_streaming.py",
         "tests/models/test_universal.py",
     ],
-    "vocoder/evaluation": ["tests/evaluation", "tests/test_cli.py"],
+    "vocoder/evaluation": ["tests/evaluation", "tests/cli"],
 }
 """Tests of each folder, the nearest ones."""
 SWAPS: dict[type[ast.AST], type[ast.AST]] = {

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from playwright.sync_api import Page
 
 from vocoder.data.audio import read_audio, write_audio
 from vocoder.data.manifest import read_manifest
@@ -81,3 +82,10 @@ def report(evaluation: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "much noise": cost_file(root / "b.json", 0.3, parameters=0),
     }
     return build_report(evaluation, root / "page", TITLE, costs, jobs=1, progress=False)
+
+
+@pytest.fixture
+def opened(page: Page, report: Path) -> Page:
+    """The browser's page with that report."""
+    page.goto(report.as_uri())
+    return page
