@@ -37,6 +37,9 @@ LITTLE = (
     "training.snapshots=[0.5]",
 )
 """Overrides that only reduce the run time."""
+NO_BFLOAT16 = {"waveglow", "waveflow", "hifigan", "istftnet"}
+"""Recipes trained in float32 here, in a third of the time on CPUs without bfloat16: test_flows.py
+and test_gan_vocoders.py run these networks in bfloat16."""
 
 
 def by_stem(paths: list[Path]):
@@ -80,12 +83,14 @@ def test_every_budget_recipe_trains_and_speaks(
     overrides = [*LITTLE]
     if path.stem == STUDENT:
         overrides.append(f"loss.teacher={teacher}")
+    if path.stem in NO_BFLOAT16:
+        overrides.append("training.precision=float32")
     recipe = load_recipe(path, overrides)
     start = recipe.build_model().state_dict()
     train(recipe, tmp_path / "run", quiet())
     model = load(tmp_path / "run")
     assert model.state_dict().keys() == start.keys()
-    sound = read_audio(MANIFEST.parent / "wavs" / "test" / "ru_0806.wav").waveform[20000:23000]
+    sound = read_audio(MANIFEST.parent / "wavs" / "test" / "ru_0806.wav").waveform[20000:21500]
     output = resynthesise(model, sound)
     assert output.shape == sound.shape
     assert output.isfinite().all()

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.test_readme import in_python
 from vocoder.data.audio import write_audio
 from vocoder.data.manifest import read_manifest
 
@@ -22,6 +24,13 @@ GUIDE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", GUIDE, flags=re.DOTALL | re.MULTILINE))
 FILE = re.compile(r"^`([\w/.]+)`:\n\n```\w+\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
 COMMANDS = re.compile(r"^```bash\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
+
+VOCODER_LINES = re.compile(r"(?:^vocoder .*\n?)+", flags=re.MULTILINE)
+
+
+def in_one_process(lines: re.Match[str]) -> str:
+    """One command for several of ``vocoder``, which imports it once."""
+    return shlex.join(["python", *in_python(lines[0].splitlines())]) + "\n"
 
 
 class Clone:
@@ -49,6 +58,8 @@ class Clone:
         return self.printed[section]
 
     def run(self, commands: str) -> str:
+        """What commands print; neighbouring ones of ``vocoder`` run in one process."""
+        commands = VOCODER_LINES.sub(in_one_process, commands)
         environment = os.environ | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(self.folder),

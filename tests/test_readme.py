@@ -46,9 +46,14 @@ def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
 def run_commands(lines: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     """Lines of ``vocoder`` in one process, which imports it once, and outside this one, which
     checks shapes."""
+    return run([sys.executable, *in_python(lines)], folder)
+
+
+def in_python(lines: list[str]) -> list[str]:
+    """Arguments of Python that run lines of ``vocoder``."""
     code = "import shlex, sys; from vocoder.cli import app\nfor line in sys.argv[1:]:\n"
     code += "    app(shlex.split(line)[1:], standalone_mode=False)"
-    return run([sys.executable, "-c", code, *lines], folder)
+    return ["-c", code, *lines]
 
 
 def commands(text: str = README) -> list[str]:

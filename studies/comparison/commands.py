@@ -1,4 +1,4 @@
-"""Calls of the command line used by the stages."""
+"""What the stages share with the command line: training in a process of its own, copies, scores."""
 
 import shlex
 import subprocess
@@ -8,7 +8,8 @@ from pathlib import Path
 
 from studies.resynthesis import resynthesise_folder
 from vocoder.errors import VocoderError
-from vocoder.evaluation.folders import SUMMARY_NAME
+from vocoder.evaluation.cache import default_cache
+from vocoder.evaluation.folders import evaluate_folders
 from vocoder.loading import load
 
 
@@ -43,19 +44,8 @@ def evaluate(
     metrics: Sequence[str],
     jobs: int,
 ) -> None:
-    """`vocoder evaluate` of folders by name, with cached scores.
+    """As `vocoder evaluate`, of folders by name, with cached scores.
 
-    Undefined scores, such as F0 early in training, give exit status 1 after all others are written;
-    the tables count them, and they are not an error here.
+    Undefined scores, such as F0 early in training, are no error here: the tables count them.
     """
-    named = [part for name, folder in systems.items() for part in ("--system", f"{name}={folder}")]
-    summary = output / SUMMARY_NAME
-    before = summary.stat().st_mtime_ns if summary.exists() else None
-    try:
-        vocoder(
-            "evaluate", "--reference", reference, *named, "--output", output,
-            "--metrics", ",".join(metrics), "--jobs", str(jobs),
-        )  # fmt: skip
-    except VocoderError:
-        if not summary.exists() or summary.stat().st_mtime_ns == before:
-            raise
+    evaluate_folders(reference, systems, output, metrics, jobs=jobs, cache=default_cache())

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.tools import SPEECH, files, refusal, vocoder
+from vocoder.models import registry
 
 pytestmark = pytest.mark.slow
 
@@ -40,6 +41,23 @@ def test_info_describes_a_model(trained_run: Path):
     assert described["serves_any_mel"] is False
     assert json.loads(vocoder("info", "universal", "--json").stdout)["serves_any_mel"] is True
     assert json.loads(vocoder("info", "griffin_lim", "--json").stdout)["parameters"] == 0
+
+
+def test_info_lists_the_architectures_at_once_and_their_costs_if_asked(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    rows = {row["model"]: row for row in json.loads(vocoder("info", "--models", "--json").stdout)}
+    assert list(rows) == list(registry.MODELS)
+    assert rows["hifigan"]["parameters"] == pytest.approx(13.94e6, rel=1e-3)
+    assert rows["vocos"] | {"parameters": 0} == {
+        "model": "vocos", "parameters": 0, "sample_rate": 24000, "source": "arXiv 2306.00814",
+    }  # fmt: skip
+    monkeypatch.setattr(registry, "MODELS", {"vocos": registry.MODELS["vocos"]})
+    (row,) = json.loads(vocoder("info", "--models", "--costs", "--json").stdout)
+    # Nearly every weight is multiplied once a frame.
+    assert row["macs_per_second"] == pytest.approx(row["parameters"] * 24000 / 256, rel=0.01)
+    assert "1,266" in vocoder("info", "--models", "--costs").stdout
+    assert "--costs: only with --models" in refusal("info", "--costs")
 
 
 @pytest.mark.parametrize("model", ["world", "lpc"])

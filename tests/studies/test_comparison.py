@@ -467,7 +467,7 @@ def test_the_whole_comparison_runs(tmp_path: Path):
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
     command = [
-        str(ROOT / "studies" / "comparison" / "run.sh"), OURS, "hifigan", "--metrics", "pesq,mstft",
+        str(ROOT / "studies" / "comparison" / "run.sh"), OURS, "ddsp", "--metrics", "pesq,mstft",
         "--set", "training.snapshots=[1.0]", "--set", "data.batch_size=2",
     ]  # fmt: skip
     done = subprocess.run(
@@ -475,11 +475,11 @@ def test_the_whole_comparison_runs(tmp_path: Path):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     names = {path.name for path in (ROOT / "egs" / "tiny" / "wavs" / "test").glob("*.wav")}
-    for folder in (f"{OURS}/seed-0", "hifigan/seed-0", "world", "griffin_lim", "lpc"):
+    for folder in (f"{OURS}/seed-0", "ddsp/seed-0", "world", "griffin_lim", "lpc"):
         written = {path.name for path in (run / "test" / folder / "audio").glob("*.wav")}
         assert written == names, folder
     text = (results / "RESULTS.md").read_text()
-    for label in ("this model", "HiFi-GAN", "WORLD", "Griffin-Lim", "LPC vocoder", "recording"):
+    for label in ("this model", "DDSP", "WORLD", "Griffin-Lim", "LPC vocoder", "recording"):
         assert f"\n| {label} |" in text, label
     assert (results / "figures" / "pesq.png").is_file()
     assert (run / "page" / "html" / "report.html").is_file()
@@ -489,7 +489,7 @@ def test_the_whole_comparison_runs(tmp_path: Path):
     assert set(ended.test.utterances) == {Path(name).stem for name in names}
     assert {path.stem for path in (results / "outcomes").iterdir()} == {
         f"{OURS}-seed-0",
-        "hifigan-seed-0",
+        "ddsp-seed-0",
         "recording",
         "world",
         "griffin_lim",

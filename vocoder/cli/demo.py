@@ -73,7 +73,7 @@ def run_demo(systems: dict[str, Vocoder], manifest: Path, output: Path) -> list[
     return rows
 
 
-def _timed(model: Vocoder, waveform: Tensor, repeats: int = 5) -> tuple[Tensor, float]:
+def _timed(model: Vocoder, waveform: Tensor, repeats: int = 3) -> tuple[Tensor, float]:
     """The resynthesis and the real-time factor of its mel → waveform step."""
     estimate = resynthesise(model, waveform)
     with torch.inference_mode():

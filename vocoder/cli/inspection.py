@@ -9,6 +9,7 @@ from rich.table import Table
 
 from vocoder.cli.console import progress_bar
 from vocoder.cli.options import JsonFlag, ModelName, require_mel
+from vocoder.errors import VocoderError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,11 +25,17 @@ def info(
     models: Annotated[
         bool, typer.Option("--models", help="List the architectures at their papers' sizes.")
     ] = False,
+    costs: Annotated[
+        bool,
+        typer.Option("--costs", help="With --models: count multiplications too, half a minute."),
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """List models and mel presets; describe one model; or list the architectures."""
+    if costs and not models:
+        raise VocoderError("--costs: only with --models; `vocoder bench` measures one model")
     if models:
-        _show_architectures(as_json)
+        _show_architectures(costs, as_json)
         return
     if model is None:
         _show_names(as_json)
@@ -125,7 +132,7 @@ def _description(vocoder: "Vocoder | WaveVocoder") -> dict[str, Any]:
     return described
 
 
-def _show_architectures(as_json: bool) -> None:
+def _show_architectures(costs: bool, as_json: bool) -> None:
     """Print one line per architecture that a recipe can name, at its paper's size."""
     import torch
 
@@ -138,24 +145,21 @@ def _show_architectures(as_json: bool) -> None:
     with progress_bar() as progress:
         for name, entry in progress.track(MODELS.items(), description="counting"):
             vocoder = entry.build().eval().requires_grad_(False)
-            rows.append(
-                {
-                    "model": name,
-                    "parameters": vocoder.parameters_count,
-                    "macs_per_second": macs_per_second(vocoder),
-                    "sample_rate": PRESETS[entry.mel].sample_rate,
-                    "source": entry.source,
-                }
-            )
+            row = {"model": name, "parameters": vocoder.parameters_count}
+            if costs:
+                row["macs_per_second"] = macs_per_second(vocoder)
+            rate = PRESETS[entry.mel].sample_rate
+            rows.append(row | {"sample_rate": rate, "source": entry.source})
     if as_json:
         print(json.dumps(rows))
         return
-    table = Table("model.name", "parameters", "MMAC a second", "at", "source")
+    table = Table("model.name", "parameters", *["MMAC a second"] * costs, "at", "source")
     for row in rows:
+        counted = [f"{row['macs_per_second'] / 1e6:,.0f}"] if costs else []
         table.add_row(
             row["model"],
             f"{row['parameters'] / 1e6:.2f} M",
-            f"{row['macs_per_second'] / 1e6:,.0f}",
+            *counted,
             f"{row['sample_rate'] / 1000:g} kHz",
             row["source"],
         )
