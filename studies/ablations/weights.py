@@ -2,15 +2,15 @@
 
     python -m studies.ablations.weights compare "nano at COMMIT=FOLDER" nano
         --speech data/many_voices/manifest.jsonl
-        --output studies/ablations/weights_compared/nano.json
+        --output studies/ablations/weights_compared/nano.json [--mel speecht5_16k]
     python -m studies.ablations.weights tables [FOLDER]
 
 Weights are a name or a folder, with a label for the table and an equals sign before it or without.
 
-One utterance each, cut to 5 s, from Vocos's mel, with the passes of the projection that the config
-of the weights says, the same two draws of noise. Prints means, and the second's less the first's
-with 95 % intervals over the speakers; `tables` those of every comparison that was kept in a folder,
-`studies/ablations/weights_compared` if none is named, and the mean difference of all of them.
+One utterance each, cut to 5 s, from Vocos's mel or another, with the passes of the projection that
+the config of the weights says, the same two draws of noise. Prints means, and the second's less the
+first's with 95 % intervals over the speakers; `tables` those of every comparison that was kept in a
+folder, `studies/ablations/weights_compared` if none is named, and the mean difference of all.
 """
 
 import argparse
@@ -35,22 +35,23 @@ from studies.scripts import run, table
 from vocoder.config import Config
 
 KEPT = Path(__file__).with_name("weights_compared")
-MEL, NOISES = "vocos_24k", (0, 1)
+NOISES = (0, 1)
 
 
 class Comparison(Config):
-    """Scores by weights, each the mean over `NOISES`."""
+    """Scores by weights, each the mean over `NOISES`, and the mel."""
 
+    mel: str = "vocos_24k"
     scores: dict[str, Scores]
 
 
-def compare(weights: list[str], speech: Path) -> Comparison:
+def compare(weights: list[str], speech: Path, mel: str) -> Comparison:
     """Scores of the speakers whom the recipe of `universal` holds out."""
     utterances = read_utterances(speech, held_out("universal"))
     scores = {}
     for each in weights:
         label, _, name = each.rpartition("=")
-        model = vocoder.load(name).for_mel(MEL)
+        model = vocoder.load(name).for_mel(mel)
         copies = [copy_with(model, noise_seed=seed) for seed in NOISES]
         draws = [scores_of(utterances, model.sample_rate, speak) for speak in copies]
         rows = [
@@ -58,13 +59,13 @@ def compare(weights: list[str], speech: Path) -> Comparison:
             for same in zip(*draws, strict=True)
         ]
         scores[label or name] = by_metric(utterances, rows)
-    return Comparison(scores=scores)
+    return Comparison(mel=mel, scores=scores)
 
 
 def lines(comparison: Comparison) -> str:
     """The table."""
     (first, one), (second, other) = comparison.scores.items()
-    rows = [["weights", *METRIC_NAMES]]
+    rows = [[f"weights, {comparison.mel}", *METRIC_NAMES]]
     for name, scores in ((first, one), (second, other)):
         rows.append(
             [name, *(f"{np.mean(np.array(scores.values[m], float)):.3f}" for m in METRIC_NAMES)]
@@ -100,11 +101,12 @@ def main() -> None:
     comparing = stages.add_parser("compare")
     comparing.add_argument("weights", nargs=2)
     comparing.add_argument("--speech", type=Path, required=True)
+    comparing.add_argument("--mel", default="vocos_24k", help="preset")
     comparing.add_argument("--output", type=Path, required=True)
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.stage == "compare":
-        comparison = compare(options.weights, options.speech)
+        comparison = compare(options.weights, options.speech, options.mel)
         write_model(options.output, comparison)
         print(lines(comparison))
         return

@@ -145,7 +145,7 @@ def _show_architectures(costs: bool, as_json: bool) -> None:
     with progress_bar() as progress:
         for name, entry in progress.track(MODELS.items(), description="counting"):
             vocoder = entry.build().eval().requires_grad_(False)
-            row = {"model": name, "parameters": vocoder.parameters_count}
+            row: dict[str, Any] = {"model": name, "parameters": vocoder.parameters_count}
             if costs:
                 row["macs_per_second"] = macs_per_second(vocoder)
             rate = PRESETS[entry.mel].sample_rate

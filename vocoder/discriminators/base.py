@@ -4,15 +4,39 @@ from collections.abc import Iterable
 
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.functional import leaky_relu
+
+
+class Stack(nn.Module):
+    """Convolutions over one view of the waveform, each followed by a leaky rectifier of 0.1, and an
+    output layer: the score, and the feature maps of all layers but the last."""
+
+    def __init__(self, layers: Iterable[nn.Module], output: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        self.output = output
+
+    def view(self, waveform: Float[Tensor, "batch samples"]) -> Tensor:
+        """What the first layer takes."""
+        raise NotImplementedError
+
+    def convolve(self, layer: nn.Module, x: Tensor) -> Tensor:
+        """One layer."""
+        convolved: Tensor = layer(x)
+        return convolved
+
+    def forward(self, waveform: Float[Tensor, "batch samples"]) -> tuple[Tensor, list[Tensor]]:
+        x, features = self.view(waveform), []
+        for layer in self.layers:
+            x = leaky_relu(self.convolve(layer, x), 0.1)
+            features.append(x)
+        return self.output(x), features
 
 
 class Discriminator(nn.Module):
-    """Scores and feature maps of every network of ``stacks``, as two lists.
+    """Scores and feature maps of every network of ``stacks``, as two lists."""
 
-    Each maps a waveform, (batch, samples), to its score and its feature maps.
-    """
-
-    def __init__(self, stacks: Iterable[nn.Module]) -> None:
+    def __init__(self, stacks: Iterable[Stack]) -> None:
         super().__init__()
         self.stacks = nn.ModuleList(stacks)
 

@@ -12,11 +12,11 @@ import torch
 from jaxtyping import Float
 from pydantic import AfterValidator, Field
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, leaky_relu
+from torch.nn.functional import avg_pool2d
 from torch.nn.utils.parametrizations import weight_norm
 
 from vocoder.config import Config
-from vocoder.discriminators.base import Discriminator
+from vocoder.discriminators.base import Discriminator, Stack
 from vocoder.discriminators.spectrogram import log_spectrum
 
 
@@ -58,32 +58,25 @@ def local_mean(
     return avg_pool2d(values[:, None], (bins, frames), 1, middle, count_include_pad=False)[:, 0]
 
 
-class _Stack(nn.Module):
-    """Convolutions along the frames of one short-time spectrum: from (batch, samples) to scores
-    (batch, 1, frames) and, of every layer, features (batch, channels, frames)."""
+class _Stack(Stack):
+    """Convolutions along the frames of one short-time spectrum: scores (batch, 1, frames),
+    features (batch, channels, frames)."""
 
     def __init__(self, n_fft: int, config: FrameDiscriminatorConfig) -> None:
-        super().__init__()
-        inputs = [n_fft // 2 + 1, *[config.channels] * (config.layers - 1)]
-        self.layers = nn.ModuleList(
-            weight_norm(nn.Conv1d(i, config.channels, config.kernel, padding=config.kernel // 2))
-            for i in inputs
+        c, k = config.channels, config.kernel
+        inputs = [n_fft // 2 + 1, *[c] * (config.layers - 1)]
+        super().__init__(
+            [weight_norm(nn.Conv1d(i, c, k, padding=k // 2)) for i in inputs],
+            weight_norm(nn.Conv1d(c, 1, 3, padding=1)),
         )
-        self.output = weight_norm(nn.Conv1d(config.channels, 1, 3, padding=1))
         window = torch.hann_window(n_fft)
         self.around = config.less_local_mean
         self.window: Tensor
         self.register_buffer("window", window / window.square().sum().sqrt(), persistent=False)
 
-    def forward(self, waveform: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def view(self, waveform: Tensor) -> Tensor:
         x = log_spectrum(waveform, self.window)
-        if self.around is not None:
-            x = x - local_mean(x, *self.around)
-        features = []
-        for layer in self.layers:
-            x = leaky_relu(layer(x), 0.1)
-            features.append(x)
-        return self.output(x), features
+        return x if self.around is None else x - local_mean(x, *self.around)
 
 
 class FrameDiscriminator(Discriminator):

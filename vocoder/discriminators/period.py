@@ -7,11 +7,11 @@ the published one costs more than the rest of the training step.
 
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu, pad
+from torch.nn.functional import pad
 from torch.nn.utils.parametrizations import weight_norm
 
 from vocoder.config import Config
-from vocoder.discriminators.base import Discriminator
+from vocoder.discriminators.base import Discriminator, Stack
 
 
 class PeriodDiscriminatorConfig(Config):
@@ -24,28 +24,25 @@ class PeriodDiscriminatorConfig(Config):
     max_channels: int = Field(64, ge=1)
 
 
-class _Stack(nn.Module):
+class _Stack(Stack):
     """Convolutions along the rows of the waveform folded by one period."""
 
     def __init__(self, period: int, config: PeriodDiscriminatorConfig) -> None:
-        super().__init__()
-        self.period = period
         widths = [min(config.channels * config.growth**i, config.max_channels) for i in range(5)]
         inputs, strides = [1, *widths[:4]], [3, 3, 3, 3, 1]
-        self.layers = nn.ModuleList(
-            weight_norm(nn.Conv2d(i, o, (5, 1), stride=(s, 1), padding=(2, 0)))
-            for i, o, s in zip(inputs, widths, strides, strict=True)
+        super().__init__(
+            [
+                weight_norm(nn.Conv2d(i, o, (5, 1), stride=(s, 1), padding=(2, 0)))
+                for i, o, s in zip(inputs, widths, strides, strict=True)
+            ],
+            weight_norm(nn.Conv2d(widths[-1], 1, (3, 1), padding=(1, 0))),
         )
-        self.output = weight_norm(nn.Conv2d(widths[-1], 1, (3, 1), padding=(1, 0)))
+        self.period = period
 
-    def forward(self, waveform: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def view(self, waveform: Tensor) -> Tensor:
         missing = -waveform.shape[1] % self.period
-        x = pad(waveform[:, None], (0, missing), mode="reflect").unflatten(2, (-1, self.period))
-        features = []
-        for layer in self.layers:
-            x = leaky_relu(layer(x), 0.1)
-            features.append(x)
-        return self.output(x), features
+        padded = pad(waveform[:, None], (0, missing), mode="reflect")
+        return padded.unflatten(2, (-1, self.period))
 
 
 class PeriodDiscriminator(Discriminator):

@@ -11,11 +11,11 @@ from collections.abc import Callable
 
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool1d, leaky_relu
+from torch.nn.functional import avg_pool1d
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from vocoder.config import Config
-from vocoder.discriminators.base import Discriminator
+from vocoder.discriminators.base import Discriminator, Stack
 
 KERNELS = (15, 41, 41, 41, 41, 41, 5)
 STRIDES = (1, 2, 2, 4, 4, 1, 1)
@@ -33,38 +33,38 @@ class ScaleDiscriminatorConfig(Config):
     channels: int = Field(128, ge=1)
 
 
-class _Stack(nn.Module):
+class _Stack(Stack):
     """Convolutions along the waveform at its rate halved ``halvings`` times."""
 
     def __init__(
         self, channels: int, norm: Callable[[nn.Module], nn.Module], halvings: int
     ) -> None:
-        super().__init__()
-        self.halvings = halvings
         widths = [1, *(channels * factor for factor in WIDTHS)]
-        self.layers = nn.ModuleList(
-            norm(
-                nn.Conv1d(
-                    widths[i],
-                    widths[i + 1],
-                    kernel,
-                    stride=stride,
-                    padding=kernel // 2,
-                    groups=math.gcd(groups, widths[i], widths[i + 1]),
+        super().__init__(
+            [
+                norm(
+                    nn.Conv1d(
+                        widths[i],
+                        widths[i + 1],
+                        kernel,
+                        stride=stride,
+                        padding=kernel // 2,
+                        groups=math.gcd(groups, widths[i], widths[i + 1]),
+                    )
                 )
-            )
-            for i, (kernel, stride, groups) in enumerate(zip(KERNELS, STRIDES, GROUPS, strict=True))
+                for i, (kernel, stride, groups) in enumerate(
+                    zip(KERNELS, STRIDES, GROUPS, strict=True)
+                )
+            ],
+            norm(nn.Conv1d(widths[-1], 1, 3, padding=1)),
         )
-        self.output = norm(nn.Conv1d(widths[-1], 1, 3, padding=1))
+        self.halvings = halvings
 
-    def forward(self, waveform: Tensor) -> tuple[Tensor, list[Tensor]]:
-        x, features = waveform[:, None], []
+    def view(self, waveform: Tensor) -> Tensor:
+        x = waveform[:, None]
         for _ in range(self.halvings):
             x = avg_pool1d(x, 4, stride=2, padding=2)
-        for layer in self.layers:
-            x = leaky_relu(layer(x), 0.1)
-            features.append(x)
-        return self.output(x), features
+        return x
 
 
 class ScaleDiscriminator(Discriminator):

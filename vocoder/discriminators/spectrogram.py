@@ -15,11 +15,10 @@ import torch
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu
 from torch.nn.utils.parametrizations import weight_norm
 
 from vocoder.config import Config
-from vocoder.discriminators.base import Discriminator
+from vocoder.discriminators.base import Discriminator, Stack
 from vocoder.features.autocast import outside_autocast
 
 
@@ -62,45 +61,38 @@ def log_spectrum(
     return 0.5 * torch.log(power + 1e-8) / 3 + 1
 
 
-class _Stack(nn.Module):
+class _Stack(Stack):
     """Convolutions over the (log) magnitude of one short-time spectrum."""
 
     def __init__(self, n_fft: int, config: SpectrogramDiscriminatorConfig) -> None:
-        super().__init__()
-        self.n_fft, self.logarithmic = n_fft, config.layout == "log"
-        c = config.channels
-        layers = _log_layers(c, config.strided_layers) if self.logarithmic else _vocos_layers(c)
-        self.layers = nn.ModuleList(weight_norm(layer) for layer in layers)
-        self.output = weight_norm(nn.Conv2d(c, 1, 3, padding=1))
+        c, logarithmic = config.channels, config.layout == "log"
+        layers = _log_layers(c, config.strided_layers) if logarithmic else _vocos_layers(c)
+        super().__init__(
+            [weight_norm(layer) for layer in layers],
+            weight_norm(nn.Conv2d(c, 1, 3, padding=1)),
+        )
+        self.logarithmic = logarithmic
         window = torch.ones(n_fft)
-        if self.logarithmic:
+        if logarithmic:
             window = torch.hann_window(n_fft)
             window = window / window.square().sum().sqrt()
         self.window: Tensor
         self.register_buffer("window", window, persistent=False)
 
-    def forward(self, waveform: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def view(self, waveform: Tensor) -> Tensor:
         if self.logarithmic:
-            x = log_spectrum(waveform, self.window)[:, None]
-        else:
-            n_fft, window = self.n_fft, self.window
-            spectrum = torch.stft(waveform, n_fft, n_fft // 4, window=window, return_complex=True)
-            x = spectrum.abs()[:, None]
-        features = []
-        for layer in self.layers:
-            x = leaky_relu(_convolve(layer, x), 0.1)
-            features.append(x)
-        return self.output(x), features
+            return log_spectrum(waveform, self.window)[:, None]
+        n_fft, window = len(self.window), self.window
+        spectrum = torch.stft(waveform, n_fft, n_fft // 4, window=window, return_complex=True)
+        return spectrum.abs()[:, None]
 
-
-def _convolve(layer: nn.Module, x: Tensor) -> Tensor:
-    """``layer(x)``, in 32 bits where there are one or two columns: with a stride along them oneDNN
-    reads beyond the map, and the result is any number or none (bfloat16 on CPUs with AMX, PyTorch
-    2.14)."""
-    narrow = x.shape[-1] <= 2
-    with outside_autocast(x.device) if narrow else nullcontext():
-        convolved: Tensor = layer(x.float() if narrow else x)
-    return convolved
+    def convolve(self, layer: nn.Module, x: Tensor) -> Tensor:
+        """In 32 bits where there are one or two columns: with a stride along them oneDNN reads
+        beyond the map, and the result is any number or none (bfloat16 on CPUs with AMX, PyTorch
+        2.14)."""
+        narrow = x.shape[-1] <= 2
+        with outside_autocast(x.device) if narrow else nullcontext():
+            return super().convolve(layer, x.float() if narrow else x)
 
 
 class SpectrogramDiscriminator(Discriminator):
