@@ -15,6 +15,7 @@ from Vocos's mel with the passes of the weights. Of every copy:
   25 ms to either side, not less than -70 dB of full scale. A click is one.
 
 Keeps what it found in `studies/ablations/hard_inputs.json` and renews its table in RESULTS.md.
+Other `--systems` (names or folders of weights) want another `--output`; their table is printed.
 """
 
 import math
@@ -270,11 +271,16 @@ def lines(measured: HardInputs) -> str:
 
 def main() -> None:
     """Measure, keep, and renew the table."""
-    options = study_parser(__doc__).parse_args()
+    parser = study_parser(__doc__)
+    parser.add_argument("--systems", nargs="+", default=SYSTEMS)
+    parser.add_argument("--output", type=Path, default=KEPT)
+    options = parser.parse_args()
+    if tuple(options.systems) != SYSTEMS and options.output == KEPT:
+        parser.error(f"--output: name another file, {KEPT.name} holds {', '.join(SYSTEMS)}")
     given = inputs(held_out_utterances(options))
     found: dict[str, dict[str, Found]] = {}
     with torch.inference_mode():
-        for system in SYSTEMS:
+        for system in options.systems:
             speak = copy_with(vocoder.load(system).for_mel(MEL))
             found[system] = {}
             for name, recordings in given.items():
@@ -284,8 +290,11 @@ def main() -> None:
                 ])  # fmt: skip
                 print(system, name, found[system][name], flush=True)
     kept = HardInputs(found=found)
-    write_model(KEPT, kept)
-    renew_results("hard-inputs", lines(kept))
+    write_model(options.output, kept)
+    if options.output == KEPT:
+        renew_results("hard-inputs", lines(kept))
+    else:
+        print(lines(kept))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Hard inputs: what they are, that hum and clicks are found, and the table of what was kept."""
 
 import math
+import sys
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from studies.ablations.hard_inputs import (
     inputs,
     levelled,
     lines,
+    main,
     measure,
     together,
     voice,
@@ -122,3 +124,12 @@ def test_the_table_is_that_of_what_was_kept():
     kept = read_model(HardInputs, KEPT)
     assert tuple(kept.found) == SYSTEMS
     assert lines(kept) in RESULTS.read_text(encoding="utf-8")
+
+
+def test_other_systems_do_not_take_the_place_of_what_was_kept(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["hard_inputs", "--speech", "none", "--systems", "nano"])
+    with pytest.raises(SystemExit):
+        main()
+    assert (
+        "--output: name another file, hard_inputs.json holds universal" in capsys.readouterr().err
+    )
