@@ -10,7 +10,8 @@ Weights are a name or a folder, with a label for the table and an equals sign be
 One utterance each, cut to 5 s, from Vocos's mel or another, with the passes of the projection that
 the config of the weights says, the same two draws of noise. Prints means, and the second's less the
 first's with 95 % intervals over the speakers; `tables` those of every comparison that was kept in a
-folder, `studies/ablations/weights_compared` if none is named, and the mean difference of all.
+folder, `studies/ablations/weights_compared` if none is named, and, unless they start from the same
+weights, the mean difference of all.
 """
 
 import argparse
@@ -113,7 +114,9 @@ def main() -> None:
     kept = [read_model(Comparison, path) for path in sorted(options.kept.glob("*.json"))]
     if not kept:
         parser.error(f"{options.kept} holds no comparison")
-    print("\n".join([*map(lines, kept), all_together(kept)]))
+    print("\n".join(map(lines, kept)))
+    if len({next(iter(comparison.scores)) for comparison in kept}) == len(kept):
+        print(all_together(kept))  # attempts from the same weights have no mean
 
 
 if __name__ == "__main__":
