@@ -38,8 +38,8 @@ LITTLE = (
 )
 """Overrides that only reduce the run time."""
 NO_BFLOAT16 = {"waveglow", "waveflow", "hifigan", "istftnet"}
-"""Recipes trained in float32 here, in a third of the time on CPUs without bfloat16: test_flows.py
-and test_gan_vocoders.py run these networks in bfloat16."""
+"""Recipes trained in float32 here, in half the time or less on CPUs without bfloat16: the forward
+passes of these networks run in bfloat16 in test_flows.py and test_gan_vocoders.py."""
 
 
 def by_stem(paths: list[Path]):

@@ -15,7 +15,8 @@ from Vocos's mel with the passes of the weights. Of every copy:
   25 ms to either side, not less than -70 dB of full scale. A click is one.
 
 Keeps what it found in `studies/ablations/hard_inputs.json` and renews its table in RESULTS.md.
-Other `--systems` (names or folders of weights) want another `--output`; their table is printed.
+Other `--systems` (weights by name or folder, with a label and an equals sign before it or without)
+want another `--output`; their table is printed.
 """
 
 import math
@@ -35,6 +36,7 @@ from studies.ablations.speech import (
     Utterance,
     copy_with,
     held_out_utterances,
+    labelled,
     renew_results,
     study_parser,
 )
@@ -275,23 +277,24 @@ def main() -> None:
     parser.add_argument("--systems", nargs="+", default=SYSTEMS)
     parser.add_argument("--output", type=Path, default=KEPT)
     options = parser.parse_args()
-    if tuple(options.systems) != SYSTEMS and options.output == KEPT:
+    if tuple(options.systems) != SYSTEMS and options.output.resolve() == KEPT:
         parser.error(f"--output: name another file, {KEPT.name} holds {', '.join(SYSTEMS)}")
     given = inputs(held_out_utterances(options))
     found: dict[str, dict[str, Found]] = {}
     with torch.inference_mode():
         for system in options.systems:
-            speak = copy_with(vocoder.load(system).for_mel(MEL))
-            found[system] = {}
-            for name, recordings in given.items():
-                found[system][name] = together([
+            label, name = labelled(system)
+            speak = copy_with(vocoder.load(name).for_mel(MEL))
+            found[label] = {}
+            for kind, recordings in given.items():
+                found[label][kind] = together([
                     measure(each, fit_length(speak(each.recording), each.recording.shape[1]))
                     for each in recordings
                 ])  # fmt: skip
-                print(system, name, found[system][name], flush=True)
+                print(label, kind, found[label][kind], flush=True)
     kept = HardInputs(found=found)
     write_model(options.output, kept)
-    if options.output == KEPT:
+    if options.output.resolve() == KEPT:
         renew_results("hard-inputs", lines(kept))
     else:
         print(lines(kept))

@@ -70,6 +70,16 @@ def study_parser(doc: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+def labelled(weights: str) -> tuple[str, str]:
+    """Label and name (or folder) of weights; without a label the name is one.
+
+    >>> labelled("before=runs/one"), labelled("nano")
+    (('before', 'runs/one'), ('nano', 'nano'))
+    """
+    label, _, name = weights.rpartition("=")
+    return label or name, name
+
+
 def held_out_utterances(options: argparse.Namespace) -> list[Utterance]:
     """Those of the speakers whom the recipe of the weights holds out, or, where it names none, that
     of `universal`; one thread from here on."""

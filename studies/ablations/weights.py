@@ -28,6 +28,7 @@ from studies.ablations.speech import (
     copy_with,
     difference,
     held_out,
+    labelled,
     read_utterances,
     scores_of,
 )
@@ -51,7 +52,7 @@ def compare(weights: list[str], speech: Path, mel: str) -> Comparison:
     utterances = read_utterances(speech, held_out("universal"))
     scores = {}
     for each in weights:
-        label, _, name = each.rpartition("=")
+        label, name = labelled(each)
         model = vocoder.load(name).for_mel(mel)
         copies = [copy_with(model, noise_seed=seed) for seed in NOISES]
         draws = [scores_of(utterances, model.sample_rate, speak) for speak in copies]
@@ -59,7 +60,7 @@ def compare(weights: list[str], speech: Path, mel: str) -> Comparison:
             {metric: sum(row[metric] for row in same) / len(NOISES) for metric in METRIC_NAMES}
             for same in zip(*draws, strict=True)
         ]
-        scores[label or name] = by_metric(utterances, rows)
+        scores[label] = by_metric(utterances, rows)
     return Comparison(mel=mel, scores=scores)
 
 

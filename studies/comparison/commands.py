@@ -48,4 +48,12 @@ def evaluate(
 
     Undefined scores, such as F0 early in training, are no error here: the tables count them.
     """
-    evaluate_folders(reference, systems, output, metrics, jobs=jobs, cache=default_cache())
+    evaluate_folders(
+        reference,
+        systems,
+        output,
+        metrics,
+        jobs=jobs,
+        cache=default_cache(),
+        command="studies/comparison/run.sh",
+    )

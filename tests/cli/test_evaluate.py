@@ -12,8 +12,6 @@ from tests.cli.tools import SPEECH, files, refusal, vocoder
 
 pytestmark = pytest.mark.slow
 
-pytest_plugins = ["tests.training.fixtures"]
-
 
 @pytest.fixture
 def two_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:

@@ -16,8 +16,6 @@ from vocoder.data.audio import read_audio, write_audio
 
 pytestmark = pytest.mark.slow
 
-pytest_plugins = ["tests.training.fixtures"]
-
 
 def test_the_program_itself(tmp_path: Path):
     program = Path(sys.executable).parent / "vocoder"

@@ -35,6 +35,11 @@ def test_comparisons_of_another_folder(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["weights", "tables", str(tmp_path)])
     main()
     assert lines(comparison) in capsys.readouterr().out
+    # A second attempt from the same weights: no mean of the two.
+    write_model(tmp_path / "two.json", comparison)
+    main()
+    assert all_together([comparison, comparison]) not in capsys.readouterr().out
+    (tmp_path / "two.json").unlink()
     (tmp_path / "one.json").unlink()
     with pytest.raises(SystemExit):
         main()

@@ -8,15 +8,15 @@ from torch.nn.functional import leaky_relu
 
 
 class Stack(nn.Module):
-    """Convolutions over one view of the waveform, each followed by a leaky rectifier of 0.1, and an
-    output layer: the score, and the feature maps of all layers but the last."""
+    """Convolutions over one representation of the waveform, each followed by a leaky rectifier of
+    0.1, and an output layer: the score, and the feature maps of all layers but the last."""
 
     def __init__(self, layers: Iterable[nn.Module], output: nn.Module) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
         self.output = output
 
-    def view(self, waveform: Float[Tensor, "batch samples"]) -> Tensor:
+    def representation(self, waveform: Float[Tensor, "batch samples"]) -> Tensor:
         """What the first layer takes."""
         raise NotImplementedError
 
@@ -26,7 +26,7 @@ class Stack(nn.Module):
         return convolved
 
     def forward(self, waveform: Float[Tensor, "batch samples"]) -> tuple[Tensor, list[Tensor]]:
-        x, features = self.view(waveform), []
+        x, features = self.representation(waveform), []
         for layer in self.layers:
             x = leaky_relu(self.convolve(layer, x), 0.1)
             features.append(x)

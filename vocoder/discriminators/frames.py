@@ -74,7 +74,7 @@ class _Stack(Stack):
         self.window: Tensor
         self.register_buffer("window", window / window.square().sum().sqrt(), persistent=False)
 
-    def view(self, waveform: Tensor) -> Tensor:
+    def representation(self, waveform: Tensor) -> Tensor:
         x = log_spectrum(waveform, self.window)
         return x if self.around is None else x - local_mean(x, *self.around)
 

@@ -39,7 +39,7 @@ class _Stack(Stack):
         )
         self.period = period
 
-    def view(self, waveform: Tensor) -> Tensor:
+    def representation(self, waveform: Tensor) -> Tensor:
         missing = -waveform.shape[1] % self.period
         padded = pad(waveform[:, None], (0, missing), mode="reflect")
         return padded.unflatten(2, (-1, self.period))

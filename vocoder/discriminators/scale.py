@@ -60,7 +60,7 @@ class _Stack(Stack):
         )
         self.halvings = halvings
 
-    def view(self, waveform: Tensor) -> Tensor:
+    def representation(self, waveform: Tensor) -> Tensor:
         x = waveform[:, None]
         for _ in range(self.halvings):
             x = avg_pool1d(x, 4, stride=2, padding=2)

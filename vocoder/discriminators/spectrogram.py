@@ -79,7 +79,7 @@ class _Stack(Stack):
         self.window: Tensor
         self.register_buffer("window", window, persistent=False)
 
-    def view(self, waveform: Tensor) -> Tensor:
+    def representation(self, waveform: Tensor) -> Tensor:
         if self.logarithmic:
             return log_spectrum(waveform, self.window)[:, None]
         n_fft, window = len(self.window), self.window
