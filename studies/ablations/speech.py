@@ -24,7 +24,7 @@ from vocoder.training.recipe import load_recipe
 METRIC_NAMES = ("pesq", "mstft", "voicing_error", "distillmos")
 SCORED_AT_HZ = 16000
 RESULTS = Path(__file__).with_name("RESULTS.md")
-RESULTS_BLOCKS = ("regions", "hard-inputs", "discriminators")
+RESULTS_BLOCKS = ("regions", "draws", "hard-inputs", "discriminators")
 
 
 class Utterance(NamedTuple):

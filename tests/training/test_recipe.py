@@ -379,14 +379,18 @@ def reduced(name: str) -> Recipe:
         "training.threads=1",
         "training.log_every=1",
     ]
-    if load_recipe(ROOT / "recipes" / name).data.mels is not None:
+    shipped = load_recipe(ROOT / "recipes" / name)
+    if shipped.data.mels is not None:
         overrides += ["data.segment_frames=40", "data.held_out=[]"]
-    if load_recipe(ROOT / "recipes" / name).adversarial is not None:
+    if shipped.initialise_from is not None:
+        overrides += ["initialise_from=null"]  # larger networks
+    if (adversarial := shipped.adversarial) is not None:
+        overrides += ["adversarial.start_step=1", "adversarial.crop_frames=9"]
+        small = {"spectrogram": 4, "period": 2, "frames": 8}
         overrides += [
-            "adversarial.start_step=1",
-            "adversarial.crop_frames=9",
-            "adversarial.spectrogram.channels=4",
-            "adversarial.period.channels=2",
+            f"adversarial.{kind}.channels={channels}"
+            for kind, channels in small.items()
+            if getattr(adversarial, kind) is not None
         ]
     return load_recipe(ROOT / "recipes" / name, overrides)
 
