@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from studies.scripts import renew_readme, renew_results, run, table
+from studies.scripts import renew_block, renew_readme, run, table
 from vocoder.data.files import write_text
 from vocoder.errors import VocoderError
 from vocoder.evaluation.folders import TABLE_NAME
@@ -26,6 +26,7 @@ from vocoder.features.mel import PRESETS
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "egs" / "universal"
 README = ROOT / "README.md"
+RESULTS_BLOCKS = ("mels", "other-sets")
 OURS, THEIRS = "universal", "griffin_lim"
 SYSTEMS = {OURS: "universal", "nano": "nano", THEIRS: "Griffin-Lim"}
 METRICS = {
@@ -174,7 +175,7 @@ def main() -> None:
     if options.add is not None:
         lines = added(lines, read_lines(options.add / TABLE_NAME))
         write_text(path, as_text(lines))
-    renew_results(FOLDER, {"mels": results_table(lines)})
+    renew_block(FOLDER / "RESULTS.md", RESULTS_BLOCKS, "mels", results_table(lines))
     renew_readme(README, "mels", readme_table(lines))
     if options.before is not None:
         print(changes_table(lines, read_lines(options.before)))

@@ -7,11 +7,11 @@ newest scores; test speakers those of `egs/universal/utterances.csv`; other reco
 `egs/universal/other_sets.csv`. Intervals are 95 % bootstrap intervals over utterances.
 """
 
-import csv
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from studies.conventions import FOLDER, METRICS, read_lines, scores_of
+from studies.other_sets import read_lines as read_other_sets
 from studies.published.measure import latest, read_own_scores
 from studies.scripts import replace_blocks, run, table
 from vocoder.data.files import write_text
@@ -20,7 +20,7 @@ from vocoder.evaluation.folders import TABLE_NAME
 from vocoder.evaluation.registry import METRICS as REGISTRY
 from vocoder.evaluation.summary import mean_score
 
-PAGE, OTHERS = FOLDER / "TARGETS.md", FOLDER / "other_sets.csv"
+PAGE = FOLDER / "TARGETS.md"
 
 
 class Aim(NamedTuple):
@@ -66,13 +66,12 @@ def values(aim: Aim, metric: str) -> Sequence[float | None]:
     elif aim.source == TEST:
         found = scores_of(read_lines(FOLDER / TABLE_NAME), aim.mel, "universal", metric)
     else:
-        with OTHERS.open(encoding="utf-8") as file:
-            wanted = (aim.recordings, aim.mel, "universal")
-            found = [
-                float(line[metric])
-                for line in csv.DictReader(file)
-                if (line["set"], line["mel"], line["system"]) == wanted
-            ]
+        wanted = (aim.recordings, aim.mel, "universal")
+        found = [
+            float(line[metric])
+            for line in read_other_sets()
+            if (line["set"], line["mel"], line["system"]) == wanted
+        ]
     if not found:
         raise VocoderError(f"no scores of {aim.recordings} from {aim.mel}: measure it first")
     return found
