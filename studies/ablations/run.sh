@@ -11,7 +11,7 @@ SPEECH="${SPEECH:-data/many_voices/manifest.jsonl}"
 
 python -m studies.ablations.oracles --speech "$SPEECH"
 python -m studies.ablations.projection --speech "$SPEECH"
-python -m studies.ablations.steering --speech "$SPEECH"
+python -m studies.ablations.steering --speech "$SPEECH" --every 2
 python -m studies.ablations.robustness --speech "$SPEECH" --every 2
 python -m studies.ablations.phases --speech "$SPEECH" --every 2
 python -m studies.ablations.harmonics --speech "$SPEECH" --every 2

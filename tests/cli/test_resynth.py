@@ -211,6 +211,14 @@ def test_f0_scale_moves_f0(tmp_path: Path, scale: float):
     assert float((torch.log2(ratio / scale).abs() < 0.1).float().mean()) > 0.85
 
 
+@pytest.mark.parametrize("command", ["resynth", "synth"])
+def test_a_device_that_is_not_there_is_refused(command: str, tmp_path: Path):
+    device = "mps" if torch.cuda.is_available() else "cuda"
+    options = ("--output", tmp_path / "made", "--device", device)
+    assert f'device "{device}": PyTorch cannot use it here' in refusal(command, SPEECH, *options)
+    assert files(tmp_path) == []
+
+
 def test_world_resynthesises_from_the_waveform_itself(tmp_path: Path):
     source = tmp_path / "in" / "a.wav"
     source.parent.mkdir()

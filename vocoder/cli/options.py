@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 MOST_SEED = 2**63 - 1
 SeedOption = Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Of the noise.")]
 ThreadsOption = Annotated[int, typer.Option(min=1, max=1024, help="Threads of torch.")]
+DeviceOption = Annotated[str, typer.Option(help="Of torch, for the networks: cpu, cuda, mps.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 ModelName = Annotated[
     str,
@@ -36,15 +37,17 @@ BreathDb = Annotated[
 ]
 
 
-def load_for_mel(model: str, mel: str | None, option: str = "--mel") -> "Vocoder | WaveVocoder":
+def load_for_mel(
+    model: str, mel: str | None, option: str = "--mel", device: str = "cpu"
+) -> "Vocoder | WaveVocoder":
     """The vocoder named ``model``, for a mel (`mel_of`) if one is given by ``option``.
 
     Raises:
-        VocoderError: no such model or mel, or the model does not serve that mel.
+        VocoderError: no such model, mel or device, or the model does not serve that mel.
     """
     from vocoder.loading import load
 
-    vocoder = load(model)
+    vocoder = load(model, device)
     if mel is None:
         return vocoder
     try:

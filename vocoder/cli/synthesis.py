@@ -12,6 +12,7 @@ from rich.table import Table
 from vocoder.cli.console import progress_bar, say
 from vocoder.cli.options import (
     BreathDb,
+    DeviceOption,
     FormantScale,
     JsonFlag,
     MelName,
@@ -42,6 +43,7 @@ def resynth(
     speed: Speed = 1.0,
     seed: SeedOption = 0,
     threads: ThreadsOption = 1,
+    device: DeviceOption = "cpu",
     batch: Annotated[
         int | None,
         typer.Option(min=1, help="Files per batch; default: depends on the model."),
@@ -57,7 +59,7 @@ def resynth(
 
     torch.set_num_threads(threads)
     targets, failed = output_paths(inputs, output)
-    vocoder = load_for_mel(model, mel)
+    vocoder = load_for_mel(model, mel, device=device)
     remove_leftovers(output)
     with progress_bar() as progress:
         task = progress.add_task("resynthesis", total=len(targets) + len(failed))
@@ -115,6 +117,7 @@ def synth(
     speed: Speed = 1.0,
     seed: SeedOption = 0,
     threads: ThreadsOption = 1,
+    device: DeviceOption = "cpu",
     as_json: JsonFlag = False,
 ) -> None:
     """Mels → speech: .npy or .pt files, as TTS systems write them, to one WAV per file.
@@ -134,7 +137,7 @@ def synth(
     from vocoder.models.base import VoiceChange
 
     torch.set_num_threads(threads)
-    vocoder = require_mel(load(model), model)
+    vocoder = require_mel(load(model, device), model)
     change = VoiceChange(f0_scale, formant_scale, breath_db)
     options = change.arguments(vocoder.voice_changes, model)
     try:
