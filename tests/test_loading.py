@@ -174,6 +174,15 @@ def test_an_unknown_model_is_answered_with_those_there_are(name: str):
     assert "griffin_lim" in message
 
 
+def test_a_path_is_never_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    assert find_checkpoint("nano") == SHIPPED["nano"]
+    with pytest.raises(CheckpointError, match="nano: neither a model's name"):
+        find_checkpoint(Path("nano"))
+    with pytest.raises(CheckpointError, match="world: needs no weights"):
+        find_checkpoint("world")
+
+
 def test_a_run_without_a_checkpoint_is_no_model(tmp_path: Path):
     (tmp_path / "checkpoints").mkdir()
     assert "nor a folder with model.safetensors" in refusal(tmp_path)

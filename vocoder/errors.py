@@ -67,6 +67,10 @@ class PitchError(VocoderError):
     """An F0 or voicing track that cannot be used."""
 
 
+class OptionError(VocoderError, ValueError):
+    """An argument of synthesis that is out of range, or that the vocoder cannot follow."""
+
+
 class RecipeError(VocoderError):
     """A recipe with an unknown key, a wrong type or an impossible combination."""
 

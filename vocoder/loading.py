@@ -138,11 +138,16 @@ class PicklableVocoder:
 
 
 def find_checkpoint(model: str | Path) -> Path:
-    """The checkpoint folder that a name, a checkpoint or a training run means."""
+    """The checkpoint folder that a name, a checkpoint or a training run means; a `Path` is never a
+    name."""
     if model == "default":
         return next(iter(SHIPPED.values()))
-    if str(model) in SHIPPED:
-        return SHIPPED[str(model)]
+    if isinstance(model, str) and model in SHIPPED:
+        return SHIPPED[model]
+    if model in UNTRAINED:
+        raise CheckpointError(
+            f"{model}: needs no weights and has no checkpoint; name a model that has"
+        )
     folder = Path(model)
     if (folder / MODEL).is_file():
         return folder

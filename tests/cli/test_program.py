@@ -99,5 +99,7 @@ def test_what_cannot_be_exported_is_one_line(tmp_path: Path):
     message = refusal("export", "universal", "--format", "torch", "--precision", "int8", *output)
     assert "--precision int8: only with --format onnx" in message
     low_band = ("--low-band-projection", 1, "--mel-projection", 0)
+    meets = ("--meets", "mel", "--mel-projection", 0)
+    assert "make at least one pass" in refusal("export", "universal", *meets, *output)
     assert "without a mel projection" in refusal("export", "universal", *low_band, *output)
     assert not (tmp_path / "out.onnx").exists()

@@ -4,7 +4,7 @@ import doctest
 import importlib.util
 import inspect
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -32,15 +32,27 @@ def test_examples_hold():
     assert [name for name, result in results.items() if result.failed] == []
 
 
-def test_every_public_function_has_an_example():
-    lacking = []
+def public(kind: Callable[[object], bool]) -> Iterator[tuple[str, object]]:
+    """Name and object of what the modules of `vocoder.dsp` define."""
     for found in pkgutil.walk_packages(vocoder.dsp.__path__, "vocoder.dsp."):
         module = importlib.import_module(found.name)
-        lacking += [
-            f"{module.__name__}.{name}"
-            for name, function in inspect.getmembers(module, inspect.isfunction)
-            if function.__module__ == module.__name__
-            and not name.startswith("_")
-            and ">>>" not in (inspect.getdoc(function) or "")
-        ]
-    assert lacking == []
+        for name, each in inspect.getmembers(module, kind):
+            if each.__module__ == module.__name__ and not name.startswith("_"):
+                yield name, each
+
+
+def is_function(each: object) -> bool:
+    """Whether it is a function, cached or not."""
+    return callable(each) and inspect.isfunction(inspect.unwrap(each))
+
+
+def test_every_public_function_has_an_example():
+    functions = dict(public(is_function))
+    assert len(functions) > 80
+    assert [n for n, each in functions.items() if ">>>" not in (inspect.getdoc(each) or "")] == []
+
+
+def test_every_public_name_can_be_imported_from_the_package():
+    kinds = (is_function, inspect.isclass)
+    names = {name for kind in kinds for name, _ in public(kind)}
+    assert names == set(vocoder.dsp.__all__)

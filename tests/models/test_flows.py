@@ -247,7 +247,7 @@ def test_impossible_sizes_are_refused():
         WaveFlowConfig(kernel=4)
     with pytest.raises(ValueError, match="leave nothing"):
         WaveGlowConfig(early_every=1)
-    with pytest.raises(MelError, match=r"multiplies to 256.*hop_length is 300"):
+    with pytest.raises(MelError, match=r"upsampling 16 × 16 = 256.*hop_length 300"):
         WaveFlow(WaveFlowConfig(), PRESETS["espnet_24k"])
     with pytest.raises(MelError, match="300 is no multiple of 16 rows"):
         WaveFlow(WaveFlowConfig(upsampling=(15, 20)), PRESETS["espnet_24k"])

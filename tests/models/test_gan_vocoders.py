@@ -238,7 +238,7 @@ def test_an_overflowing_magnitude_has_finite_samples_and_gradients(name):
 @pytest.mark.parametrize(
     ("build_it", "message"),
     [
-        (lambda spec: HiFiGAN(HiFiGANConfig(), spec), r"8 × 8 × 2 × 2 = 256.*hop_length 300"),
+        (lambda spec: HiFiGAN(HiFiGANConfig(), spec), r"rates 8 × 8 × 2 × 2 = 256.*hop_length 300"),
         (lambda spec: ISTFTNet(ISTFTNetConfig(), spec), "8 × 8 = 64 do not divide.*300"),
         (lambda spec: Vocos(VocosConfig(n_fft=512), spec), "512 samples cover too little.*900"),
         (

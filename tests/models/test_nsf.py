@@ -99,8 +99,8 @@ def test_harmonics_begin_at_the_phases_that_were_drawn():
 
 @pytest.mark.parametrize(("layers", "kernel"), [(1, 3), (4, 3), (3, 2)])
 def test_a_block_is_causal_and_sees_as_far_as_it_says(layers, kernel):
-    config = SMALL.model_copy(update={"blocks": 1, "layers": layers, "kernel_size": kernel})
-    nsf = model(config=config).double()
+    sizes = {"blocks": 1, "layers": layers, "noise_layers": 1, "kernel_size": kernel}
+    nsf = model(config=SMALL.model_copy(update=sizes)).double()
     signal = torch.randn(1, 1, 80, generator=seeded(), dtype=torch.float64, requires_grad=True)
     features = torch.zeros(1, 8, 80, dtype=torch.float64)
     nsf.harmonic_blocks[0](signal, features)[0, 0, 60].backward()
@@ -196,6 +196,27 @@ def test_chunks_are_the_whole(spec, chunk_frames):
     whole = nsf(mel, generator=seeded())
     pieces = nsf(mel, generator=seeded(), chunk_frames=chunk_frames)
     torch.testing.assert_close(pieces, whole, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"blocks": 1, "layers": 2, "noise_layers": 10},  # four frames of past in the noise branch
+        {"sinc_taps": 1025},  # two frames on either side
+    ],
+)
+@torch.inference_mode()
+def test_chunks_see_as_far_as_either_branch_and_the_filters(sizes):
+    nsf, mel = model(config=SMALL.model_copy(update=sizes)), speech_mel("speecht5_16k", 20)
+    whole = nsf(mel, generator=seeded())
+    pieces = nsf(mel, generator=seeded(), chunk_frames=3)
+    torch.testing.assert_close(pieces, whole, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("chunk_frames", [0, -3])
+def test_chunks_of_no_frame_are_refused(chunk_frames):
+    with pytest.raises(ValueError, match=rf"chunk_frames is {chunk_frames}: at least one frame"):
+        model()(speech_mel("speecht5_16k", 5), chunk_frames=chunk_frames)
 
 
 @torch.inference_mode()

@@ -17,7 +17,7 @@ from tests.models.speech import (
     speech,
     speech_mel,
 )
-from vocoder.errors import AudioError, MelError, PitchError
+from vocoder.errors import AudioError, MelError, OptionError, PitchError
 from vocoder.models.blocks.pitch_predictor import PitchPredictorConfig
 from vocoder.models.source_filter import SourceFilterConfig
 
@@ -245,9 +245,9 @@ def bad_frame(values: torch.Tensor, value: float) -> torch.Tensor:
         (lambda c: {"voicing": bad_frame(c["voicing"], 1.5)}, PitchError, "between 0 .* and 1"),
         (lambda c: {"voicing": bad_frame(c["voicing"], -0.1)}, PitchError, "between 0 .* and 1"),
         (lambda c: {"voicing": bad_frame(c["voicing"], math.nan)}, PitchError, "between 0"),
-        (lambda c: {"f0_scale": 0.0}, PitchError, "f0_scale is 0"),
-        (lambda c: {"f0_scale": -1.0}, PitchError, "f0_scale is -1"),
-        (lambda c: {"f0_scale": math.nan}, PitchError, "f0_scale is nan"),
+        (lambda c: {"f0_scale": 0.0}, OptionError, "f0_scale is 0"),
+        (lambda c: {"f0_scale": -1.0}, OptionError, "f0_scale is -1"),
+        (lambda c: {"f0_scale": math.nan}, OptionError, "f0_scale is nan"),
         (lambda c: {"f0_scale": 100.0}, PitchError, "between 1 and 8000 Hz"),
         (lambda c: {"noise": c["noise"][:, 1:]}, AudioError, r"noise has shape \(1, 2559\)"),
         (lambda c: {"noise": c["noise"].repeat(1, 2)}, AudioError, "noise has shape"),
@@ -271,7 +271,7 @@ def test_a_hop_that_steps_do_not_divide_is_refused():
 def test_a_mel_that_the_config_cannot_meet_is_refused():
     model = small_model("speecht5_16k", mel_correction=False)
     mel = torch.full((1, 80, 3), -4.0)
-    with pytest.raises(ValueError, match="neither mel_correction nor mel_projection"):
+    with pytest.raises(OptionError, match="with mel_projection 0: this model has no mel correction"):
         model(mel, meets="mel")
-    with pytest.raises(ValueError, match="meets is 'pitch': mel, envelope, nothing"):
+    with pytest.raises(OptionError, match="meets is 'pitch': mel, envelope, nothing"):
         model(mel, meets="pitch")

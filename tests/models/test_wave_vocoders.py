@@ -8,7 +8,7 @@ from torch import Tensor
 
 from tests.models.speech import seeded
 from vocoder.data.audio import read_audio
-from vocoder.errors import AudioError, PitchError, VocoderError
+from vocoder.errors import AudioError, OptionError, PitchError, VocoderError
 from vocoder.features.pitch import extract_pitch
 from vocoder.metrics.mel_distance import mel_distance
 from vocoder.metrics.pesq import pesq_wb
@@ -125,6 +125,14 @@ def test_bad_input_is_refused(vocoder: WaveVocoder, unchecked_shapes: None):
     ):
         with pytest.raises(AudioError, match=message):
             vocoder.resynthesise(waveform)
+
+
+def test_world_refuses_a_scale_that_is_no_factor_and_keeps_the_type():
+    waveform = vowel(0.2)[0]
+    for scale in (0.0, -1.0, float("nan")):
+        with pytest.raises(OptionError, match="f0_scale is .*: a factor above 0"):
+            WorldVocoder().resynthesise(waveform, f0_scale=scale)
+    assert WorldVocoder().resynthesise(waveform.double()).dtype == torch.float64
 
 
 def test_f0_out_of_range_is_refused():

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MOST_SEED = 2**63 - 1
 SeedOption = Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Of the noise.")]
 ThreadsOption = Annotated[int, typer.Option(min=1, max=1024, help="Threads of torch.")]
-DeviceOption = Annotated[str, typer.Option(help="Of torch, for the networks: cpu, cuda, mps.")]
+DeviceOption = Annotated[str, typer.Option(help="Of torch, for the networks: cpu or cuda.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 ModelName = Annotated[
     str,

@@ -1,7 +1,8 @@
-"""Signal processing as pure functions: tensors in, tensors out, no parameters and no state.
+"""Signal processing as pure functions: tensors in, tensors out, no parameters.
 
 Phases are counted in cycles, frequencies in Hz, lengths in samples. Functions that can stream
-return a state for the next call. All public functions can be imported from here.
+return a state for the next call, or keep it in a `Carry` that the caller passes. All public
+functions can be imported from here.
 """
 
 from vocoder.dsp.analysis.cepstrum import (
@@ -30,6 +31,12 @@ from vocoder.dsp.analysis.homomorphic import (
     signal_cepstrum,
 )
 from vocoder.dsp.analysis.inverse_stft import check_overlap, first_sample, inverse_stft, reach
+from vocoder.dsp.analysis.modulation import (
+    Modulation,
+    band_envelope,
+    envelope_modulation,
+    phase_in_step,
+)
 from vocoder.dsp.analysis.prediction import (
     autocorrelation_from_reflection,
     cepstrum_from_predictor,
@@ -41,7 +48,7 @@ from vocoder.dsp.analysis.prediction import (
     predictor_from_reflection,
     reflection_from_predictor,
 )
-from vocoder.dsp.carry import Carry
+from vocoder.dsp.carry import Carry, DualWindow, Grid
 from vocoder.dsp.companding import (
     mu_law_compress,
     mu_law_decode,
@@ -105,6 +112,7 @@ from vocoder.dsp.filters.tap_shapes import (
 from vocoder.dsp.framing import (
     boundary_values,
     fit_length,
+    hann_window,
     hold_ends,
     interpolate_cubic,
     interpolate_hold,
@@ -141,7 +149,10 @@ __all__ = [
     "Carry",
     "ComplexCepstrum",
     "ConvolutionState",
+    "DualWindow",
+    "Grid",
     "LFShape",
+    "Modulation",
     "WavetableLevels",
     "add_reverb",
     "affine_projection",
@@ -152,6 +163,7 @@ __all__ = [
     "all_pole_samples",
     "autocorrelation",
     "autocorrelation_from_reflection",
+    "band_envelope",
     "biquad_cascade",
     "boundary_phase",
     "boundary_values",
@@ -166,6 +178,7 @@ __all__ = [
     "decaying_noise",
     "deconvolve",
     "design_biquad",
+    "envelope_modulation",
     "expand_bandwidth",
     "extend_noise",
     "fast_length",
@@ -183,6 +196,7 @@ __all__ = [
     "frequency_sampled_fir",
     "from_short_time_spectrum",
     "grid_log_gain",
+    "hann_window",
     "harmonic_bank",
     "hold_ends",
     "interpolate_cubic",
@@ -221,6 +235,7 @@ __all__ = [
     "overlap_add",
     "oversubtraction",
     "partition_response",
+    "phase_in_step",
     "power_cepstrum",
     "pre_emphasis",
     "predictor_from_cepstrum",

@@ -33,7 +33,7 @@ def crossfade(
 ) -> Float[Tensor, "batch samples"]:
     """Pieces that overlap by ``overlap`` samples as one signal.
 
-    In the overlap the older piece fades out and the newer one in along ``sin²`` and ``cos²``, which
+    In the overlap the newer piece fades in and the older one out along ``sin²`` and ``cos²``, which
     add up to one: where both pieces agree, the output equals them. Where they are independent, the
     power falls by 3 dB in the middle. The beginning of the first piece and the end of the last are
     not faded. The overlap is at most half a piece, so that three never meet.

@@ -151,7 +151,7 @@ def _stream(
     stream = model.stream(
         **change._asdict(),
         generator=torch.Generator().manual_seed(seed),
-        low_band_projection=model.config.low_band_projection,
+        low_band_projection=None,
     )
 
     def counted(blocks: Iterator[Tensor]) -> Iterator[Tensor]:

@@ -45,7 +45,7 @@ def export_module(
     Raises:
         VocoderError: it is no source-filter vocoder, or the low band is to be projected without
             the mel.
-        ValueError: an argument is out of range.
+        OptionError: an argument is out of range.
     """
     if not isinstance(model, SourceFilter):
         raise VocoderError(

@@ -15,6 +15,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from vocoder.dsp.carry import Carry, DualWindow, Grid
+from vocoder.errors import OptionError
 from vocoder.features.mel import MelSpec
 from vocoder.features.mel_gain import LARGEST_GAIN, TINY, power_of, projection_gain
 
@@ -63,10 +64,10 @@ def low_band_passes(spec: MelSpec, cost: int) -> int:
     On a CPU they take several times as long, since each is some 40 operations on small tensors.
 
     Raises:
-        ValueError: ``cost`` below zero.
+        OptionError: ``cost`` below zero.
     """
     if cost < 0:
-        raise ValueError(f"low_band_projection is {cost}: cost in passes, 0 for none")
+        raise OptionError(f"low_band_projection is {cost}: cost in passes, 0 for none")
     passes = cost * spec.hop_length // decimated_hop(spec)
     return passes if spec.f_min <= HIGHEST_F_MIN_HZ else 0
 

@@ -36,6 +36,7 @@ from vocoder.dsp.framing import boundary_values, interpolate_linear
 from vocoder.dsp.rooms.reverb import add_reverb
 from vocoder.dsp.sources.oscillators import TOP, boundary_phase, harmonic_bank, sample_phase
 from vocoder.errors import MelError
+from vocoder.features.autocast import outside_autocast
 from vocoder.features.loudness import MelLoudness
 from vocoder.features.mel import MelSpec
 from vocoder.models.base import Generators, draw_uniform
@@ -161,7 +162,7 @@ class DDSP(PitchDrivenVocoder):
         harmonic share of a frame."""
         harmonic, magnitudes = self.controls(mel, f0_hz)
         # bfloat16 suffices for the controls, but not for the waveform.
-        with torch.autocast(mel.device.type, enabled=False):
+        with outside_autocast(mel.device):
             return self._waveform(harmonic, magnitudes, f0_hz, noise)
 
     def _waveform(

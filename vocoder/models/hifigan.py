@@ -18,9 +18,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vocoder.errors import MelError
+from vocoder.features.autocast import outside_autocast
 from vocoder.features.mel import MelSpec
 from vocoder.models.base import Generators, Vocoder
+from vocoder.models.blocks.factors import check_factors
 from vocoder.models.blocks.layers import MelInput
 from vocoder.models.blocks.precision import at_least_float32
 from vocoder.models.blocks.upsampling import (
@@ -46,12 +47,7 @@ class HiFiGAN(Vocoder):
 
     def __init__(self, config: HiFiGANConfig, spec: MelSpec) -> None:
         super().__init__(spec)
-        if config.factor != spec.hop_length:
-            raise MelError(
-                f"rates {' × '.join(map(str, config.rates))} = {config.factor}, but the mel has "
-                f"hop_length {spec.hop_length}: choose rates of this product in the recipe's model "
-                "section, and kernels of twice their size"
-            )
+        check_factors("rates", config.rates, spec)
         self.config = config
         self.mel_input = MelInput(spec)
         self.network = UpsamplingNetwork(config, spec.n_mels)
@@ -66,6 +62,6 @@ class HiFiGAN(Vocoder):
         mel = self.accept(mel)
         x = self.network(self.mel_input(mel))
         # The rounding of a bfloat16 waveform is audible.
-        with torch.autocast(x.device.type, enabled=False):
+        with outside_autocast(x.device):
             x = at_least_float32(x)
             return torch.tanh(self.output(x))[:, 0]

@@ -127,9 +127,10 @@ class NSF(PitchDrivenVocoder):
 
     @property
     def receptive_field(self) -> int:
-        """Past samples seen by the filter blocks."""
+        """Past samples seen by the filter blocks, the larger of both branches."""
         config = self.config
-        return config.blocks * (2**config.layers - 1) * (config.kernel_size - 1)
+        harmonic = config.blocks * (2**config.layers - 1)
+        return max(harmonic, 2**config.noise_layers - 1) * (config.kernel_size - 1)
 
     def draw(
         self, items: int, samples: int, generator: Generators, like: Tensor
@@ -200,10 +201,15 @@ class NSF(PitchDrivenVocoder):
 
         The filter blocks process ``chunk_frames`` frames at a time plus their past context, in
         bounded memory; None processes all at once, with the same result.
+
+        Raises:
+            ValueError: ``chunk_frames`` below one.
         """
+        if chunk_frames is not None and chunk_frames < 1:
+            raise ValueError(f"chunk_frames is {chunk_frames}: at least one frame at a time")
         features, cutoff = (x.to(f0_hz.dtype) for x in self.features(mel, f0_hz, voicing))
         # bfloat16 suffices for the controls, but not for the waveform.
-        with torch.autocast(mel.device.type, enabled=False):
+        with outside_autocast(mel.device):
             return self._waveform(features, cutoff, f0_hz, voicing, phases, noise, chunk_frames)
 
     def _waveform(
@@ -221,12 +227,14 @@ class NSF(PitchDrivenVocoder):
         harmonic = torch.tanh(self.merge(sines.transpose(1, 2))).transpose(1, 2)
         breath = self.config.sine_amplitude / 3 * noise[:, self.config.harmonics :]
         n_frames, hop = f0_hz.shape[1], self.spec.hop_length
-        # One more frame on either side for the filters and interpolation.
-        history = -(-self.receptive_field // hop) + 1
+        # The centred filters see as many samples on either side.
+        reach = self.config.sinc_taps // 2
+        past, future = -(-(self.receptive_field + reach) // hop), -(-reach // hop)
+        chunk = n_frames if chunk_frames is None else chunk_frames
         pieces = []
-        for start in range(0, n_frames, chunk_frames or n_frames):
-            stop = min(start + (chunk_frames or n_frames), n_frames)
-            first, last = max(start - history, 0), min(stop + 1, n_frames)
+        for start in range(0, n_frames, chunk):
+            stop = min(start + chunk, n_frames)
+            first, last = max(start - past, 0), min(stop + future, n_frames)
             span = slice(first * hop, last * hop)
             # Neighbouring frames, so that the interpolation does not depend on the span.
             left, right = max(first - 1, 0), min(last + 1, n_frames)
@@ -279,6 +287,7 @@ class NSF(PitchDrivenVocoder):
         Raises:
             MelError: a wrong number of bins or a value that is not finite.
             PitchError: ``f0_scale`` takes F0 out of range.
+            ValueError: ``chunk_frames`` below one.
         """
         mel = self.accept(mel)
         excitation = self.excitation(mel, generator, f0_scale)

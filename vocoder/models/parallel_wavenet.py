@@ -28,13 +28,12 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from vocoder.config import Config
-from vocoder.errors import MelError
 from vocoder.features.mel import MelSpec
 from vocoder.models.base import Generators, Vocoder, draw_normal, draw_uniform
+from vocoder.models.blocks.factors import check_factors
 from vocoder.models.blocks.gated_convolutions import (
     GatedStack,
     MelUpsampling,
-    check_factors,
     normalised_convolution,
 )
 from vocoder.models.blocks.padding import pad_silence
@@ -110,10 +109,7 @@ class ParallelWaveNet(Vocoder):
 
     def __init__(self, config: ParallelWaveNetConfig, spec: MelSpec) -> None:
         super().__init__(spec)
-        try:
-            check_factors(config.upsampling, spec)
-        except ValueError as error:
-            raise MelError(str(error)) from error
+        check_factors("upsampling", config.upsampling, spec)
         self.config = config
         self.conditioning = MelUpsampling(spec, config.mel_side_frames, config.upsampling)
         self.context = self.conditioning.context

@@ -30,7 +30,9 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from vocoder.config import Config
 from vocoder.errors import MelError
+from vocoder.features.autocast import outside_autocast
 from vocoder.features.mel import MelSpec
+from vocoder.models.blocks.factors import check_factors
 from vocoder.models.blocks.flow import FlowVocoder
 from vocoder.models.blocks.layers import MelInput
 
@@ -203,7 +205,7 @@ class Flow(nn.Module):
     def _scale_and_shift(self, total: Tensor) -> tuple[Tensor, Tensor]:
         # Scale and shift need more than bfloat16: the likelihood is a small difference of large
         # sums.
-        with torch.autocast(total.device.type, enabled=False):
+        with outside_autocast(total.device):
             output = self.output(total.to(self.output.weight.dtype))
         log_scale, shift = output.chunk(2, dim=1)
         return log_scale, shift
@@ -221,12 +223,7 @@ class WaveFlow(FlowVocoder):
         super().__init__(spec, config.temperature)
         self.config = config
         hop, rows = spec.hop_length, config.rows
-        if math.prod(config.upsampling) != hop:
-            raise MelError(
-                f"waveflow: upsampling {config.upsampling} multiplies to "
-                f"{math.prod(config.upsampling)}, but the mel's hop_length is {hop}: "
-                "give factors of the hop"
-            )
+        check_factors("upsampling", config.upsampling, spec)
         if hop % rows:
             raise MelError(
                 f"waveflow: hop_length {hop} is no multiple of {rows} rows: give an even divisor "

@@ -29,6 +29,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from vocoder.config import Config
 from vocoder.errors import MelError
+from vocoder.features.autocast import outside_autocast
 from vocoder.features.mel import MelSpec
 from vocoder.models.blocks.flow import FlowVocoder
 from vocoder.models.blocks.layers import MelInput
@@ -99,12 +100,13 @@ class InvertibleConvolution(nn.Module):
         self, x: Float[Tensor, "batch c columns"]
     ) -> tuple[Float[Tensor, "batch c columns"], Float[Tensor, ""]]:
         # bfloat16 is too inexact for an inverse.
-        with torch.autocast(x.device.type, enabled=False):
+        with outside_autocast(x.device):
             return self.weight @ x, x.shape[2] * torch.linalg.slogdet(self.weight).logabsdet
 
     def inverse(self, z: Float[Tensor, "batch c columns"]) -> Float[Tensor, "batch c columns"]:
         """``W⁻¹ z``."""
-        return torch.linalg.inv(self.weight) @ z
+        with outside_autocast(z.device):
+            return torch.linalg.inv(self.weight) @ z
 
 
 class CouplingNetwork(nn.Module):
@@ -147,7 +149,7 @@ class CouplingNetwork(nn.Module):
                 hidden = hidden + residual
             total = total + output
         # Scale and shift need more than bfloat16.
-        with torch.autocast(total.device.type, enabled=False):
+        with outside_autocast(total.device):
             end = self.end(total.to(self.end.weight.dtype))
         shift, log_scale = end.chunk(2, dim=1)
         return log_scale, shift

@@ -28,14 +28,14 @@ from torch.nn.functional import pad
 
 from vocoder.config import Config
 from vocoder.dsp.companding import mu_law_decode, mu_law_encode
-from vocoder.errors import MelError
+from vocoder.features.autocast import outside_autocast
 from vocoder.features.mel import MelSpec
 from vocoder.models.base import Generators, Vocoder, draw_normal, draw_uniform
 from vocoder.models.blocks.cached_stack import CachedStack
+from vocoder.models.blocks.factors import check_factors
 from vocoder.models.blocks.gated_convolutions import (
     GatedStack,
     MelUpsampling,
-    check_factors,
     doubling_dilations,
     normalised_convolution,
 )
@@ -97,10 +97,7 @@ class WaveNet(Vocoder):
 
     def __init__(self, config: WaveNetConfig, spec: MelSpec) -> None:
         super().__init__(spec)
-        try:
-            check_factors(config.upsampling, spec)
-        except ValueError as error:
-            raise MelError(str(error)) from error
+        check_factors("upsampling", config.upsampling, spec)
         self.config = config
         self.conditioning = MelUpsampling(spec, config.mel_side_frames, config.upsampling)
         self.context = self.conditioning.context
@@ -187,16 +184,18 @@ class WaveNet(Vocoder):
     ) -> Float[Tensor, "batch samples"]:
         """Generate sample by sample, with cached queues, from numbers of :meth:`draw`; equal to
         sampling from :meth:`predict` of the result. Memory besides mel, numbers and waveform is
-        constant."""
+        constant. Autocast has no effect."""
         hop, context = self.spec.hop_length, sum(self.context)
         padded = pad_silence(mel, self.spec, self.context)
-        loop = _Loop(self, mel.shape[0])
         waveform = mel.new_empty(drawn.shape[:2])
-        for first in range(0, mel.shape[2], BLOCK_FRAMES):
-            last = min(first + BLOCK_FRAMES, mel.shape[2])
-            condition = self.conditioning(padded[:, :, first : last + context])
-            rows = slice(first * hop, last * hop)
-            waveform[:, rows] = loop.run(condition, drawn[:, rows])
+        # The loop writes into buffers of the weights' type.
+        with outside_autocast(mel.device):
+            loop = _Loop(self, mel.shape[0])
+            for first in range(0, mel.shape[2], BLOCK_FRAMES):
+                last = min(first + BLOCK_FRAMES, mel.shape[2])
+                condition = self.conditioning(padded[:, :, first : last + context])
+                rows = slice(first * hop, last * hop)
+                waveform[:, rows] = loop.run(condition, drawn[:, rows])
         return waveform
 
 

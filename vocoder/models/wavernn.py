@@ -24,6 +24,7 @@ from torch.nn.functional import linear, relu
 
 from vocoder.config import Config
 from vocoder.dsp.companding import mu_law_encode, mu_law_expand, uniform_decode
+from vocoder.features.autocast import outside_autocast
 from vocoder.features.mel import MelSpec
 from vocoder.models.blocks.gru import GatedRecurrentLayer, gated_update
 from vocoder.models.blocks.recurrent import ConditioningConfig, FoldConfig, RecurrentVocoder, delay
@@ -120,7 +121,7 @@ class WaveRNN(RecurrentVocoder):
         x = relu(self.linear_1(torch.cat([x, a3], dim=2)))
         x = relu(self.linear_2(torch.cat([x, a4], dim=2)))
         # The means of a mixture need more than bfloat16's eight bits.
-        with torch.autocast(x.device.type, enabled=False):
+        with outside_autocast(x.device):
             return self.output(x.to(self.output.weight.dtype))
 
     def companded(self, waveform: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vocoder.dsp.framing import fit_length
+from vocoder.errors import OptionError
 from vocoder.features.world import pyworld, require_world
 from vocoder.models.waveform import WaveVocoder, checked_waveform
 
@@ -98,6 +99,12 @@ class WorldVocoder(WaveVocoder):
     def resynthesise(
         self, waveform: Tensor, f0_scale: float = 1.0, generator: torch.Generator | None = None
     ) -> Tensor:
-        """Waveform (samples,) → F0, envelope, aperiodicity → waveform of the same length."""
+        """Waveform (samples,) → F0, envelope, aperiodicity → waveform of the same length and type.
+
+        Raises:
+            OptionError: an ``f0_scale`` that is no factor.
+        """
+        if not 0 < f0_scale < math.inf:
+            raise OptionError(f"f0_scale is {f0_scale}: a factor above 0, 1 for none")
         analysed = World.analyse(waveform, self.sample_rate)
-        return analysed.synthesise(cents=1200 * math.log2(f0_scale))
+        return analysed.synthesise(cents=1200 * math.log2(f0_scale)).to(waveform.dtype)

@@ -182,12 +182,3 @@ def _interpolation(factor: int) -> nn.Module:
         assert stage.bias is not None
         stage.bias.zero_()
     return weight_norm(stage)
-
-
-def check_factors(factors: Sequence[int], spec: MelSpec) -> None:
-    """Raise ValueError unless the product of the upsampling factors is the spec's hop."""
-    if math.prod(factors) != spec.hop_length:
-        raise ValueError(
-            f"model.upsampling {list(factors)} makes {math.prod(factors)} samples of a frame, the "
-            f"mel has a hop of {spec.hop_length}: choose factors with that product"
-        )

@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vocoder.features.autocast import outside_autocast
+
 
 class GatedRecurrentLayer(nn.Module):
     """States of all steps from inputs of all steps; the state before the first is zero."""
@@ -31,7 +33,7 @@ class GatedRecurrentLayer(nn.Module):
         weight = self.from_input.weight if weight is None else weight
         state = self.from_state
         # bfloat16 rounding errors would accumulate over thousands of steps.
-        with torch.autocast(x.device.type, enabled=False):
+        with outside_autocast(x.device):
             states, _ = torch.gru(
                 x.to(weight.dtype),
                 weight.new_zeros(1, x.shape[0], state.in_features),

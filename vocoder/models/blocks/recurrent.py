@@ -8,9 +8,8 @@ LayerNorm replaces BatchNorm, whose running statistics would be additional state
 the other items of a batch.
 """
 
-import math
 from abc import abstractmethod
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import torch
 from jaxtyping import Float
@@ -21,8 +20,10 @@ from torch.nn.functional import conv1d, relu
 from vocoder.config import Config
 from vocoder.dsp.seams import crossfade, fold_overlapping
 from vocoder.errors import MelError
+from vocoder.features.autocast import outside_autocast
 from vocoder.features.mel import MelSpec
 from vocoder.models.base import Generators, Vocoder, draw_uniform
+from vocoder.models.blocks.factors import check_factors
 from vocoder.models.blocks.layers import MelInput
 from vocoder.models.blocks.padding import pad_silence
 
@@ -59,6 +60,10 @@ class FoldConfig(Config):
 
     target: int = Field(11008, ge=1)
     overlap: int = Field(512, ge=1)
+
+
+Fold = FoldConfig | Literal["config"] | None
+"""A fold, that of the model's config, or None to generate the whole utterance at once."""
 
 
 class ConditioningNetwork(nn.Module):
@@ -127,12 +132,7 @@ class RecurrentVocoder(Vocoder):
         self, conditioning: ConditioningConfig, fold: FoldConfig | None, spec: MelSpec
     ) -> None:
         super().__init__(spec)
-        hop, product = spec.hop_length, math.prod(conditioning.upsampling)
-        if product != hop:
-            raise MelError(
-                f"conditioning: upsampling {conditioning.upsampling} multiplies to {product}, but "
-                f"the mel's hop_length is {hop}: give factors of the hop"
-            )
+        check_factors("conditioning.upsampling", conditioning.upsampling, spec)
         self.fold = fold
         self._check_fold(fold)
         self.mel_input = MelInput(spec)
@@ -143,11 +143,20 @@ class RecurrentVocoder(Vocoder):
         mel: Float[Tensor, "batch n_mels frames"],
         *,
         generator: Generators = None,
-        fold: FoldConfig | None = None,
+        fold: Fold = "config",
     ) -> Float[Tensor, "batch samples"]:
-        """Waveform for a mel; ``fold`` overrides the config's."""
+        """Waveform of ``frames * hop_length`` samples.
+
+        Args:
+            mel: of this model's ``spec``.
+            generator: of the samples' random numbers.
+            fold: the pieces, None for the whole utterance at once, "config" for the config's.
+
+        Raises:
+            MelError: a mel that does not fit, or a fold that is no multiple of the hop.
+        """
         mel = self.accept(mel)
-        fold = self.fold if fold is None else fold
+        fold = self.fold if fold == "config" else fold
         self._check_fold(fold)
         hop, (batch, _, frames) = self.spec.hop_length, mel.shape
         pieces, length, overlap = 1, frames, 0
@@ -170,8 +179,9 @@ class RecurrentVocoder(Vocoder):
         mel: Float[Tensor, "batch n_mels padded_frames"],
         numbers: Float[Tensor, "batch samples uniforms"],
     ) -> Float[Tensor, "batch samples"]:
-        """Waveform for a mel with ``context``, from given random numbers in [0, 1)."""
-        with torch.inference_mode():
+        """Waveform for a mel with ``context``, from given random numbers in [0, 1). Autocast has no
+        effect: rounding errors of the states would accumulate, as in `GatedRecurrentLayer`."""
+        with torch.inference_mode(), outside_autocast(mel.device):
             x = self.mel_input(mel)
             weights, state = self._loop_weights(), self._start(mel)
             span, waveform = sum(self.context) + 1, []
@@ -183,9 +193,10 @@ class RecurrentVocoder(Vocoder):
         # As an ordinary tensor, which can be used in further computation.
         return result.clone()
 
-    def seams(self, frames: int, fold: FoldConfig | None = None) -> Float[Tensor, " seams"]:
-        """Sample positions of the middles of the cross-fades in an utterance."""
-        fold = self.fold if fold is None else fold
+    def seams(self, frames: int, fold: Fold = "config") -> Float[Tensor, " seams"]:
+        """Sample positions of the middles of the cross-fades in an utterance; ``fold`` as in
+        :meth:`forward`."""
+        fold = self.fold if fold == "config" else fold
         if fold is None:
             return torch.empty(0)
         step, samples = fold.target + fold.overlap, frames * self.spec.hop_length

@@ -143,8 +143,6 @@ class SourceFilter(Vocoder):
         :meth:`stream` with these options; see there for arguments and errors. Without
         ``low_band_projection`` it is that of the config.
         """
-        if low_band_projection is None:
-            low_band_projection = self.config.low_band_projection
         stream = self.stream(
             mel.shape[0],
             f0_scale,
@@ -164,7 +162,7 @@ class SourceFilter(Vocoder):
         generator: Generators = None,
         meets: Meets | None = None,
         mel_projection: int | None = None,
-        low_band_projection: int = 0,
+        low_band_projection: int | None = 0,
         formant_scale: float = 1.0,
         breath_db: float = 0.0,
     ) -> Stream:
@@ -185,14 +183,16 @@ class SourceFilter(Vocoder):
             low_band_projection: cost of further passes below 740 Hz, in the multiplications of
                 whole ones (`low_band_passes`). Each of them
                 adds as much latency as a whole one, one to two seconds together at a cost of 4;
-                so a stream has none unless asked to.
+                so a stream has none unless asked to. None: as the config says.
             formant_scale: factor on the frequencies of the filters, 0.5 to 2.
             breath_db: gain of the noise within voice, -40 to 40 dB.
 
         Raises:
-            ValueError: a change of the voice out of range, passes below zero, a ``meets`` that is
-                none of these, or a mel to be met by a model whose config has neither way.
+            OptionError: a change of the voice out of range, passes below zero, a ``meets`` that is
+                none of these, or a mel to be met without passes by a model without mel correction.
         """
+        if low_band_projection is None:
+            low_band_projection = self.config.low_band_projection
         change = VoiceChange(f0_scale, formant_scale, breath_db)
         options = Options.of(self.config, meets, mel_projection, low_band_projection, change)
         return Stream(self, batch, options, generator)

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vocoder.dsp.carry import Carry
-from vocoder.errors import PitchError
+from vocoder.errors import OptionError
 from vocoder.models.base import NO_CHANGE, VoiceChange
 from vocoder.models.source_filter.config import Meets, SourceFilterConfig
 from vocoder.models.source_filter.steering import Steering, changed, formant_warp
@@ -41,18 +41,29 @@ class Options(NamedTuple):
         """With the defaults of a config, and no passes where the mel is not met.
 
         Raises:
-            ValueError: passes below zero, a ``meets`` that is none of its values, or a mel to be
-                met by a model whose config has neither way.
+            OptionError: passes or cost below zero, a ``meets`` that is none of its values, a mel to
+                be met without passes by a model without mel correction, or a change out of range.
         """
         passes = config.mel_projection if mel_projection is None else mel_projection
-        if passes < 0:
-            raise ValueError(f"mel_projection is {passes}: passes, 0 for none")
+        for name, value in (
+            ("mel_projection", passes),
+            ("low_band_projection", low_band_projection),
+        ):
+            if value < 0:
+                raise OptionError(f"{name} is {value}: 0 for none")
         if meets not in (None, *get_args(Meets)):
-            raise ValueError(f"meets is {meets!r}: {', '.join(get_args(Meets))}, or None")
+            raise OptionError(f"meets is {meets!r}: {', '.join(get_args(Meets))}, or None")
         meets_mel = config.mel_correction or passes > 0
         if meets == "mel" and not meets_mel:
-            raise ValueError(
-                'meets="mel": this model\'s config has neither mel_correction nor mel_projection'
+            raise OptionError(
+                'meets="mel" with mel_projection 0: this model has no mel correction either; make '
+                "at least one pass"
+            )
+        if not 0 < change.f0_scale < math.inf:
+            raise OptionError(f"f0_scale is {change.f0_scale}: a factor above 0, 1 for none")
+        if not abs(change.breath_db) <= LARGEST_BREATH_DB:
+            raise OptionError(
+                f"breath_db is {change.breath_db}: -{LARGEST_BREATH_DB:g} to {LARGEST_BREATH_DB:g}"
             )
         if meets is None and change != NO_CHANGE:
             meets = "envelope"
@@ -66,8 +77,7 @@ class Rendering:
     """The waveform of a vocoder's controls, pitch and noise, with some options.
 
     Raises:
-        PitchError: an ``f0_scale`` that is no factor.
-        ValueError: another change out of range, or ``low_band_projection`` below zero.
+        OptionError: a ``formant_scale`` out of range.
     """
 
     def __init__(self, synthesis: Synthesis, steering: Steering, options: Options) -> None:
@@ -83,14 +93,8 @@ class Rendering:
         window_frames = math.ceil(synthesis.spec.win_length / synthesis.spec.hop_length)
         self.silent_frames = min(SILENT_WINDOWS * window_frames, projected - excited)
         """Those of silence after an utterance that its last samples depend on."""
-        n_bins, change = synthesis.n_fft // 2 + 1, options.change
-        if not abs(change.breath_db) <= LARGEST_BREATH_DB:
-            raise ValueError(
-                f"breath_db is {change.breath_db}: -{LARGEST_BREATH_DB:g} to {LARGEST_BREATH_DB:g}"
-            )
-        if not 0 < change.f0_scale < math.inf:
-            raise PitchError(f"f0_scale is {change.f0_scale}: a factor above 0, 1 for none")
-        warp = formant_warp(synthesis.spec.sample_rate, n_bins, change.formant_scale)
+        n_bins, formant_scale = synthesis.n_fft // 2 + 1, options.change.formant_scale
+        warp = formant_warp(synthesis.spec.sample_rate, n_bins, formant_scale)
         self._warp = None if warp is None else warp.to(synthesis.white_level)
 
     def __call__(

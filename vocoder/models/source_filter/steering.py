@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vocoder.dsp.carry import Carry
+from vocoder.errors import OptionError
 from vocoder.features.envelope import band_centres_hz, interpolation, smoothing
 from vocoder.models.blocks.precision import SignalBuffers
 from vocoder.models.source_filter.synthesis import Controls, Synthesis, in_float32
@@ -146,10 +147,10 @@ def formant_warp(
     Nyquist held beyond it; None for a factor of one.
 
     Raises:
-        ValueError: a factor outside 0.5 to 2.
+        OptionError: a factor outside 0.5 to 2.
     """
     if not 0.5 <= formant_scale <= 2:
-        raise ValueError(f"formant_scale is {formant_scale}: 0.5 to 2, 1 for none")
+        raise OptionError(f"formant_scale is {formant_scale}: 0.5 to 2, 1 for none")
     if formant_scale == 1:
         return None
     hertz = np.linspace(0, sample_rate / 2, n_bins)
