@@ -111,6 +111,20 @@ def test_sizes_without_a_middle_or_a_hop_are_refused(wrong):
         FrameDiscriminatorConfig(**wrong)
 
 
+@pytest.mark.parametrize(
+    ("config", "wrong", "said"),
+    [
+        (PeriodDiscriminatorConfig, {"periods": (0,)}, r"periods\.0\n.*greater than or equal to 1"),
+        (PeriodDiscriminatorConfig, {"periods": ()}, r"periods\n.*at least 1 item"),
+        (SpectrogramDiscriminatorConfig, {"n_ffts": (2,)}, r"n_ffts\.0\n.*than or equal to 4"),
+        (SpectrogramDiscriminatorConfig, {"n_ffts": ()}, r"n_ffts\n.*at least 1 item"),
+    ],
+)
+def test_networks_that_cannot_be_built_are_refused(config, wrong, said):
+    with pytest.raises(ValidationError, match=said):
+        config(**wrong)
+
+
 @pytest.mark.slow
 def test_a_copy_is_told_from_its_recording_where_recordings_differ_more():
     # Noise of any level within 40 dB; its copy has half a decibel more above 4 kHz of 12.

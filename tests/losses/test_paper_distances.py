@@ -80,7 +80,7 @@ def test_silence_has_finite_gradients(make, silent):
 @pytest.mark.parametrize("make", LOSSES, ids=["log power", "multi-scale"])
 def test_the_longest_window_is_what_a_segment_needs(make):
     loss = make(1.0)
-    short = torch.zeros(1, loss.longest_window)
+    short = torch.zeros(1, loss.config.longest_window)
     assert loss(short, short) == 0
     with pytest.raises(RuntimeError):
         loss(short[:, 1:], short[:, 1:])
@@ -89,3 +89,5 @@ def test_the_longest_window_is_what_a_segment_needs(make):
 def test_windows_that_do_not_fit_are_refused():
     with pytest.raises(ValidationError, match=r"write \(FFT, window, hop\)"):
         LogPowerLossConfig(resolutions=((320, 512, 80),))
+    with pytest.raises(ValidationError, match=r"n_ffts\.1\n.*greater than or equal to 4"):
+        MultiScaleLossConfig(n_ffts=(512, 3))

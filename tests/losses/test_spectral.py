@@ -4,6 +4,7 @@ import librosa
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from vocoder.losses.spectral import (
     SpectralLoss,
@@ -154,6 +155,34 @@ def test_mixed_precision_does_not_touch_it():
     assert {name: float(v) for name, v in exact.items()} == {n: float(v) for n, v in mixed.items()}
 
 
-def test_one_number_of_bands_for_each_window():
-    with pytest.raises(ValueError, match="2 n_ffts but 1 n_mels"):
-        SpectralLoss(SpectralLossConfig(n_ffts=(512, 128), n_mels=(20,)), RATE)
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"n_ffts": (512, 128), "n_mels": (20,)}, "2 n_ffts and 1 n_mels"),
+        ({"n_ffts": (1024,), "n_mels": ()}, "1 n_ffts and 0 n_mels"),
+        ({"n_ffts": (), "n_mels": ()}, "n_ffts\n.*at least 1 item"),
+        ({"n_ffts": (3,), "n_mels": (0,)}, r"n_ffts\.0\n.*greater than or equal to 4"),
+        ({"n_ffts": (512,), "n_mels": (-1,)}, r"n_mels\.0\n.*greater than or equal to 0"),
+    ],
+)
+def test_resolutions_that_cannot_be_computed_are_refused(wrong, said):
+    with pytest.raises(ValidationError, match=said):
+        SpectralLossConfig(**wrong)
+
+
+def test_the_longest_window_is_what_a_waveform_needs():
+    config = SpectralLossConfig(n_ffts=(128, 512), n_mels=(0, 20))
+    loss, shortest = SpectralLoss(config, RATE), noise(config.longest_window)
+    assert float(loss(shortest, shortest)["mel"]) == 0
+    with pytest.raises(RuntimeError):
+        loss(shortest[:, 1:], shortest[:, 1:])
+
+
+@pytest.mark.parametrize("rate", [16000, 22050, 24000])
+def test_bands_are_those_of_librosa(rate):
+    loss = SpectralLoss(SpectralLossConfig(n_ffts=(2048, 256), n_mels=(160, 20)), rate)
+    for n_fft, n_mels in ((2048, 160), (256, 20)):
+        expected = librosa.filters.mel(
+            sr=rate, n_fft=n_fft, n_mels=n_mels, htk=False, norm=None, dtype=np.float64
+        )
+        np.testing.assert_allclose(loss.get_buffer(f"mel_bank_{n_fft}"), expected, atol=1e-7)

@@ -271,7 +271,7 @@ def test_a_hop_that_steps_do_not_divide_is_refused():
 def test_a_mel_that_the_config_cannot_meet_is_refused():
     model = small_model("speecht5_16k", mel_correction=False)
     mel = torch.full((1, 80, 3), -4.0)
-    with pytest.raises(OptionError, match="with mel_projection 0: this model has no mel correction"):
+    with pytest.raises(OptionError, match="with mel_projection 0: this model has no mel"):
         model(mel, meets="mel")
     with pytest.raises(OptionError, match="meets is 'pitch': mel, envelope, nothing"):
         model(mel, meets="pitch")

@@ -130,7 +130,7 @@ def test_bad_input_is_refused(vocoder: WaveVocoder, unchecked_shapes: None):
 def test_world_refuses_a_scale_that_is_no_factor_and_keeps_the_type():
     waveform = vowel(0.2)[0]
     for scale in (0.0, -1.0, float("nan")):
-        with pytest.raises(OptionError, match="f0_scale is .*: a factor above 0"):
+        with pytest.raises(OptionError, match=r"f0_scale is .*: a factor above 0"):
             WorldVocoder().resynthesise(waveform, f0_scale=scale)
     assert WorldVocoder().resynthesise(waveform.double()).dtype == torch.float64
 

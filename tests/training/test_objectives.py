@@ -15,6 +15,7 @@ from vocoder.training.objectives.adversarial import (
     adversarial_objective,
     discriminator_objective,
 )
+from vocoder.training.objectives.base import Objective, ObjectiveConfig
 from vocoder.training.objectives.source_filter import (
     EDGE_FRAMES,
     SourceFilterLossConfig,
@@ -147,6 +148,14 @@ def test_halves_of_a_batch_match_features_as_the_whole_does():
     ]
     unshared = sum(half["feature_matching"].item() for half in alone) / 2
     assert unshared != pytest.approx(whole.item(), rel=0.02)
+
+
+def test_an_objective_draws_nothing_by_default(trainer: Trainer):
+    config = ObjectiveConfig()
+    objective = Objective(trainer.model, config)
+    assert objective.model is trainer.model
+    assert objective.config is config
+    assert objective.draw(2, 100, lambda stream: torch.Generator()) == ()
 
 
 def test_settings_that_cannot_work_are_refused():

@@ -157,6 +157,18 @@ def test_unknown_keys_of_every_depth(write, text: str, line: int, said: str):
         ("  seed: 1.5\n", 6, "training.seed: Input should be a valid integer"),
         ("  seed: -1\n", 6, "training.seed: Input should be greater than or equal to 0"),
         ("  betas: [0.8]\n", 6, "training.betas.1 is missing"),
+        ("  betas: [1.5, 0.9]\n", 6, "training.betas.0: Input should be less than 1 (given: 1.5)"),
+        ("  betas: [0.8, -0.1]\n", 6, "training.betas.1: Input should be greater than or equal"),
+        (
+            "adversarial: {start_step: 0, period: {periods: [0]}}\n",
+            6,
+            "adversarial.period.periods.0: Input should be greater than or equal to 1",
+        ),
+        (
+            "adversarial: {start_step: 0, spectrogram: {n_ffts: []}}\n",
+            6,
+            "adversarial.spectrogram.n_ffts: Tuple should have at least 1 item",
+        ),
         ("  precision: half\n", 6, "'float32' or 'bfloat16' (given: 'half')"),
         ("model: 5\n", 6, "model: Input should be a valid dictionary"),
         ("loss: {predicted_pitch: 2}\n", 6, "loss.predicted_pitch: Input should be less than"),
@@ -189,7 +201,14 @@ def test_the_line_is_that_of_the_file_that_says_it(write):
     [
         (VALID.replace("manifests: [m.jsonl]", "speeds: [fast]"), "'fast' is no fraction such as"),
         (VALID.replace("[m.jsonl]", "[]"), "data.manifests: "),
-        (VALID + "loss: {spectral: {n_ffts: [512], n_mels: []}}\n", "1 n_ffts and 0 n_mels"),
+        (
+            VALID + "loss: {spectral: {n_ffts: [512], n_mels: []}}\n",
+            "line 6: loss.spectral: 1 n_ffts and 0 n_mels",
+        ),
+        (
+            VALID + "model: {name: vocos}\nloss: {spectral: {n_ffts: [1024], n_mels: []}}\n",
+            "line 7: loss.spectral: 1 n_ffts and 0 n_mels",
+        ),
         (VALID.replace("m.jsonl]", "m]\n  segment_frames: 10"), "frames are needed"),
         (
             VALID + "adversarial: {start_step: 0, crop_frames: 4, spectrogram: {n_ffts: [2048]}}\n",
@@ -354,6 +373,38 @@ def test_segments_hold_the_windows_at_every_mel_that_is_drawn():
     (least,) = re.findall(r"at least (\d+)", str(caught.value))
     overrides = ["data.mels.presets=[speecht5_16k]", f"data.segment_frames={least}"]
     load_recipe(ROOT / "recipes/source_filter/universal.yaml", overrides)
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "windows"),
+    [
+        ("vocos", "loss.spectral.n_ffts", "loss.spectral={n_ffts: [2048], n_mels: [80]}"),
+        ("parallel_wavenet", "loss.n_ffts", "loss.n_ffts=[512, 2048]"),
+        ("nsf", "loss.spectral.resolutions", "loss.spectral.resolutions=[[2048, 512, 128]]"),
+        ("ddsp", "loss.spectral.n_ffts", "loss.spectral.n_ffts=[512, 2048]"),
+    ],
+)
+def test_segments_hold_the_windows_of_every_objective(name: str, key: str, windows: str):
+    path, overrides = ROOT / "recipes/baselines" / f"{name}.yaml", [windows, "adversarial=null"]
+    said = rf"longest window of {re.escape(key)} \(2048\): at least 8 frames are needed"
+    with pytest.raises(RecipeError, match=said):
+        load_recipe(path, [*overrides, "data.segment_frames=7"])
+    load_recipe(path, [*overrides, "data.segment_frames=8"])
+
+
+@pytest.mark.parametrize("name", ["source_filter/universal", "baselines/nsf", "baselines/ddsp"])
+def test_the_pitch_classes_cover_the_range_of_the_recordings(name: str):
+    path = ROOT / "recipes" / f"{name}.yaml"
+    both = r"model\.pitch .* do not cover pitch, .* pitch\.f0_min_hz and f0_max_hz"
+    for override in ("model.pitch.f0_max_hz=200", "model.pitch.f0_min_hz=61", "pitch.f0_min_hz=50"):
+        with pytest.raises(RecipeError, match=both):
+            load_recipe(path, [override])
+    recipe = load_recipe(path, ["model.pitch.f0_max_hz=200", "pitch.f0_max_hz=200"])
+    assert recipe.pitch.f0_max_hz == 200
+
+
+def test_the_range_of_the_pitch_is_free_where_no_model_predicts_it():
+    load_recipe(ROOT / "recipes/baselines/vocos.yaml", ["pitch.f0_max_hz=900"])
 
 
 def test_mels_are_drawn_for_universal_models_only(tmp_path: Path, fresh_accelerator: None):

@@ -6,7 +6,6 @@ from torch import Tensor
 
 from tests.models.speech import SPECS, relative_error, seeded, speech, speech_f0, speech_mel
 from vocoder.data.segments import Batch
-from vocoder.errors import TrainingError
 from vocoder.losses.spectral import LogPowerLossConfig, MultiScaleLossConfig
 from vocoder.models.blocks.padding import pad_silence
 from vocoder.models.blocks.pitch_predictor import PitchPredictorConfig
@@ -173,11 +172,3 @@ def test_mixed_precision_sounds_the_same(name):
     assert mixed.losses["spectral"].item() == pytest.approx(
         exact.losses["spectral"].item(), rel=0.01
     )
-
-
-@BOTH
-def test_segments_shorter_than_a_window_are_refused(name):
-    target = objective(name)
-    noise = target.draw(2, 4 * SPEC.hop_length, lambda stream: seeded(stream))
-    with pytest.raises(TrainingError, match=r"longest window.*2048: raise data.segment_frames"):
-        target(batch_for(target, 4), *noise)

@@ -2,12 +2,15 @@
 
 import copy
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from torch.utils.tensorboard import SummaryWriter
 
 from vocoder.data.manifest import Utterance
@@ -15,7 +18,7 @@ from vocoder.data.segments import Recording, SegmentSource
 from vocoder.features.pitch import Pitch
 from vocoder.losses.spectral import SpectralLossConfig
 from vocoder.training.trainer import Trainer
-from vocoder.training.validation import Validator, picture
+from vocoder.training.validation import Validator, picture, pixels
 
 pytestmark = pytest.mark.slow
 
@@ -88,3 +91,25 @@ def test_the_picture_shows_both_signals_and_tracks():
     assert [line.get_label() for line in f0.lines] == ["Praat", "predicted"]
     assert f0.lines[1].get_ydata()[5] == 110
     assert f0.lines[0].get_xdata()[-1] == pytest.approx(62 * 256 / 16000)
+
+
+def test_a_figure_becomes_an_image_of_its_size_and_colours():
+    figure = Figure(figsize=(3, 2), dpi=50, facecolor="blue")
+    image = pixels(figure)
+    assert (image.shape, image.dtype) == ((100, 150, 3), np.uint8)
+    assert (image == [0, 0, 255]).all()
+
+
+def test_pictures_are_drawn_without_a_backend():
+    """An importing program's backend stays, and pyplot, which would choose one, is not loaded."""
+    program = """
+import sys, matplotlib, torch
+matplotlib.use("svg")
+from vocoder.training.validation import picture, pixels
+signal = torch.sin(torch.arange(4000) * 0.3)
+pixels(picture(signal, signal, 16000, 256, {"Praat": torch.full((16,), 100.0)}))
+print(matplotlib.get_backend(), "matplotlib.pyplot" in sys.modules)
+"""
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stdout.split() == ["svg", "False"]

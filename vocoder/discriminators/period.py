@@ -5,6 +5,8 @@ of a prime period and convolved along the other axis. Unlike there, the width is
 the published one costs more than the rest of the training step.
 """
 
+from typing import Annotated
+
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import pad
@@ -15,10 +17,13 @@ from vocoder.discriminators.base import Discriminator, Stack
 
 
 class PeriodDiscriminatorConfig(Config):
-    """``channels`` is the width of the first layer; it grows by ``growth`` up to
-    ``max_channels``. The paper's is 32, 4, 1024."""
+    """One stack per period: ``periods`` in samples, at least one.
 
-    periods: tuple[int, ...] = (2, 3, 5, 7, 11)
+    ``channels`` is the width of the first layer; it grows by ``growth`` up to ``max_channels``. The
+    paper's is 32, 4, 1024.
+    """
+
+    periods: tuple[Annotated[int, Field(ge=1)], ...] = Field((2, 3, 5, 7, 11), min_length=1)
     channels: int = Field(8, ge=1)
     growth: int = Field(2, ge=1)
     max_channels: int = Field(64, ge=1)

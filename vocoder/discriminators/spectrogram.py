@@ -9,7 +9,7 @@ Codec instead.)
 """
 
 from contextlib import nullcontext
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float
@@ -29,7 +29,7 @@ class SpectrogramDiscriminatorConfig(Config):
     sizes are ``n_ffts`` 2048, 1024, 512 and 64 channels.
     """
 
-    n_ffts: tuple[int, ...] = (1024, 512, 256)
+    n_ffts: tuple[Annotated[int, Field(ge=4)], ...] = Field((1024, 512, 256), min_length=1)
     channels: int = Field(16, ge=1)
     strided_layers: int = Field(4, ge=1)
     layout: Literal["log", "vocos"] = "log"

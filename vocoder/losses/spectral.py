@@ -1,15 +1,19 @@
 """Spectral losses at several resolutions: short-time spectra and their mel projections."""
 
 from functools import lru_cache
+from typing import Annotated, Self
 
 import torch
 from jaxtyping import Float
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
-from torchaudio.functional import melscale_fbanks
 
 from vocoder.config import Config
 from vocoder.dsp.framing import hann_window
+from vocoder.features.filterbank import mel_filters
+
+WindowLength = Annotated[int, Field(ge=4)]
+"""Samples of a window whose hop is a quarter of it."""
 
 
 class SpectralLossConfig(Config):
@@ -19,13 +23,29 @@ class SpectralLossConfig(Config):
     mel projection at the same resolutions, 0 for none at that one. ``log_floor`` is added to
     magnitudes before the logarithm; one is the magnitude of full-scale white noise, so 3e-5 lies
     near a 16-bit step. ``stft_weight`` and ``mel_weight`` scale the two terms.
+
+    Raises:
+        ValidationError: ``n_ffts`` and ``n_mels`` differ in length, no window, a window below 4
+            samples, a negative number of bands.
     """
 
-    n_ffts: tuple[int, ...] = (2048, 1024, 512, 256, 128)
-    n_mels: tuple[int, ...] = (160, 80, 40, 20, 0)
+    n_ffts: tuple[WindowLength, ...] = Field((2048, 1024, 512, 256, 128), min_length=1)
+    n_mels: tuple[Annotated[int, Field(ge=0)], ...] = (160, 80, 40, 20, 0)
     log_floor: float = Field(3e-5, gt=0)
     stft_weight: float = Field(1.0, ge=0)
     mel_weight: float = Field(1.0, ge=0)
+
+    @model_validator(mode="after")
+    def _one_band_count_per_window(self) -> Self:
+        windows, bands = len(self.n_ffts), len(self.n_mels)
+        if windows != bands:
+            raise ValueError(f"{windows} n_ffts and {bands} n_mels: give one band count per window")
+        return self
+
+    @property
+    def longest_window(self) -> int:
+        """Fewest samples of a waveform that can be compared."""
+        return max(self.n_ffts)
 
 
 @lru_cache(maxsize=32)
@@ -77,16 +97,12 @@ class SpectralLoss(nn.Module):
 
     def __init__(self, config: SpectralLossConfig, sample_rate: int) -> None:
         super().__init__()
-        if len(config.n_ffts) != len(config.n_mels):
-            raise ValueError(
-                f"{len(config.n_ffts)} n_ffts but {len(config.n_mels)} n_mels: give one for each"
-            )
         self.config, self.sample_rate = config, sample_rate
         for n_fft, n_mels in zip(config.n_ffts, config.n_mels, strict=True):
             if n_mels:
-                bank = melscale_fbanks(
-                    n_fft // 2 + 1, 0.0, sample_rate / 2, n_mels, sample_rate, mel_scale="slaney"
-                )
+                nyquist = sample_rate / 2
+                filters = mel_filters(sample_rate, n_fft, n_mels, 0.0, nyquist, "slaney", False)
+                bank = torch.from_numpy(filters).float()
                 self.register_buffer(f"mel_bank_{n_fft}", bank, persistent=False)
 
     def forward(
@@ -118,7 +134,7 @@ class SpectralLoss(nn.Module):
             log_distance = ((target + floor).log() - (output + floor).log()).abs()
             stft.append(spectral_convergence(target, output) + _mean(log_distance, compared))
             if n_mels:
-                bank = getattr(self, f"mel_bank_{n_fft}").T
+                bank = getattr(self, f"mel_bank_{n_fft}")
                 target_mel = torch.log(bank @ target + floor)
                 distance = (target_mel - torch.log(bank @ output + floor)).abs()
                 if compared is not None:
@@ -172,6 +188,11 @@ class LogPowerLossConfig(Config):
                 )
         return resolutions
 
+    @property
+    def longest_window(self) -> int:
+        """Fewest samples of a waveform that can be compared."""
+        return max(n_fft for n_fft, _, _ in self.resolutions)
+
 
 class LogPowerLoss(nn.Module):
     """Mean square distance of log power spectra, ``½ E (ln(|R|² + η) - ln(|E|² + η))²``, summed
@@ -186,11 +207,6 @@ class LogPowerLoss(nn.Module):
     def __init__(self, config: LogPowerLossConfig) -> None:
         super().__init__()
         self.config = config
-
-    @property
-    def longest_window(self) -> int:
-        """Samples that a segment needs at least."""
-        return max(n_fft for n_fft, _, _ in self.config.resolutions)
 
     def forward(
         self, reference: Float[Tensor, "batch samples"], estimate: Float[Tensor, "batch samples"]
@@ -220,10 +236,15 @@ class LogPowerLoss(nn.Module):
 class MultiScaleLossConfig(Config):
     """Window lengths in samples, each with a hop of a quarter, and the weight of logarithms."""
 
-    n_ffts: tuple[int, ...] = Field((2048, 1024, 512, 256, 128, 64), min_length=1)
+    n_ffts: tuple[WindowLength, ...] = Field((2048, 1024, 512, 256, 128, 64), min_length=1)
     log_weight: float = Field(1.0, ge=0)
     log_floor: float = Field(1e-5, gt=0)
     weight: float = Field(1.0, ge=0)
+
+    @property
+    def longest_window(self) -> int:
+        """Fewest samples of a waveform that can be compared."""
+        return max(self.n_ffts)
 
 
 class MultiScaleLoss(nn.Module):
@@ -238,11 +259,6 @@ class MultiScaleLoss(nn.Module):
     def __init__(self, config: MultiScaleLossConfig) -> None:
         super().__init__()
         self.config = config
-
-    @property
-    def longest_window(self) -> int:
-        """Samples that a segment needs at least."""
-        return max(self.config.n_ffts)
 
     def forward(
         self, reference: Float[Tensor, "batch samples"], estimate: Float[Tensor, "batch samples"]

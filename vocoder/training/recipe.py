@@ -20,6 +20,7 @@ from vocoder.errors import RecipeError, suggestion
 from vocoder.features.mel import named_mel
 from vocoder.features.pitch import PitchConfig
 from vocoder.models.base import Vocoder
+from vocoder.models.blocks.pitch_predictor import PitchPredictorConfig
 from vocoder.models.outside import OutsideModelError, is_outside
 from vocoder.models.registry import (
     MODELS,
@@ -64,7 +65,12 @@ MOST_BATCH_SAMPLES = 2**28
 
 
 class Recipe(Config):
-    """All that decides a training run."""
+    """All that decides a training run.
+
+    ``pitch`` is the range of F0 that Praat searches in the recordings; the F0 classes of a model
+    that predicts pitch, ``model.pitch``, must cover it. Playback speeds (``data.speeds``) may move
+    F0 beyond the classes; the target is then the lowest or the highest class.
+    """
 
     mel: NamedMel
     model: ModelConfig
@@ -139,7 +145,7 @@ class Recipe(Config):
                 raise ValueError(
                     f"data.segment_frames {self.data.segment_frames} leaves {scored} samples to "
                     f"score{name and f' of mel {name}'}, fewer than the longest window of "
-                    f"loss.spectral.n_ffts ({longest}): at least {least} frames are needed"
+                    f"{self.loss.windows_key} ({longest}): at least {least} frames are needed"
                 )
         hop = self.mel.hop_length
         scored = (self.data.segment_frames - 2 * self.loss.edge_frames(self.mel)) * hop
@@ -153,6 +159,22 @@ class Recipe(Config):
                         f"the discriminators get {cropped} samples (adversarial.crop_frames, "
                         f"data.segment_frames), too few for adversarial.{name}.n_ffts {longest}"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _classes_cover_the_pitch(self) -> Self:
+        """F0 outside the classes would be taught as the nearest one."""
+        classes = getattr(self.model, "pitch", None)
+        if not isinstance(classes, PitchPredictorConfig):
+            return self
+        searched = self.pitch
+        if classes.f0_min_hz > searched.f0_min_hz or classes.f0_max_hz < searched.f0_max_hz:
+            raise ValueError(
+                f"model.pitch has F0 classes from {classes.f0_min_hz:g} to {classes.f0_max_hz:g} "
+                f"Hz, which do not cover pitch, {searched.f0_min_hz:g} to {searched.f0_max_hz:g} "
+                "Hz: set model.pitch.f0_min_hz and f0_max_hz to at least the range of "
+                "pitch.f0_min_hz and f0_max_hz"
+            )
         return self
 
     @property

@@ -68,16 +68,7 @@ def _train(recipe: Recipe, run_folder: Path, console: Console) -> dict[str, floa
     accelerator = make_accelerator(recipe)
     torch.set_num_threads(recipe.training.threads)  # accelerate may have chosen otherwise
     torch.manual_seed(recipe.training.seed)
-    model = recipe.build_model()
-    if recipe.data.mels is not None and not model.serves_any_mel:
-        raise RecipeError(
-            f"data.mels: {recipe.model.name} serves its own mel only; write data.mels: null, or "
-            "model.universal: true with source_filter"
-        )
-    if recipe.initialise_from is not None and latest_checkpoint(run_folder / "checkpoints") is None:
-        _start_from(recipe.initialise_from, model, recipe)
-    teacher = None if recipe.teacher is None else _teacher(recipe, recipe.teacher)
-    objective = recipe.build_objective(model, teacher)
+    objective = _build_objective(recipe, run_folder)
     validated = accelerator.is_main_process and recipe.training.validate_every is not None
     # A separate model validates the averaged weights.
     validation_objective = copy.deepcopy(objective) if validated else None
@@ -110,13 +101,12 @@ def _train(recipe: Recipe, run_folder: Path, console: Console) -> dict[str, floa
         task = progress.add_task("training", total=total)
         speed = Throughput()
         lines = Lines(console, total, "steps" if budget is None else "s")
-        claimed: list[Path] = []
+        first_step = trainer.step
 
         def on_step(report: StepReport) -> None:
             # Not before a step has succeeded: a run refused earlier leaves the folder free.
-            if accelerator.is_main_process and not claimed:
+            if accelerator.is_main_process and report.step == first_step:
                 write_text(run_folder / RECIPE, dump_recipe(recipe))
-                claimed.append(run_folder)
             speed.add(report.audio_seconds)
             steps = report.step + 1
             done = steps if budget is None else round(trainer.spent_s)
@@ -138,6 +128,26 @@ def _train(recipe: Recipe, run_folder: Path, console: Console) -> dict[str, floa
     if board is not None:
         board.close()
     return scores
+
+
+def _build_objective(recipe: Recipe, run_folder: Path) -> Objective:
+    """The recipe's objective; the model's weights are fresh, or those of ``initialise_from`` in a
+    run that has no checkpoint yet.
+
+    Raises:
+        RecipeError: the model cannot be trained on several mels, or weights or teacher do not fit.
+        CheckpointError: there are no such weights, or they are damaged.
+    """
+    model = recipe.build_model()
+    if recipe.data.mels is not None and not model.serves_any_mel:
+        raise RecipeError(
+            f"data.mels: {recipe.model.name} serves its own mel only; write data.mels: null, or "
+            "model.universal: true with source_filter"
+        )
+    if recipe.initialise_from is not None and latest_checkpoint(run_folder / "checkpoints") is None:
+        _start_from(recipe.initialise_from, model, recipe)
+    teacher = None if recipe.teacher is None else load(recipe.teacher)
+    return recipe.build_objective(model, teacher)
 
 
 def make_accelerator(recipe: Recipe) -> Accelerator:
@@ -310,17 +320,6 @@ def _start_from(name: str, model: Vocoder, recipe: Recipe) -> None:
             f"in {', '.join(f'model.{key}' for key in differing)}; take over the section `model` "
             f"of {folder / DESCRIPTION}, or leave initialise_from out"
         ) from error
-
-
-def _teacher(recipe: Recipe, name: str) -> Vocoder:
-    """The teacher of a distillation; its mel must be the recipe's."""
-    teacher = load(name)
-    if teacher.spec != recipe.mel:
-        raise RecipeError(
-            f"loss.teacher: {name} was trained on mel {teacher.spec.fingerprint}, this recipe has "
-            f"{recipe.mel.fingerprint}; give a teacher of the same mel"
-        )
-    return teacher
 
 
 def _load(recipe: Recipe, split: str, progress: Progress) -> list[Recording]:

@@ -2,12 +2,14 @@
 
 import math
 import time
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import torch
 from pydantic import Field, field_validator, model_validator
 
 from vocoder.config import Config
+
+Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
 class TrainingConfig(Config):
@@ -18,6 +20,7 @@ class TrainingConfig(Config):
     this time was spent on training steps (see :class:`Clock`; validation and saving do not count),
     or at ``steps`` if earlier; such a run depends on the machine's speed.
 
+    ``betas``: decay per step, in [0, 1), of Adam's means of the gradient and of its square.
     ``precision``: "bfloat16" runs the networks in bfloat16 wherever autocast allows it; signal
     processing and losses stay in float32. Validation uses ``validate_utterances`` of the split
     "valid", evenly spaced; ``validate_every: null`` disables it. ``snapshots``: fractions of the
@@ -30,7 +33,7 @@ class TrainingConfig(Config):
     learning_rate: float = Field(1e-3, gt=0)
     final_learning_rate: float = Field(1e-5, ge=0)
     warmup_steps: int = Field(500, ge=1)
-    betas: tuple[float, float] = (0.8, 0.99)
+    betas: tuple[Beta, Beta] = (0.8, 0.99)
     weight_decay: float = Field(0.01, ge=0)
     max_gradient_norm: float = Field(5.0, gt=0)
     ema_decay: float = Field(0.999, ge=0, lt=1)

@@ -2,9 +2,10 @@
 
 import math
 
-import matplotlib
 import numpy as np
 import torch
+from jaxtyping import UInt8
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
@@ -19,15 +20,12 @@ from vocoder.metrics.pesq import pesq_wb
 from vocoder.models.base import Vocoder
 from vocoder.training.objectives.base import Objective
 
-matplotlib.use("Agg")
-
 
 class Validator:
     """Scores fixed utterances and writes scores, audio and pictures for TensorBoard.
 
     For every objective: its losses, as ``loss_…``, on fixed segments of the utterances. For models
-    that
-    synthesise more than one sample at a time also, on whole utterances: ``stft`` and ``mel``
+    that synthesise more than one sample at a time also, on whole utterances: ``stft`` and ``mel``
     (`SpectralLoss`), ``pesq_wb``, and for models with pitch prediction ``f0_cents`` (over frames
     voiced in Praat's track) and ``voicing_error`` (fraction of frames). Utterances with undefined
     scores (no voiced frame, no speech found by PESQ) are excluded from the mean; scores that are
@@ -120,7 +118,7 @@ class Validator:
             voiced = pitch.voicing[0] > 0.5
             tracks["predicted"] = torch.where(voiced, pitch.f0_hz[0], torch.nan)
         figure = picture(reference, estimate, spec.sample_rate, spec.hop_length, tracks)
-        self.writer.add_figure(f"valid/{name}", figure, step)
+        self.writer.add_image(f"valid/{name}", pixels(figure), step, dataformats="HWC")
         self.writer.add_audio(f"valid/{name}", estimate, step, spec.sample_rate)
         if name not in self._recordings_shown:  # for comparison by listening
             self.writer.add_audio(f"recording/{name}", reference, step, spec.sample_rate)
@@ -151,3 +149,10 @@ def picture(
     axes[2].set(ylabel="F0 (Hz)", xlabel="s")
     axes[2].legend()
     return figure
+
+
+def pixels(figure: Figure) -> UInt8[np.ndarray, "height width rgb"]:
+    """A drawn figure as an image, 0 to 255; whichever backend matplotlib is set to stays."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[:, :, :3]

@@ -1,6 +1,5 @@
 """Common parts of all objectives."""
 
-from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import ClassVar, NamedTuple
@@ -20,13 +19,17 @@ Streams = Callable[[int], torch.Generator]
 class ObjectiveConfig(Config):
     """The section ``loss`` of a recipe, with properties common to all objectives."""
 
+    windows_key: ClassVar[str] = "loss.spectral.n_ffts"
+    """Key of a recipe that sets :attr:`longest_window`."""
+
     def edge_frames(self, spec: MelSpec) -> int:
         """Frames at either end of a segment of this mel excluded from waveform losses."""
         return 0
 
     @property
     def longest_window(self) -> int:
-        """Samples of the longest window of the losses; 0 without windows."""
+        """Fewest samples of a segment that the losses can compare: those of their longest window
+        without padding; 0 if there is none."""
         return 0
 
     @property
@@ -61,15 +64,20 @@ class Objective(nn.Module):
     gives_waveforms: ClassVar[bool] = False
     """Whether its output has waveforms for discriminators."""
     model: Vocoder
+    config: ObjectiveConfig
     forward: Callable[..., StepOutput]
     """Losses of a batch, or of a process's share of it and of the draws."""
 
-    @abstractmethod
+    def __init__(self, model: Vocoder, config: ObjectiveConfig) -> None:
+        super().__init__()
+        self.model, self.config = model, config
+
     def draw(self, items: int, samples: int, streams: Streams) -> tuple[Tensor, ...]:
-        """The random numbers of one step.
+        """The random numbers of one step; none by default.
 
         Args:
             items: segments in the whole batch, over all processes; first axis of every result.
             samples: samples of a segment.
             streams: random number generators.
         """
+        return ()

@@ -1,6 +1,6 @@
 """Objective of Parallel WaveNet's student: divergence from the teacher, and power loss."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -11,6 +11,7 @@ from vocoder.data.segments import Batch
 from vocoder.errors import RecipeError
 from vocoder.losses.likelihood import logistic_mixture_density_nll, regularised_gaussian_kl
 from vocoder.losses.power import magnitude_loss
+from vocoder.losses.spectral import WindowLength
 from vocoder.models.parallel_wavenet import ParallelWaveNet, Student
 from vocoder.models.wavenet import WaveNet
 from vocoder.training.objectives.base import Objective, ObjectiveConfig, StepOutput, Streams
@@ -31,13 +32,19 @@ class DistillationConfig(ObjectiveConfig):
     the loss on short-time magnitudes with windows of ``n_ffts`` samples.
     """
 
+    windows_key: ClassVar[str] = "loss.n_ffts"
+
     objective: Literal["distillation"] = "distillation"
     teacher: str
     regularisation: float = Field(4.0, ge=0)
     log_scale_floor: float = Field(-7.0, lt=0)
     trials: int = Field(4, ge=1)
     power_weight: float = Field(1.0, ge=0)
-    n_ffts: tuple[int, ...] = Field((2048, 1024, 512), min_length=1)
+    n_ffts: tuple[WindowLength, ...] = Field((2048, 1024, 512), min_length=1)
+
+    @property
+    def longest_window(self) -> int:
+        return max(self.n_ffts)
 
 
 class DistillationObjective(Objective):
@@ -55,34 +62,35 @@ class DistillationObjective(Objective):
 
     gives_waveforms = True
     model: ParallelWaveNet
+    config: DistillationConfig
 
     def __init__(
         self, model: ParallelWaveNet, config: DistillationConfig, teacher: WaveNet
     ) -> None:
-        super().__init__()
+        super().__init__(model, config)
         if not isinstance(teacher, WaveNet):
             raise RecipeError(
-                f"loss.teacher {config.teacher}: is a {type(teacher).__name__}; train a WaveNet "
+                f"loss.teacher: {config.teacher} is a {type(teacher).__name__}; train a WaveNet "
                 "first"
             )
         wanted, given = TEACHER_OUTPUTS[model.config.base], teacher.config.output
         if wanted != given:
             raise RecipeError(
-                f"loss.teacher {config.teacher}: a student with model.base {model.config.base} "
-                f"needs a WaveNet with output {wanted}, this one has {given}"
+                f"loss.teacher: a student with model.base {model.config.base} needs a WaveNet with "
+                f"output {wanted}, {config.teacher} has {given}"
             )
         if teacher.spec != model.spec:
             differences = "; ".join(model.spec.describe_difference(teacher.spec))
             raise RecipeError(
-                f"loss.teacher {config.teacher}: was trained on another mel ({differences}); set "
-                "the recipe's mel to the teacher's"
+                f"loss.teacher: {config.teacher} was trained on mel {teacher.spec.fingerprint}, "
+                f"the recipe has {model.spec.fingerprint} ({differences}); set the recipe's mel to "
+                "the teacher's"
             )
         if teacher.context > model.context:
             raise RecipeError(
-                f"loss.teacher {config.teacher}: sees {teacher.context[0]} mel frames to either "
+                f"loss.teacher: {config.teacher} sees {teacher.context[0]} mel frames to either "
                 f"side, the student {model.context[0]}: raise model.mel_side_frames"
             )
-        self.model, self.config = model, config
         self.teacher = teacher.eval().requires_grad_(False)
 
     def draw(self, items: int, samples: int, streams: Streams) -> tuple[Tensor, ...]:

@@ -34,10 +34,7 @@ class FlowObjective(Objective):
     """Negative log-likelihood in nats per sample."""
 
     model: WaveFlow | WaveGlow
-
-    def __init__(self, model: WaveFlow | WaveGlow, config: FlowLossConfig) -> None:
-        super().__init__()
-        self.model, self.config = model, config
+    config: FlowLossConfig
 
     def draw(self, items: int, samples: int, streams: Streams) -> tuple[Tensor, ...]:
         return (torch.rand(items, samples, generator=streams(DITHER)),)

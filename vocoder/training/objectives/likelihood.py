@@ -2,13 +2,11 @@
 
 from typing import Literal
 
-from torch import Tensor
-
 from vocoder.data.segments import Batch
 from vocoder.dsp.companding import mu_law_encode, uniform_decode, uniform_encode
 from vocoder.losses.likelihood import categorical_nll, gaussian_nll, logistic_mixture_nll
 from vocoder.models.wavenet import WaveNet
-from vocoder.training.objectives.base import Objective, ObjectiveConfig, StepOutput, Streams
+from vocoder.training.objectives.base import Objective, ObjectiveConfig, StepOutput
 
 LEVELS = 65536
 """Number of amplitude levels of the mixture of logistics: 16 bits."""
@@ -29,13 +27,6 @@ class LikelihoodObjective(Objective):
     """
 
     model: WaveNet
-
-    def __init__(self, model: WaveNet, config: LikelihoodConfig) -> None:
-        super().__init__()
-        self.model, self.config = model, config
-
-    def draw(self, items: int, samples: int, streams: Streams) -> tuple[Tensor, ...]:
-        return ()
 
     def forward(self, batch: Batch) -> StepOutput:
         """Loss ``likelihood`` of one batch."""

@@ -1,11 +1,10 @@
 """What the source-filter vocoder is trained for: spectra, F0 and voicing."""
 
 import math
-from typing import Literal, Self, cast
+from typing import Literal, cast
 
 import torch
 from jaxtyping import Bool, Float
-from pydantic import model_validator
 from torch import Tensor
 
 from vocoder.data.segments import Batch
@@ -40,20 +39,11 @@ class SourceFilterLossConfig(PitchLossConfig):
 
     @property
     def longest_window(self) -> int:
-        return max(self.spectral.n_ffts)
+        return self.spectral.longest_window
 
     @property
     def validation_loss(self) -> SpectralLossConfig:
         return self.spectral
-
-    @model_validator(mode="after")
-    def _one_mel_for_each_window(self) -> Self:
-        windows, bands = len(self.spectral.n_ffts), len(self.spectral.n_mels)
-        if windows == 0 or windows != bands:
-            raise ValueError(
-                f"spectral has {windows} n_ffts and {bands} n_mels: give one band count a window"
-            )
-        return self
 
 
 class SourceFilterObjective(Objective):
@@ -61,10 +51,10 @@ class SourceFilterObjective(Objective):
 
     gives_waveforms = True
     model: SourceFilter
+    config: SourceFilterLossConfig
 
     def __init__(self, model: SourceFilter, config: SourceFilterLossConfig) -> None:
-        super().__init__()
-        self.model, self.config = model, config
+        super().__init__(model, config)
         self.spectral = SpectralLoss(config.spectral, model.sample_rate)
         self._siblings: dict[MelSpec, tuple[SourceFilter, SpectralLoss]] = {}
 

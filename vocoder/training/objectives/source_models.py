@@ -1,13 +1,12 @@
 """Objectives of NSF and DDSP: the spectral distances of their papers, F0 and voicing."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from vocoder.data.segments import Batch
-from vocoder.errors import TrainingError
 from vocoder.losses.spectral import (
     LogPowerLoss,
     LogPowerLossConfig,
@@ -26,8 +25,14 @@ NOISE, PREDICTED = 1, 2
 class NSFLossConfig(PitchLossConfig):
     """Distance of log power spectra, and the pitch predictor's losses."""
 
+    windows_key: ClassVar[str] = "loss.spectral.resolutions"
+
     objective: Literal["nsf"] = "nsf"
     spectral: LogPowerLossConfig = LogPowerLossConfig()
+
+    @property
+    def longest_window(self) -> int:
+        return self.spectral.longest_window
 
 
 class DDSPLossConfig(PitchLossConfig):
@@ -36,18 +41,23 @@ class DDSPLossConfig(PitchLossConfig):
     objective: Literal["ddsp"] = "ddsp"
     spectral: MultiScaleLossConfig = MultiScaleLossConfig()
 
+    @property
+    def longest_window(self) -> int:
+        return self.spectral.longest_window
+
 
 class _ExcitedObjective(Objective):
     """Losses of a model that takes F0 and voicing, and predicts them from the mel."""
 
     gives_waveforms = True
     model: NSF | DDSP
+    config: PitchLossConfig
 
     def __init__(
         self, model: NSF | DDSP, config: PitchLossConfig, spectral: LogPowerLoss | MultiScaleLoss
     ) -> None:
-        super().__init__()
-        self.model, self.config, self.spectral = model, config, spectral
+        super().__init__(model, config)
+        self.spectral = spectral
 
     def draw(self, items: int, samples: int, streams: Streams) -> tuple[Tensor, ...]:
         chance = torch.rand(items, generator=streams(PREDICTED))
@@ -59,12 +69,6 @@ class _ExcitedObjective(Objective):
     ) -> StepOutput:
         """Losses of one batch; the pitch predictor gets no gradient of the waveform losses."""
         model, config = self.model, self.config
-        samples, longest = batch.waveform.shape[1], self.spectral.longest_window
-        if samples < longest:
-            raise TrainingError(
-                f"segments of {samples} samples are shorter than the longest window of "
-                f"loss.spectral, {longest}: raise data.segment_frames"
-            )
         pitch = model.estimate_pitch(batch.mel)
         choose = from_prediction[:, None]
         left, right = model.context

@@ -2,13 +2,11 @@
 
 from typing import Literal
 
-from torch import Tensor
-
 from vocoder.data.segments import Batch
 from vocoder.losses.mel import MelLoss, MelLossConfig
 from vocoder.losses.spectral import SpectralLoss, SpectralLossConfig
 from vocoder.models.base import Vocoder
-from vocoder.training.objectives.base import Objective, ObjectiveConfig, StepOutput, Streams
+from vocoder.training.objectives.base import Objective, ObjectiveConfig, StepOutput
 
 
 class WaveformConfig(ObjectiveConfig):
@@ -17,6 +15,10 @@ class WaveformConfig(ObjectiveConfig):
     objective: Literal["waveform"] = "waveform"
     mel: MelLossConfig = MelLossConfig()
     spectral: SpectralLossConfig | None = None
+
+    @property
+    def longest_window(self) -> int:
+        return 0 if self.spectral is None else self.spectral.longest_window
 
 
 class WaveformObjective(Objective):
@@ -28,15 +30,11 @@ class WaveformObjective(Objective):
     gives_waveforms = True
 
     def __init__(self, model: Vocoder, config: WaveformConfig) -> None:
-        super().__init__()
-        self.model, self.config = model, config
+        super().__init__(model, config)
         self.mel = MelLoss(config.mel, model.spec)
         self.spectral = (
             None if config.spectral is None else SpectralLoss(config.spectral, model.sample_rate)
         )
-
-    def draw(self, items: int, samples: int, streams: Streams) -> tuple[Tensor, ...]:
-        return ()
 
     def forward(self, batch: Batch) -> StepOutput:
         estimate = self.model(batch.mel)

@@ -2,14 +2,12 @@
 
 from typing import Literal
 
-from torch import Tensor
-
 from vocoder.data.segments import Batch
 from vocoder.dsp.companding import mu_law_encode, uniform_decode, uniform_encode
 from vocoder.losses.likelihood import categorical_nll, logistic_mixture_nll
 from vocoder.models.wavernn import WaveRNN
 from vocoder.models.wavernn_dual import LEVELS, DualWaveRNN
-from vocoder.training.objectives.base import Objective, ObjectiveConfig, StepOutput, Streams
+from vocoder.training.objectives.base import Objective, ObjectiveConfig, StepOutput
 
 
 class WaveRNNLossConfig(ObjectiveConfig):
@@ -23,13 +21,6 @@ class WaveRNNObjective(Objective):
     mixture of logistics, or of both bytes of 16-bit samples, depending on the model."""
 
     model: WaveRNN | DualWaveRNN
-
-    def __init__(self, model: WaveRNN | DualWaveRNN, config: WaveRNNLossConfig) -> None:
-        super().__init__()
-        self.model, self.config = model, config
-
-    def draw(self, items: int, samples: int, streams: Streams) -> tuple[Tensor, ...]:
-        return ()
 
     def forward(self, batch: Batch) -> StepOutput:
         model, waveform = self.model, batch.waveform
