@@ -23,6 +23,7 @@ from torch import Tensor
 
 from vocoder.dsp.analysis.inverse_stft import check_overlap, inverse_stft, reach
 from vocoder.errors import MelError
+from vocoder.features.autocast import outside_autocast
 from vocoder.features.mel import MelSpec
 from vocoder.models.base import Generators, Vocoder
 from vocoder.models.blocks.layers import MelInput
@@ -96,7 +97,7 @@ class ISTFTNet(Vocoder):
         """The output's short-time spectrum ``exp(a) e^{i sin(b)}``."""
         x = self.network(self.mel_input(mel))
         # There is no complex bfloat16.
-        with torch.autocast(x.device.type, enabled=False):
+        with outside_autocast(x.device):
             x = self.output(at_least_float32(x)).mT
             log_magnitude, phase = x.chunk(2, dim=2)
             magnitude = log_magnitude.clamp(max=LARGEST_LOG_MAGNITUDE).exp()

@@ -26,6 +26,7 @@ from torch.nn.functional import gelu
 from vocoder.config import Config
 from vocoder.dsp.analysis.inverse_stft import check_overlap, inverse_stft, reach
 from vocoder.errors import MelError
+from vocoder.features.autocast import outside_autocast
 from vocoder.features.mel import MelSpec
 from vocoder.models.base import Generators, Vocoder
 from vocoder.models.blocks.layers import MelInput
@@ -90,7 +91,7 @@ class Vocos(Vocoder):
         for block in self.blocks:
             x = block(x)
         # There is no complex bfloat16.
-        with torch.autocast(x.device.type, enabled=False):
+        with outside_autocast(x.device):
             x = self.final_norm(at_least_float32(x))
             log_magnitude, phase = self.output(x).chunk(2, dim=2)
             # Limited before the exponential, to avoid infinite values without gradients.
