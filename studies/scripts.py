@@ -4,6 +4,7 @@ import argparse
 import re
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from vocoder.data.files import write_text
@@ -32,6 +33,28 @@ def study_parser(doc: str | None, results: Path, **numbers: int) -> argparse.Arg
     for name, default in numbers.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     return parser
+
+
+def stages_of(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
+    """Type of the option --stages, a few of the known ones.
+
+    >>> stages_of(("train", "score", "tables"))("score tables")
+    ('score', 'tables')
+    """
+
+    def stages(text: str) -> tuple[str, ...]:
+        wanted = tuple(text.split())
+        if unknown := sorted(set(wanted) - set(known)):
+            message = f"no stage {unknown[0]!r}; there are: {' '.join(known)}"
+            raise argparse.ArgumentTypeError(message)
+        return wanted
+
+    return stages
+
+
+def today() -> str:
+    """The date as in 2026-11-29, UTC."""
+    return datetime.now(UTC).date().isoformat()
 
 
 def renew_results(folder: Path, blocks: Mapping[str, str]) -> None:

@@ -33,9 +33,8 @@ from studies.ablations.speech import (
     values_of,
 )
 from studies.comparison.commands import vocoder as command
-from studies.comparison.outcome import today
 from studies.scores import Scores, read_model, write_model
-from studies.scripts import replace_blocks, run, table
+from studies.scripts import replace_blocks, run, table, today
 from vocoder.config import Config
 from vocoder.data.files import write_text
 from vocoder.data.manifest import read_manifest, write_manifest

@@ -8,7 +8,6 @@ operations; `outcomes/SYSTEM.json` the test scores of a classical vocoder, or of
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import Field
@@ -19,6 +18,7 @@ from studies.comparison.likelihood import bits_per_sample, has_likelihood
 from studies.comparison.operations import Operations, count_system
 from studies.comparison.systems import Layout, System, Trained, read_training
 from studies.scores import Scores, read_model, write_model
+from studies.scripts import today
 from vocoder.config import Config
 from vocoder.errors import VocoderError
 from vocoder.loading import latest_checkpoint, read_metadata
@@ -188,11 +188,6 @@ def read_all(outcomes: Outcomes, names: Mapping[str, object]) -> dict[str, Outco
     """Seed 0 of every system that has an outcome, in the order of the names."""
     found = {name: outcomes.read(name) for name in names}
     return {name: outcome for name, outcome in found.items() if outcome is not None}
-
-
-def today() -> str:
-    """The date as in 2026-11-29."""
-    return datetime.now(UTC).date().isoformat()
 
 
 def _training(trained: Trained) -> Training:

@@ -18,7 +18,6 @@ from studies.comparison.outcome import (
     Untrained,
     measure_outcome,
     read_all,
-    today,
     write_outcome,
 )
 from studies.comparison.systems import (
@@ -33,7 +32,7 @@ from studies.comparison.systems import (
 )
 from studies.comparison.tables import nearest_rival, readme_table, write_results
 from studies.comparison.train import Budget, train
-from studies.scripts import renew_readme, run
+from studies.scripts import renew_readme, run, stages_of, today
 from vocoder.errors import VocoderError
 
 HERE = Path(__file__).resolve().parent
@@ -188,7 +187,7 @@ def _options() -> argparse.Namespace:
         default=(0, 1, 2),
         help="0 for all systems, the others: see README",
     )
-    parser.add_argument("--stages", type=_stages, default=STAGES, help=" ".join(STAGES))
+    parser.add_argument("--stages", type=stages_of(STAGES), default=STAGES, help=" ".join(STAGES))
     parser.add_argument("--metrics", type=_words, help="other ones, comma-separated")
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
     return parser.parse_args()
@@ -199,13 +198,6 @@ def _numbers(text: str) -> tuple[int, ...]:
     if numbers[:1] != (0,) or len(set(numbers)) < len(numbers):
         raise argparse.ArgumentTypeError("seeds begin with 0, and each stands there once")
     return numbers
-
-
-def _stages(text: str) -> tuple[str, ...]:
-    stages = tuple(text.split())
-    if unknown := sorted(set(stages) - set(STAGES)):
-        raise argparse.ArgumentTypeError(f"no stage {unknown[0]!r}; there are: {' '.join(STAGES)}")
-    return stages
 
 
 def _words(text: str) -> tuple[str, ...]:

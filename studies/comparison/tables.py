@@ -17,7 +17,7 @@ from vocoder.data.files import write_text
 from vocoder.errors import VocoderError
 from vocoder.evaluation.comparison import Comparison
 from vocoder.evaluation.registry import Column
-from vocoder.evaluation.summary import MetricNote, Score, Summary, mean_score, summarise
+from vocoder.evaluation.summary import MetricNote, Score, Summary, mean_score, score_cell, summarise
 
 LEVEL = 0.05
 """Level of significance for p adjusted by Holm."""
@@ -399,16 +399,3 @@ def costs_table(rows: Sequence[Row], labels: Mapping[str, str]) -> str:
             f"{cost.audio_s:.2f}",
         ])  # fmt: skip
     return table(lines)
-
-
-# -- Markdown ------------------------------------------------------------------------------------
-
-
-def score_cell(score: Score, decimals: int) -> str:
-    """Mean and interval, and how many failed."""
-    if score.mean is None:
-        return "–"
-    text = f"{score.mean:.{decimals}f}"
-    if score.low is not None and score.high is not None:
-        text += f" [{score.low:.{decimals}f}, {score.high:.{decimals}f}]"
-    return f"{text} ({score.failures} failed)" if score.failures else text

@@ -7,13 +7,13 @@ same name on a later day, is one more file, so that the tables show the progress
 
 import hashlib
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 
 from studies.published.pages import RECORDING, Page
 from studies.published.systems import Weights, classical, gmac_per_second
 from studies.resynthesis import resynthesise_folder
 from studies.scores import Scores, read_evaluation, read_model, write_model
+from studies.scripts import today
 from vocoder.config import Config
 from vocoder.data.audio import find_audio
 from vocoder.evaluation.cache import default_cache
@@ -120,7 +120,7 @@ def measure_page(
     systems[RECORDING], rates[RECORDING] = recording, page.sample_rate
     return PageScores(
         page=name,
-        measured=_today(),
+        measured=today(),
         commit=provenance()["git_revision"],
         labels={own: label for own, (label, _) in found.items()},
         systems=_score(page, recording, systems, rates, made / name / "scores", jobs),
@@ -145,7 +145,7 @@ def measure_weights(
         name=weights.name,
         label=weights.label,
         trial=weights.trial,
-        measured=_today(),
+        measured=today(),
         commit=provenance()["git_revision"],
         weights_sha256=_sha256(weights.folder / MODEL),
         mel_preset=preset_of(vocoder.spec),
@@ -278,10 +278,6 @@ def presets_of(weights: list[Weights]) -> list[str]:
         vocoder: Vocoder = each.load()
         found.append(preset_of(vocoder.spec))
     return list(dict.fromkeys(found))
-
-
-def _today() -> str:
-    return datetime.now(UTC).date().isoformat()
 
 
 def _sha256(path: Path) -> str:

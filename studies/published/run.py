@@ -24,7 +24,7 @@ from studies.published.pages import Page, read_pages
 from studies.published.sources import check_source, download, write_checksums
 from studies.published.systems import own_weights
 from studies.published.tables import Study, write_results
-from studies.scripts import run
+from studies.scripts import run, stages_of
 from vocoder.errors import VocoderError
 
 HERE = Path(__file__).parent
@@ -87,7 +87,7 @@ def _options() -> argparse.Namespace:
                         metavar="NAME=FOLDER", help="weights that do not ship")  # fmt: skip
     parser.add_argument("--weights", action="append", default=[], metavar="NAME",
                         help="of the shipped weights and the trials, only these")  # fmt: skip
-    parser.add_argument("--stages", type=_stages, default=STAGES, help=" ".join(STAGES))
+    parser.add_argument("--stages", type=stages_of(STAGES), default=STAGES, help=" ".join(STAGES))
     parser.add_argument("--jobs", type=int, default=2, help="worker processes")
     parser.add_argument("--write-checksums", action="store_true", help="of what is measured")
     return parser.parse_args()
@@ -98,13 +98,6 @@ def _trial(text: str) -> tuple[str, Path]:
     if not (name and equals and folder):
         raise argparse.ArgumentTypeError(f"{text}: write it as NAME=FOLDER")
     return name, Path(folder)
-
-
-def _stages(text: str) -> tuple[str, ...]:
-    stages = tuple(text.split())
-    if unknown := sorted(set(stages) - set(STAGES)):
-        raise argparse.ArgumentTypeError(f"no stage {unknown[0]!r}; there are: {' '.join(STAGES)}")
-    return stages
 
 
 if __name__ == "__main__":

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from vocoder.data.audio import find_audio, open_audio, read_audio
 from vocoder.data.layout import Recording
+from vocoder.data.mels import MEL_SUFFIXES
 from vocoder.errors import AudioError, CorpusError, printable
 from vocoder.reading import read_table
 
 BY_FOLDER = "by-folder"
-MEL_SUFFIXES = (".npy", ".pt")
 HELD_OUT = 0.05
 """Share of the speakers, or of the utterances, that each of valid and test gets."""
 MANY_SPEAKERS = 20

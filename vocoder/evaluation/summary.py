@@ -258,7 +258,7 @@ def format_table(summary: Summary, conventions: bool = True) -> str:
     heading = ["system", "utterances"] + [f"{m.label} {arrows[m.better]}" for m in notes.values()]
     lines = [heading, ["---", *["---:"] * (len(heading) - 1)]]
     for name, system in summary.systems.items():
-        cells = [_cell(system.scores[metric], note.decimals) for metric, note in notes.items()]
+        cells = [score_cell(system.scores[metric], note.decimals) for metric, note in notes.items()]
         lines.append([name, str(system.utterances), *cells])
     text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     text += f"\nIn brackets: {summary.interval}.\n"
@@ -347,7 +347,8 @@ def _speaker_score(speaker: str, system: str, metric: str, rows: Sequence[Row]) 
     return SpeakerScore(speaker=speaker, system=system, metric=metric, mean=mean, n=len(scored))
 
 
-def _cell(score: Score, decimals: int) -> str:
+def score_cell(score: Score, decimals: int) -> str:
+    """Mean and interval, and how many failed."""
     if score.mean is None:
         return "–"
     text = f"{score.mean:.{decimals}f}"
