@@ -85,10 +85,10 @@ def test_another_voice_in_the_exported_arithmetic(change: dict[str, float]):
     predicted = model.predict_pitch(mel)
     f0_hz, voicing = predicted.f0_hz, predicted.voicing
     found = module(mel, noise.view(1, frames, 256), 1.2 * f0_hz, voicing)[0]
-    expected = model(mel, f0_hz, voicing, 1.2, noise, **change)
+    expected = model(mel, f0_hz, voicing, f0_scale=1.2, noise=noise, **change)
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
     if change:
-        same_filters = model(mel, f0_hz, voicing, 1.2, noise)
+        same_filters = model(mel, f0_hz, voicing, f0_scale=1.2, noise=noise)
         assert (expected - same_filters).abs().max() > 0.01
     assert module.lookahead_frames == model.stream(f0_scale=1.2).lookahead_frames
     stream = export_module(model, True, "envelope", **change)

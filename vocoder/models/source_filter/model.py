@@ -129,6 +129,7 @@ class SourceFilter(Vocoder):
         mel: Float[Tensor, "batch n_mels frames"],
         f0_hz: Float[Tensor, "batch frames"] | None = None,
         voicing: Float[Tensor, "batch frames"] | None = None,
+        *,
         f0_scale: float = 1.0,
         noise: Float[Tensor, "batch samples"] | None = None,
         generator: Generators = None,
@@ -145,19 +146,20 @@ class SourceFilter(Vocoder):
         """
         stream = self.stream(
             mel.shape[0],
-            f0_scale,
-            generator,
-            meets,
-            mel_projection,
-            low_band_projection,
-            formant_scale,
-            breath_db,
+            f0_scale=f0_scale,
+            generator=generator,
+            meets=meets,
+            mel_projection=mel_projection,
+            low_band_projection=low_band_projection,
+            formant_scale=formant_scale,
+            breath_db=breath_db,
         )
         return torch.cat(list(stream.chunks(mel, f0_hz, voicing, noise, chunk_frames)), dim=1)
 
     def stream(
         self,
         batch: int = 1,
+        *,
         f0_scale: float = 1.0,
         generator: Generators = None,
         meets: Meets | None = None,
