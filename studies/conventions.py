@@ -9,13 +9,12 @@ the change since an earlier version of that file.
 """
 
 import argparse
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from studies.scores import csv_text, read_csv
 from studies.scripts import renew_block, renew_readme, run, table
 from vocoder.data.files import write_text
 from vocoder.errors import VocoderError
@@ -47,10 +46,7 @@ def read_lines(path: Path) -> list[Line]:
     Raises:
         VocoderError: it cannot be read, or a system is not named MEL-SYSTEM.
     """
-    try:
-        lines: list[Line] = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
-    except OSError as error:
-        raise VocoderError(f"{path}: cannot be read ({error.strerror})") from error
+    lines: list[Line] = [*read_csv(path)]
     for line in lines:
         mel, _, system = line["system"].rpartition("-")
         if mel not in PRESETS or system not in SYSTEMS:
@@ -72,11 +68,7 @@ def as_text(lines: Sequence[Line]) -> str:
         mel, _, system = line["system"].rpartition("-")
         return mels.index(mel), systems.index(system)
 
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(sorted(lines, key=place))
-    return text.getvalue()
+    return csv_text(list(lines[0]), sorted(lines, key=place))
 
 
 def scores_of(lines: Sequence[Line], mel: str, system: str, metric: str) -> list[float | None]:
@@ -96,6 +88,23 @@ def measured_mels(lines: Sequence[Line]) -> list[str]:
     return sorted(found, key=rank)
 
 
+def cell(scores: Sequence[float | None], metric: str) -> str:
+    """Mean and 95 % bootstrap interval over utterances; "–" where there are none.
+
+    >>> cell([0.02, 0.02, 0.02], "voicing_error"), cell([None], "pesq")
+    ('2.0 [2.0, 2.0]', '–')
+    """
+    _, decimals, factor = METRICS[metric]
+    score = mean_score(scores)
+    if score.mean is None:
+        return "–"
+    mean, low, high = (
+        "–" if value is None else f"{factor * value:.{decimals}f}"
+        for value in (score.mean, score.low, score.high)
+    )
+    return f"{mean} [{low}, {high}]"
+
+
 def results_table(lines: Sequence[Line]) -> str:
     """Every mel, system and metric, with intervals over the utterances."""
     rows = [["mel", "rate, hop", "system", *(heading for heading, _, _ in METRICS.values())]]
@@ -105,14 +114,7 @@ def results_table(lines: Sequence[Line]) -> str:
         for system, name in SYSTEMS.items():
             if not scores_of(lines, mel, system, "pesq"):
                 continue
-            cells = []
-            for metric, (_, decimals, factor) in METRICS.items():
-                score = mean_score(scores_of(lines, mel, system, metric))
-                mean, low, high = (
-                    "–" if value is None else f"{factor * value:.{decimals}f}"
-                    for value in (score.mean, score.low, score.high)
-                )
-                cells.append(f"{mean} [{low}, {high}]")
+            cells = [cell(scores_of(lines, mel, system, metric), metric) for metric in METRICS]
             rows.append([*label, name, *cells])
             label = ["", ""]
     return table(rows)

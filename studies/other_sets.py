@@ -9,22 +9,19 @@ intervals over utterances.
 """
 
 import argparse
-import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from studies.conventions import FOLDER, METRICS, RESULTS_BLOCKS, SYSTEMS
+from studies.conventions import FOLDER, METRICS, RESULTS_BLOCKS, SYSTEMS, cell
+from studies.scores import csv_text, read_csv
 from studies.scripts import renew_block, run, table
 from vocoder.data.files import write_text
 from vocoder.errors import VocoderError
 from vocoder.evaluation.folders import TABLE_NAME
-from vocoder.evaluation.summary import mean_score
 
 PATH = FOLDER / "other_sets.csv"
 KEY = ("set", "mel", "system")
-SHOWN = {metric: METRICS[metric] for metric in ("pesq", "mstft", "voicing_error", "distillmos")}
-"""Heading, decimals and factor of each metric."""
+SHOWN = ("pesq", "mstft", "voicing_error", "distillmos")
 SETS = {
     "fargan_ptdb": "PTDB, FARGAN's page, 16 kHz",
     "festvox_ru": "festvox_ru, sentences that were not trained on",
@@ -33,18 +30,6 @@ SETS = {
 }
 
 Line = Mapping[str, str]
-
-
-def read_lines(path: Path = PATH) -> list[Line]:
-    """The lines of a table of scores; of those that are kept, or that an evaluation has written.
-
-    Raises:
-        VocoderError: it cannot be read.
-    """
-    try:
-        return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
-    except OSError as error:
-        raise VocoderError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def added(lines: Sequence[Line], key: tuple[str, str, str], scores: Sequence[Line]) -> list[Line]:
@@ -71,14 +56,12 @@ def added(lines: Sequence[Line], key: tuple[str, str, str], scores: Sequence[Lin
 
 def as_text(lines: Sequence[Line]) -> str:
     """The lines as CSV, in the order of the sets and systems."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [*KEY, "utterance", *SHOWN], lineterminator="\n")
-    writer.writeheader()
     sets, systems = list(SETS), list(SYSTEMS)
-    writer.writerows(
-        sorted(lines, key=lambda line: (sets.index(line["set"]), systems.index(line["system"])))
-    )
-    return text.getvalue()
+
+    def place(line: Line) -> tuple[int, int]:
+        return sets.index(line["set"]), systems.index(line["system"])
+
+    return csv_text([*KEY, "utterance", *SHOWN], sorted(lines, key=place))
 
 
 def results_table(lines: Iterable[Line]) -> str:
@@ -89,16 +72,12 @@ def results_table(lines: Iterable[Line]) -> str:
     groups: dict[tuple[str, ...], list[Line]] = {}
     for line in lines:
         groups.setdefault(tuple(line[field] for field in KEY), []).append(line)
-    rows = [["recordings", "mel", "system", "n", *(heading for heading, _, _ in SHOWN.values())]]
+    rows = [["recordings", "mel", "system", "n", *(METRICS[metric][0] for metric in SHOWN)]]
     for (name, mel, system), mine in groups.items():
-        cells = []
-        for metric, (_, decimals, factor) in SHOWN.items():
-            score = mean_score([float(line[metric]) if line[metric] else None for line in mine])
-            numbers = [score.mean, score.low, score.high]
-            mean, low, high = (
-                "–" if number is None else f"{factor * number:.{decimals}f}" for number in numbers
-            )
-            cells.append("–" if score.mean is None else f"{mean} [{low}, {high}]")
+        cells = [
+            cell([float(line[metric]) if line[metric] else None for line in mine], metric)
+            for metric in SHOWN
+        ]
         rows.append([SETS[name], f"`{mel}`", SYSTEMS[system], str(len(mine)), *cells])
     return table(rows)
 
@@ -112,11 +91,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--add", nargs=4, metavar=("SET", "MEL", "SYSTEM", "SCORES"), help="folder")
     options = parser.parse_args()
-    lines = read_lines()
+    lines: list[Line] = [*read_csv(PATH)]
     if options.add is not None:
         *key, folder = options.add
         name, mel, system = key
-        lines = added(lines, (name, mel, system), read_lines(Path(folder) / TABLE_NAME))
+        lines = added(lines, (name, mel, system), read_csv(Path(folder) / TABLE_NAME))
         write_text(PATH, as_text(lines))
     renew_block(FOLDER / "RESULTS.md", RESULTS_BLOCKS, "other-sets", results_table(lines))
 

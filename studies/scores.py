@@ -1,6 +1,7 @@
 """Scores per utterance as small files in the repository, from which tables are built."""
 
 import csv
+import io
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +19,27 @@ from vocoder.evaluation.registry import METRICS, Column
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _DESCRIPTION = {"system", "utterance", "speaker", "duration_s", "error", "note"}
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """The lines of a table of scores.
+
+    Raises:
+        VocoderError: it cannot be read.
+    """
+    try:
+        return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+    except OSError as error:
+        raise VocoderError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def csv_text(fields: Sequence[str], lines: Iterable[Mapping[str, str]]) -> str:
+    """Lines as CSV, under a heading."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fields, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue()
 
 
 class Scores(Config):
@@ -71,13 +93,8 @@ def read_evaluation(folder: Path) -> dict[str, Scores]:
     Raises:
         VocoderError: no readable table.
     """
-    path = folder / TABLE_NAME
-    try:
-        lines = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
-    except OSError as error:
-        raise VocoderError(f"{path}: cannot be read ({error.strerror}); evaluate again") from error
     by_system: dict[str, list[Mapping[str, str]]] = {}
-    for line in lines:
+    for line in read_csv(folder / TABLE_NAME):
         by_system.setdefault(line["system"], []).append(line)
     return {
         system: Scores(

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from studies.conventions import FOLDER, METRICS, read_lines, scores_of
-from studies.other_sets import read_lines as read_other_sets
+from studies.other_sets import PATH as OTHER_SETS
 from studies.published.measure import latest, read_own_scores
+from studies.scores import read_csv
 from studies.scripts import replace_blocks, run, table
 from vocoder.data.files import write_text
 from vocoder.errors import VocoderError
@@ -69,7 +70,7 @@ def values(aim: Aim, metric: str) -> Sequence[float | None]:
         wanted = (aim.recordings, aim.mel, "universal")
         found = [
             float(line[metric])
-            for line in read_other_sets()
+            for line in read_csv(OTHER_SETS)
             if (line["set"], line["mel"], line["system"]) == wanted
         ]
     if not found:

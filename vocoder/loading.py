@@ -68,7 +68,7 @@ def load(
 
     Args:
         model: "default", another name from :data:`SHIPPED` or :data:`UNTRAINED`, or a folder: a
-            checkpoint, or a training run, whose newest checkpoint is taken.
+            checkpoint, or a training run, whose newest checkpoint is taken. A `Path` is a folder.
         device: where its weights go; WORLD and LPC work on the CPU.
         dtype: of its weights and of what it computes with; with float16 and bfloat16 signals are
             still processed in float32. Only the source-filter vocoder works in 16 bits.
@@ -139,7 +139,11 @@ class PicklableVocoder:
 
 def find_checkpoint(model: str | Path) -> Path:
     """The checkpoint folder that a name, a checkpoint or a training run means; a `Path` is never a
-    name."""
+    name.
+
+    Raises:
+        CheckpointError: there is none.
+    """
     if model == "default":
         return next(iter(SHIPPED.values()))
     if isinstance(model, str) and model in SHIPPED:

@@ -14,13 +14,11 @@ RUN="${RUN:-runs/other_sets}/$SET-$SYSTEM"
 
 MEL=speecht5_16k
 GIVEN=speecht5_16k
-METRICS=pesq,mstft
 case "$SET" in
     fargan_ptdb)
         FOLDER="$DATA/published/fargan_ptdb/recording"
         MEL=mel_16k_10ms
         GIVEN=egs/universal/mel_16k_10ms.yaml
-        METRICS=pesq,mstft,voicing_error,distillmos
         ;;
     festvox_ru) FOLDER="$DATA/festvox_ru/wavs/test" ;;
     asterisk_it | asterisk_ru) FOLDER="$DATA/asterisk/wavs/test/${SET#asterisk_}" ;;
@@ -33,5 +31,5 @@ FOLDER="${RECORDINGS:-$FOLDER}"
 
 vocoder resynth "$FOLDER" --model "$SYSTEM" --mel "$GIVEN" --output "$RUN/audio"
 vocoder evaluate --reference "$FOLDER" --system "$SYSTEM=$RUN/audio" --sample-rate 16000 \
-    --metrics "$METRICS" --output "$RUN/scores"
+    --metrics pesq,mstft,voicing_error,distillmos --output "$RUN/scores"
 python -m studies.other_sets --add "$SET" "$MEL" "$SYSTEM" "$RUN/scores"

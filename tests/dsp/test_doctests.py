@@ -47,9 +47,9 @@ def is_function(each: object) -> bool:
 
 
 def test_every_public_function_has_an_example():
-    functions = dict(public(is_function))
+    functions = list(public(is_function))
     assert len(functions) > 80
-    assert [n for n, each in functions.items() if ">>>" not in (inspect.getdoc(each) or "")] == []
+    assert [name for name, each in functions if ">>>" not in (inspect.getdoc(each) or "")] == []
 
 
 def test_every_public_name_can_be_imported_from_the_package():

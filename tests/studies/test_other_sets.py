@@ -3,10 +3,11 @@
 import pytest
 
 from studies.conventions import FOLDER
-from studies.other_sets import KEY, PATH, added, as_text, read_lines, results_table
+from studies.other_sets import KEY, PATH, added, as_text, results_table
+from studies.scores import read_csv
 from vocoder.errors import VocoderError
 
-KEPT = read_lines()
+KEPT = read_csv(PATH)
 
 
 def evaluated(system: str, **scores: str) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """What every vocoder has in common: a mel specification and the way from mel to waveform."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
@@ -8,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vocoder.errors import MelError, VocoderError
+from vocoder.errors import MelError, OptionError, VocoderError
 from vocoder.features.mel import MelSpec, named_mel
 from vocoder.features.mel_plausibility import check_plausible
 from vocoder.features.pitch import PitchEstimate
@@ -55,6 +56,12 @@ class VoiceChange(NamedTuple):
 
 
 NO_CHANGE = VoiceChange()
+
+
+def check_f0_scale(f0_scale: float) -> None:
+    """Raise OptionError unless it is a factor on F0: finite and above 0."""
+    if not 0 < f0_scale < math.inf:
+        raise OptionError(f"f0_scale is {f0_scale}: a factor above 0, 1 for none")
 
 
 class Vocoder(nn.Module):

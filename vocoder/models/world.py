@@ -13,8 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vocoder.dsp.framing import fit_length
-from vocoder.errors import OptionError
 from vocoder.features.world import pyworld, require_world
+from vocoder.models.base import check_f0_scale
 from vocoder.models.waveform import WaveVocoder, checked_waveform
 
 _HOP_MS = 5.0
@@ -104,7 +104,6 @@ class WorldVocoder(WaveVocoder):
         Raises:
             OptionError: an ``f0_scale`` that is no factor.
         """
-        if not 0 < f0_scale < math.inf:
-            raise OptionError(f"f0_scale is {f0_scale}: a factor above 0, 1 for none")
+        check_f0_scale(f0_scale)
         analysed = World.analyse(waveform, self.sample_rate)
         return analysed.synthesise(cents=1200 * math.log2(f0_scale)).to(waveform.dtype)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vocoder.dsp.carry import Carry
 from vocoder.errors import OptionError
-from vocoder.models.base import NO_CHANGE, VoiceChange
+from vocoder.models.base import NO_CHANGE, VoiceChange, check_f0_scale
 from vocoder.models.source_filter.config import Meets, SourceFilterConfig
 from vocoder.models.source_filter.steering import Steering, changed, formant_warp
 from vocoder.models.source_filter.synthesis import Controls, Synthesis
@@ -42,7 +42,8 @@ class Options(NamedTuple):
 
         Raises:
             OptionError: passes or cost below zero, a ``meets`` that is none of its values, a mel to
-                be met without passes by a model without mel correction, or a change out of range.
+                be met without passes by a model without mel correction, an ``f0_scale`` or a
+                ``breath_db`` out of range.
         """
         passes = config.mel_projection if mel_projection is None else mel_projection
         for name, value in (
@@ -59,8 +60,7 @@ class Options(NamedTuple):
                 'meets="mel" with mel_projection 0: this model has no mel correction either; make '
                 "at least one pass"
             )
-        if not 0 < change.f0_scale < math.inf:
-            raise OptionError(f"f0_scale is {change.f0_scale}: a factor above 0, 1 for none")
+        check_f0_scale(change.f0_scale)
         if not abs(change.breath_db) <= LARGEST_BREATH_DB:
             raise OptionError(
                 f"breath_db is {change.breath_db}: -{LARGEST_BREATH_DB:g} to {LARGEST_BREATH_DB:g}"
