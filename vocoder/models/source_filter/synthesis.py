@@ -165,11 +165,13 @@ class Synthesis(SignalBuffers):
         noise: Float[Tensor, "batch samples"],
         mel_gain: Float[Tensor, "batch frames n_mels"] | None = None,
         in_step_with: Float[Tensor, "batch samples"] | None = None,
+        mel_projection: int | None = None,
     ) -> Float[Tensor, "batch samples"]:
         """Waveform from controls, F0 (Hz), voicing (0 to 1) and unit-power white noise.
 
         ``mel_gain``, log gains of the given mel without context, asks for the mel correction and
-        the mel projection, as far as the config has them. Beyond the ends filters are held and
+        the mel projection, as far as the config has them; ``mel_projection`` asks for another number
+        of passes. Beyond the ends filters are held and
         nothing sounds. With ``in_step_with``, a recording, the pulses stand on its own
         (`phase_in_step`): in training, so that short windows compare the same instants of a period.
         """
@@ -177,10 +179,10 @@ class Synthesis(SignalBuffers):
         waveform, mel_gain = self.excite(
             controls, f0_hz, voicing, noise, mel_gain, carry, in_step_with
         )
-        if mel_gain is None or config.mel_projection == 0:
+        passes = config.mel_projection if mel_projection is None else mel_projection
+        if mel_gain is None or passes == 0:
             return waveform
-        passes = (config.mel_projection, config.low_band_projection)
-        return self.project(waveform, mel_gain, *passes, carry)
+        return self.project(waveform, mel_gain, passes, config.low_band_projection, carry)
 
     def excite(
         self,

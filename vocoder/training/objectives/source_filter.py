@@ -4,7 +4,8 @@ import math
 from typing import Literal, cast
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
+from pydantic import Field
 from torch import Tensor
 
 from vocoder.data.segments import Batch
@@ -14,7 +15,7 @@ from vocoder.models.source_filter import SourceFilter
 from vocoder.training.objectives.base import Objective, StepOutput, Streams
 from vocoder.training.objectives.pitch import PitchLossConfig, pitch_losses
 
-NOISE, PREDICTED = 1, 2
+NOISE, PREDICTED, PASSES = 1, 2, 3
 """Streams of random numbers within a step."""
 
 EDGE_FRAMES = 4
@@ -28,11 +29,16 @@ class SourceFilterLossConfig(PitchLossConfig):
     ``pulses_in_step``: the pulses stand on the recording's (`vocoder.dsp.analysis.modulation`), so
     that losses in windows shorter than a period teach how the sound moves within it. Elsewhere
     pulses begin anywhere, and what such losses reward is a sound that does not move.
+
+    ``fewer_passes``: share of the batches that are spoken with fewer passes of the mel projection
+    than the model makes, as many as is drawn evenly from none on. Passes hide what the networks
+    say of gains, which wander where nobody looks; a voice that is steered is spoken without them.
     """
 
     objective: Literal["source_filter"] = "source_filter"
     spectral: SpectralLossConfig = SpectralLossConfig()
     pulses_in_step: bool = False
+    fewer_passes: float = Field(0.0, ge=0, le=1)
 
     def edge_frames(self, spec: MelSpec) -> int:
         return max(EDGE_FRAMES, math.ceil(spec.win_length / spec.hop_length))
@@ -61,13 +67,22 @@ class SourceFilterObjective(Objective):
     def draw(self, items: int, samples: int, streams: Streams) -> tuple[Tensor, ...]:
         noise = torch.randn(items, samples, generator=streams(NOISE))
         chance = torch.rand(items, generator=streams(PREDICTED))
-        return noise, chance < self.config.predicted_pitch
+        passes = self._draw_passes(streams(PASSES))
+        # One number for all items, each process's share of them included.
+        return noise, chance < self.config.predicted_pitch, torch.full((items,), passes)
+
+    def _draw_passes(self, generator: torch.Generator) -> int:
+        """Passes of the mel projection of a batch."""
+        passes = self.model.config.mel_projection
+        fewer, which = torch.rand(2, generator=generator).tolist()
+        return int(which * passes) if fewer < self.config.fewer_passes else passes
 
     def forward(
         self,
         batch: Batch,
         noise: Float[Tensor, "batch samples"],
         from_prediction: Bool[Tensor, " batch"],
+        passes: Int[Tensor, " batch"],
     ) -> StepOutput:
         """Losses of one batch; no gradient of the waveform reaches the pitch predictor."""
         model, spectral, config = self.model, self.spectral, self.config
@@ -84,6 +99,7 @@ class SourceFilterObjective(Objective):
             noise,
             mel_gain=gain[:, left : gain.shape[1] - right],
             in_step_with=batch.waveform if config.pulses_in_step else None,
+            mel_projection=int(passes[0]),
         )
         edge = config.edge_frames(model.spec) * model.spec.hop_length
         reference, estimate = batch.waveform[:, edge:-edge], estimate[:, edge:-edge]
