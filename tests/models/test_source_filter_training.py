@@ -91,6 +91,44 @@ def test_pulses_stand_on_those_of_the_recording():
     assert away(False).max() > 0.15
 
 
+def test_a_share_of_the_batches_is_spoken_with_fewer_passes():
+    model = new_model(
+        SPECS["hifigan_22k"],
+        SMALL.model_copy(update={"mel_correction": False, "mel_projection": 3}),
+    )
+    config = SourceFilterLossConfig(spectral=SPECTRAL, fewer_passes=0.6)
+    objective = SourceFilterObjective(model, config)
+    drawn = []
+    for step in range(600):
+        passes = objective.draw(2, 8, lambda stream, step=step: seeded(8 * step + stream))[2]
+        assert passes.unique().numel() == 1
+        drawn.append(int(passes[0]))
+    shares = [drawn.count(n) / len(drawn) for n in range(4)]
+    assert shares == pytest.approx([0.2, 0.2, 0.2, 0.4], abs=0.06)
+
+    batch = batch_of(model, "hifigan_22k")
+    given = (batch, noise_for(batch), torch.tensor([False, False]))
+    edge = config.edge_frames(model.spec) * model.spec.hop_length
+    gain = model.log_gain(batch.mel)
+    left, right = model.context
+    for passes in (0, 2):
+        spoken = model.synthesis(
+            model.controls(gain),
+            batch.f0_hz,
+            batch.voicing,
+            given[1],
+            mel_gain=gain[:, left:-right],
+            mel_projection=passes,
+        )
+        estimate = objective(*given, torch.full((2,), passes)).estimate
+        torch.testing.assert_close(estimate, spoken[:, edge:-edge])
+    # With fewer passes the networks answer for the distance from the mel, which is larger.
+    losses = [
+        float(objective(*given, torch.full((2,), n)).losses["mel"].detach()) for n in (0, 1, 3)
+    ]
+    assert losses == sorted(losses, reverse=True)
+
+
 def test_mixed_precision_leaves_the_pulses_where_they_are():
     spec, frames = "hifigan_22k", 60
     model = small_model(spec)

@@ -82,9 +82,11 @@ class SourceFilterObjective(Objective):
         batch: Batch,
         noise: Float[Tensor, "batch samples"],
         from_prediction: Bool[Tensor, " batch"],
-        passes: Int[Tensor, " batch"],
+        passes: Int[Tensor, " batch"] | None = None,
     ) -> StepOutput:
-        """Losses of one batch; no gradient of the waveform reaches the pitch predictor."""
+        """Losses of one batch, spoken with as many ``passes`` of the mel projection, the same for
+        all items (the model's own without them); no gradient of the waveform reaches the pitch
+        predictor."""
         model, spectral, config = self.model, self.spectral, self.config
         if batch.spec is not None:
             model, spectral = self._at_mel(batch.spec)
@@ -99,7 +101,7 @@ class SourceFilterObjective(Objective):
             noise,
             mel_gain=gain[:, left : gain.shape[1] - right],
             in_step_with=batch.waveform if config.pulses_in_step else None,
-            mel_projection=int(passes[0]),
+            mel_projection=None if passes is None else int(passes[0]),
         )
         edge = config.edge_frames(model.spec) * model.spec.hop_length
         reference, estimate = batch.waveform[:, edge:-edge], estimate[:, edge:-edge]
