@@ -26,6 +26,7 @@ from vocoder.loading import (
     load,
     parse_description,
     read_description,
+    read_metadata,
 )
 from vocoder.models.classical import GriffinLim
 from vocoder.models.lpc import LPCVocoder
@@ -36,6 +37,7 @@ from vocoder.training.checkpoint import (
     TRAINING,
     convert_checkpoint,
     publish_checkpoint,
+    save_checkpoint,
 )
 
 pytestmark = pytest.mark.slow
@@ -302,3 +304,32 @@ def test_loading_leaves_torchs_random_state_alone():
     before = torch.get_rng_state()
     load("nano")
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_mean_of_checkpoints_is_published(trained_run: Path, checkpoint: Path, tmp_path: Path):
+    first = load(trained_run).state_dict()
+    other = {k: v + 1 if v.is_floating_point() else v for k, v in first.items()}
+    texts = {DESCRIPTION: (checkpoint / DESCRIPTION).read_text(), RECIPE: "{}"}
+    save_checkpoint(checkpoint, other, texts, read_metadata(checkpoint))
+    output = tmp_path / "mean"
+    publish_checkpoint(trained_run, output, [checkpoint, trained_run], part="filter_network")
+    for name, tensor in load(output).state_dict().items():
+        moved = 1 / 3 if name.startswith("filter_network.") else 0
+        torch.testing.assert_close(tensor, first[name] + moved, rtol=1e-3, atol=1e-3)
+    assert read_metadata(output)["mean_with"]["part"] == "filter_network"
+    assert len(read_metadata(output)["mean_with"]["sha256"]) == 2
+
+    publish_checkpoint(trained_run, output, [checkpoint])
+    for name, tensor in load(output).state_dict().items():
+        torch.testing.assert_close(tensor, first[name] + 0.5, rtol=1e-3, atol=1e-3)
+
+
+def test_no_mean_of_different_models(trained_run: Path, tmp_path: Path):
+    output = tmp_path / "mean"
+    with pytest.raises(CheckpointError, match="of another mel"):
+        publish_checkpoint(trained_run, output, ["universal"])
+    with pytest.raises(CheckpointError, match="its parts: filter_network, pitch"):
+        publish_checkpoint(trained_run, output, [trained_run], part="net")
+    with pytest.raises(CheckpointError, match="nothing is averaged"):
+        publish_checkpoint(trained_run, output, part="filter_network")
+    assert not output.exists()

@@ -33,11 +33,18 @@ def train(
 def publish(
     model: Annotated[str, typer.Argument(help="A checkpoint folder or a training run.")],
     output: Annotated[Path, typer.Option(help="Folder for weights, recipe and metadata.")],
+    mean_with: Annotated[
+        list[str] | None,
+        typer.Option(help="Another checkpoint of the same model: the mean of both is written."),
+    ] = None,
+    part: Annotated[
+        str, typer.Option(help="Submodule whose weights are averaged, instead of all.")
+    ] = "",
 ) -> None:
     """Copy a checkpoint for publication: weights as float16, no training state."""
     from vocoder.training.checkpoint import publish_checkpoint
 
-    folder = publish_checkpoint(model, output)
+    folder = publish_checkpoint(model, output, mean_with or (), part)
     say(Console(), f"{folder} → {output}")
 
 

@@ -11,7 +11,7 @@ import hashlib
 import json
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from vocoder.loading import (
     load,
     parse_description,
     read_metadata,
+    read_tensors,
     step_folders,
 )
 from vocoder.reading import parse_yaml, read_text
@@ -70,15 +71,24 @@ def save_checkpoint(
         (fresh / METADATA).write_text(f"{described}\n", encoding="utf-8")
 
 
-def publish_checkpoint(model: str | Path, output: Path) -> Path:
+def publish_checkpoint(
+    model: str | Path, output: Path, mean_with: Sequence[str | Path] = (), part: str = ""
+) -> Path:
     """Copy a checkpoint's weights, description, recipe and metadata, without the training state.
 
     Weights are stored as float16, which halves the file, and loaded as float32. Returns the copied
     checkpoint.
 
+    Args:
+        mean_with: other checkpoints of the same model, such as those of other stages of its
+            training, for the mean w = (w₀ + … + w_N) / (N + 1) of all weights (Wortsman et al.,
+            "Model soups", ICML 2022). What stays equal in all of them is unchanged.
+        part: a submodule, such as ``filter_network``; only its weights are averaged.
+
     Raises:
         CheckpointError: it cannot be read, its weights do not fit its description or lie beyond
-            float16, or ``output`` has other contents.
+            float16, ``output`` has other contents, the other checkpoints are of another model or
+            mel, or there is no such part.
     """
     folder = find_checkpoint(model)
     known = {MODEL, DESCRIPTION, RECIPE, METADATA}
@@ -86,9 +96,17 @@ def publish_checkpoint(model: str | Path, output: Path) -> Path:
         raise CheckpointError(
             f"{output}: holds other files, which would be lost; name a new folder"
         )
+    state, metadata = load(folder).state_dict(), read_metadata(folder)
+    if mean_with:
+        others = [find_checkpoint(other) for other in mean_with]
+        state = _mean(state, others, part, metadata["mel_fingerprint"])
+        sums = [read_metadata(other).get(CHECKSUMS, {}).get(MODEL) for other in others]
+        metadata["mean_with"] = {"part": part, CHECKSUMS: sums}
+    elif part:
+        raise CheckpointError(f"part {part}: nothing is averaged; name a checkpoint by mean_with")
     weights = {
         name: tensor.half() if tensor.is_floating_point() else tensor
-        for name, tensor in load(folder).state_dict().items()
+        for name, tensor in state.items()
     }
     for name, tensor in weights.items():
         if not bool(torch.isfinite(tensor).all()):
@@ -97,8 +115,26 @@ def publish_checkpoint(model: str | Path, output: Path) -> Path:
                 "be published, train with a lower training.learning_rate"
             )
     texts = {name: _text(folder / name) for name in (DESCRIPTION, RECIPE)}
-    save_checkpoint(output, weights, texts, read_metadata(folder))
+    save_checkpoint(output, weights, texts, metadata)
     return folder
+
+
+def _mean(
+    state: dict[str, Tensor], others: Sequence[Path], part: str, fingerprint: str
+) -> dict[str, Tensor]:
+    """The mean of a state with those of other checkpoints; outside of ``part`` the state's own."""
+    chosen = [name for name in state if not part or name.startswith(f"{part}.")]
+    if not chosen:
+        parts = ", ".join(sorted({name.split(".")[0] for name in state}))
+        raise CheckpointError(f"part {part}: the model has none of that name; its parts: {parts}")
+    states = [state]
+    for folder in others:
+        if read_metadata(folder)["mel_fingerprint"] != fingerprint:
+            raise CheckpointError(f"{folder}: of another mel; a mean wants weights of one model")
+        states.append(read_tensors(folder / MODEL))
+        check_tensors(states[-1], state, folder / MODEL)
+    floating = [name for name in chosen if state[name].is_floating_point()]
+    return state | {n: torch.stack([one[n].float() for one in states]).mean(0) for n in floating}
 
 
 def convert_checkpoint(folder: Path) -> Path:

@@ -170,10 +170,10 @@ class Synthesis(SignalBuffers):
         """Waveform from controls, F0 (Hz), voicing (0 to 1) and unit-power white noise.
 
         ``mel_gain``, log gains of the given mel without context, asks for the mel correction and
-        the mel projection, as far as the config has them; ``mel_projection`` asks for another number
-        of passes. Beyond the ends filters are held and
-        nothing sounds. With ``in_step_with``, a recording, the pulses stand on its own
-        (`phase_in_step`): in training, so that short windows compare the same instants of a period.
+        the mel projection, as far as the config has them; ``mel_projection`` asks for another
+        number of passes. Beyond the ends filters are held and nothing sounds. With
+        ``in_step_with``, a recording, the pulses stand on its own (`phase_in_step`): in training,
+        so that short windows compare the same instants of a period.
         """
         carry, config = Carry(whole=True), self.config
         waveform, mel_gain = self.excite(
