@@ -2,13 +2,14 @@
 
     python -m studies.ablations.weights compare "nano at COMMIT=FOLDER" nano
         --speech data/many_voices/manifest.jsonl
-        --output studies/ablations/weights_compared/nano.json [--mel speecht5_16k]
+        --output studies/ablations/weights_compared/nano.json [--mel speecht5_16k] [--passes 0]
     python -m studies.ablations.weights tables [FOLDER]
 
 Weights are a name or a folder, with a label for the table and an equals sign before it or without.
 
 One utterance each, cut to 5 s, from Vocos's mel or another, with the passes of the projection that
-the config of the weights says, the same two draws of noise. Prints means, and the second's less the
+the config of the weights says or as many as asked for (and then none in the low band; 0 leaves what
+the networks say), the same two draws of noise. Prints means, and the second's less the
 first's with 95 % intervals over the speakers; `tables` those of every comparison that was kept in a
 folder, `studies/ablations/weights_compared` if none is named, and, unless they start from the same
 weights, the mean difference of all.
@@ -17,6 +18,7 @@ weights, the mean difference of all.
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,33 +43,38 @@ NOISES = (0, 1)
 
 
 class Comparison(Config):
-    """Scores by weights, each the mean over `NOISES`, and the mel."""
+    """Scores by weights, each the mean over `NOISES`, the mel, and the passes of its projection
+    where they are not those of the config."""
 
     mel: str = "vocos_24k"
+    passes: int | None = None
     scores: dict[str, Scores]
 
 
-def compare(weights: list[str], speech: Path, mel: str) -> Comparison:
+def compare(weights: list[str], speech: Path, mel: str, passes: int | None = None) -> Comparison:
     """Scores of the speakers whom the recipe of `universal` holds out."""
+    ways: dict[int | None, dict[str, Any]] = {None: {}, 0: {"meets": "nothing"}}
+    way = ways.get(passes, {"mel_projection": passes, "low_band_projection": 0})
     utterances = read_utterances(speech, held_out("universal"))
     scores = {}
     for each in weights:
         label, name = labelled(each)
         model = vocoder.load(name).for_mel(mel)
-        copies = [copy_with(model, noise_seed=seed) for seed in NOISES]
+        copies = [copy_with(model, noise_seed=seed, **way) for seed in NOISES]
         draws = [scores_of(utterances, model.sample_rate, speak) for speak in copies]
         rows = [
             {metric: sum(row[metric] for row in same) / len(NOISES) for metric in METRIC_NAMES}
             for same in zip(*draws, strict=True)
         ]
         scores[label] = by_metric(utterances, rows)
-    return Comparison(mel=mel, scores=scores)
+    return Comparison(mel=mel, passes=passes, scores=scores)
 
 
 def lines(comparison: Comparison) -> str:
     """The table."""
     (first, one), (second, other) = comparison.scores.items()
-    rows = [[f"weights, {comparison.mel}", *METRIC_NAMES]]
+    passes = "" if comparison.passes is None else f", {comparison.passes} passes"
+    rows = [[f"weights, {comparison.mel}{passes}", *METRIC_NAMES]]
     for name, scores in ((first, one), (second, other)):
         rows.append(
             [name, *(f"{np.mean(np.array(scores.values[m], float)):.3f}" for m in METRIC_NAMES)]
@@ -104,11 +111,12 @@ def main() -> None:
     comparing.add_argument("weights", nargs=2)
     comparing.add_argument("--speech", type=Path, required=True)
     comparing.add_argument("--mel", default="vocos_24k", help="preset")
+    comparing.add_argument("--passes", type=int, help="of the mel projection")
     comparing.add_argument("--output", type=Path, required=True)
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.stage == "compare":
-        comparison = compare(options.weights, options.speech, options.mel)
+        comparison = compare(options.weights, options.speech, options.mel, options.passes)
         write_model(options.output, comparison)
         print(lines(comparison))
         return

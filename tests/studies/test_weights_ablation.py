@@ -24,6 +24,11 @@ def test_the_difference_is_the_second_less_the_first():
     assert rows[4].startswith("| difference | +0.250 ± 0.000 |")
 
 
+def test_other_passes_are_said():
+    kept = Comparison(mel="speecht5_16k", passes=0, scores={"a": scores(0.0), "b": scores(0.0)})
+    assert lines(kept).startswith("| weights, speecht5_16k, 0 passes |")
+
+
 def test_the_difference_of_all_is_the_mean_over_comparisons():
     pair = [Comparison(scores={"old": scores(0.0), "new": scores(by)}) for by in (0.25, 0.5)]
     assert "| difference | +0.375 ± 0.000 |" in all_together(pair)
