@@ -111,6 +111,11 @@ ROWS: dict[str, Row] = {
     ),
     "not through the projection": Row("projection", ("model.mel_projection=0",)),
     "through one pass": Row("projection", ("model.mel_projection=1",)),
+    "fewer passes in half of the batches": Row(
+        "projection",
+        ("loss.fewer_passes=0.5",),
+        uses=("with the low band", "one pass", "SpeechT5's mel"),
+    ),
     "mel correction instead": Row(
         "projection", ("model.mel_projection=0", "model.mel_correction=true")
     ),
