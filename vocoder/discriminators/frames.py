@@ -44,6 +44,11 @@ class FrameDiscriminatorConfig(Config):
     kernel: OddCount = 5
     less_local_mean: tuple[OddCount, OddCount] | None = None
 
+    @property
+    def networks(self) -> int:
+        """Number of stacks."""
+        return len(self.n_ffts)
+
 
 def local_mean(
     values: Float[Tensor, "batch bins frames"], bins: int, frames: int

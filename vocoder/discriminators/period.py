@@ -28,6 +28,11 @@ class PeriodDiscriminatorConfig(Config):
     growth: int = Field(2, ge=1)
     max_channels: int = Field(64, ge=1)
 
+    @property
+    def networks(self) -> int:
+        """Number of stacks."""
+        return len(self.periods)
+
 
 class _Stack(Stack):
     """Convolutions along the rows of the waveform folded by one period."""

@@ -32,6 +32,11 @@ class ScaleDiscriminatorConfig(Config):
     scales: int = Field(3, ge=1)
     channels: int = Field(128, ge=1)
 
+    @property
+    def networks(self) -> int:
+        """Number of stacks."""
+        return self.scales
+
 
 class _Stack(Stack):
     """Convolutions along the waveform at its rate halved ``halvings`` times."""

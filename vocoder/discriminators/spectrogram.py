@@ -34,6 +34,11 @@ class SpectrogramDiscriminatorConfig(Config):
     strided_layers: int = Field(4, ge=1)
     layout: Literal["log", "vocos"] = "log"
 
+    @property
+    def networks(self) -> int:
+        """Number of stacks."""
+        return len(self.n_ffts)
+
 
 def _log_layers(c: int, strided: int) -> list[nn.Conv2d]:
     layers = [nn.Conv2d(1, c, (7, 5), stride=(2, 1), padding=(3, 2))]

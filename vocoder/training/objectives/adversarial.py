@@ -1,7 +1,7 @@
 """The adversarial stage: the discriminators, their losses and those of the generator."""
 
 from collections.abc import Callable
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import torch
 from jaxtyping import Float
@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from vocoder.config import Config
+from vocoder.discriminators.base import Discriminator
 from vocoder.discriminators.frames import FrameDiscriminator, FrameDiscriminatorConfig
 from vocoder.discriminators.period import PeriodDiscriminator, PeriodDiscriminatorConfig
 from vocoder.discriminators.scale import ScaleDiscriminator, ScaleDiscriminatorConfig
@@ -23,6 +24,20 @@ from vocoder.losses.adversarial import (
     feature_matching_loss,
     generator_loss,
 )
+
+AnyDiscriminatorConfig = (
+    SpectrogramDiscriminatorConfig
+    | PeriodDiscriminatorConfig
+    | ScaleDiscriminatorConfig
+    | FrameDiscriminatorConfig
+)
+DISCRIMINATORS: dict[str, Callable[[Any], Discriminator]] = {
+    "spectrogram": SpectrogramDiscriminator,
+    "period": PeriodDiscriminator,
+    "scale": ScaleDiscriminator,
+    "frames": FrameDiscriminator,
+}
+"""By the field of :class:`AdversarialConfig` that describes it; ``…_weight`` is its weight."""
 
 
 class AdversarialConfig(Config):
@@ -55,13 +70,17 @@ class AdversarialConfig(Config):
     scale_weight: float = Field(1.0, ge=0)
     frames_weight: float = Field(1.0, ge=0)
 
+    @property
+    def enabled(self) -> dict[str, AnyDiscriminatorConfig]:
+        """The discriminators that are not null, in the order of :class:`Discriminators`."""
+        configs = {name: getattr(self, name) for name in DISCRIMINATORS}
+        return {name: config for name, config in configs.items() if config is not None}
+
     @model_validator(mode="after")
     def _some_discriminator(self) -> Self:
-        if not any((self.spectrogram, self.period, self.scale, self.frames)):
+        if not self.enabled:
             raise ValueError("all discriminators are null; write adversarial: null instead")
-        weights = {
-            self.spectrogram_weight, self.period_weight, self.scale_weight, self.frames_weight
-        }  # fmt: skip
+        weights = {getattr(self, f"{name}_weight") for name in DISCRIMINATORS}
         if self.reduction == "mean" and weights != {1.0}:
             raise ValueError("a mean knows no weights of discriminators; write reduction: sum")
         return self
@@ -71,16 +90,11 @@ class AdversarialConfig(Config):
         """Weight of each network, in the order of :class:`Discriminators`; None for a mean."""
         if self.reduction == "mean":
             return None
-        weights: list[float] = []
-        if self.spectrogram is not None:
-            weights += [self.spectrogram_weight] * len(self.spectrogram.n_ffts)
-        if self.period is not None:
-            weights += [self.period_weight] * len(self.period.periods)
-        if self.scale is not None:
-            weights += [self.scale_weight] * self.scale.scales
-        if self.frames is not None:
-            weights += [self.frames_weight] * len(self.frames.n_ffts)
-        return weights
+        return [
+            getattr(self, f"{name}_weight")
+            for name, config in self.enabled.items()
+            for _ in range(config.networks)
+        ]
 
 
 class Discriminators(nn.Module):
@@ -88,15 +102,9 @@ class Discriminators(nn.Module):
 
     def __init__(self, config: AdversarialConfig) -> None:
         super().__init__()
-        self.members = nn.ModuleList()
-        if config.spectrogram is not None:
-            self.members.append(SpectrogramDiscriminator(config.spectrogram))
-        if config.period is not None:
-            self.members.append(PeriodDiscriminator(config.period))
-        if config.scale is not None:
-            self.members.append(ScaleDiscriminator(config.scale))
-        if config.frames is not None:
-            self.members.append(FrameDiscriminator(config.frames))
+        self.members = nn.ModuleList(
+            DISCRIMINATORS[name](each) for name, each in config.enabled.items()
+        )
 
     def forward(
         self, waveform: Float[Tensor, "batch samples"]
