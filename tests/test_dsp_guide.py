@@ -33,7 +33,7 @@ def test_the_guide_knows_every_function() -> None:
 
 
 def test_the_table_of_costs_is_that_of_the_benchmark() -> None:
-    from bench.dsp import operations
+    from bench.dsp_operations import operations
 
     table = GUIDE.partition("<!-- begin costs -->")[2].partition("<!-- end costs -->")[0]
     rows = re.findall(r"^\| `(.*?)` \| (.*?) \|", table, flags=re.MULTILINE)

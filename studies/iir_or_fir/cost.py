@@ -7,7 +7,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from bench.dsp import Operation, between, measure, normal
+from bench.dsp import measure
+from bench.dsp_operations import Operation, between, normal
 from studies.iir_or_fir.families import FAMILIES
 from studies.iir_or_fir.family import HOP, OVERLAPS, RATE, Family
 from vocoder.dsp.analysis.prediction import predictor_from_reflection
