@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from studies.scores import csv_text, read_csv
+from studies.scores import change_cell, csv_text, read_csv
 from studies.scripts import renew_block, renew_readme, run, table
 from vocoder.data.files import write_text
 from vocoder.errors import VocoderError
@@ -155,9 +155,8 @@ def changes_table(lines: Sequence[Line], before: Sequence[Line]) -> str:
                 if line[metric] and earlier[metric]:
                     change = factor * (float(line[metric]) - float(earlier[metric]))
                     found.setdefault(line["utterance"], []).append(change)
-            means = np.array([np.mean(changes) for changes in found.values()])
-            error = 1.96 * means.std(ddof=1) / len(means) ** 0.5
-            cells.append(f"{means.mean():+.{decimals + 1}f} ± {error:.{decimals + 1}f}")
+            means = [float(np.mean(changes)) for changes in found.values()]
+            cells.append(change_cell(means, decimals + 1))
         rows.append([SYSTEMS[system], *cells])
     return table(rows)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from vocoder.config import Config
@@ -40,6 +41,16 @@ def csv_text(fields: Sequence[str], lines: Iterable[Mapping[str, str]]) -> str:
     writer.writeheader()
     writer.writerows(lines)
     return text.getvalue()
+
+
+def change_cell(changes: Sequence[float], decimals: int) -> str:
+    """Mean of paired differences ± 1.96 standard errors.
+
+    >>> change_cell([0.1, 0.2, 0.3], 2)
+    '+0.20 ± 0.11'
+    """
+    error = 1.96 * np.std(changes, ddof=1) / len(changes) ** 0.5
+    return f"{np.mean(changes):+.{decimals}f} ± {error:.{decimals}f}"
 
 
 class Scores(Config):

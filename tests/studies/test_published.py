@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from studies.published import measure, sources
+from studies.published.changes import changes, changes_table
 from studies.published.differences import advantages, smallest_p_value, summarised
 from studies.published.measure import (
     Measured,
@@ -241,6 +242,26 @@ def made_up_study(folder: Path) -> Study:
             folder,
         )  # fmt: skip
     return Study(pages, read_page_scores(pages, folder), read_own_scores(folder))
+
+
+def test_the_change_of_weights_is_paired_over_all_pages(tmp_path: Path):
+    def own(sha: str, quality: float, mel: str = "speecht5_16k") -> OwnScores:
+        values = {"pesq": (quality, quality + 0.5, None), "mstft": (1.0, 1.0, 1.0)}
+        values |= {"voicing_error": (0.1,) * 3, "distillmos": (4.0,) * 3}
+        page = Measured(common=Scores(utterances=("a", "b", "c"), values=values))
+        return OwnScores(
+            name="w", label="ours, w", trial=False, measured="2026-11-29", commit="0",
+            weights_sha256=sha, mel_preset=mel, parameters_m=1.5, gmac_per_second=0.1,
+            pages={"first": page, "second": page, sha: page},
+        )  # fmt: skip
+
+    old, new = own("0123456789", 3.0), own("abcdef0123", 3.25)
+    assert changes(old, new, "pesq") == [0.25] * 4
+    rows = changes_table(old, new).splitlines()
+    assert "ours, w (abcdef0) less ours, w (0123456)" in rows[0]
+    assert rows[2] == "| pesq | 4 | +0.250 ± 0.000 |"
+    with pytest.raises(VocoderError, match="compare scores from one mel"):
+        changes_table(old, own("0", 3.0, "vocos_24k"))
 
 
 def test_utterances_of_several_pages_together_show_what_none_of_them_can(tmp_path: Path):
