@@ -1,4 +1,4 @@
-"""Discriminators: receptive fields, sizes, and that they learn."""
+"""Discriminators of periods, spectrograms and frames: shapes, receptive fields, sizes."""
 
 import math
 
@@ -7,38 +7,18 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
+from tests.discriminators.small import (
+    SMALL_FRAMES,
+    noise,
+    seeded,
+    small,
+)
 from vocoder.discriminators.frames import FrameDiscriminator, FrameDiscriminatorConfig
 from vocoder.discriminators.period import PeriodDiscriminator, PeriodDiscriminatorConfig
 from vocoder.discriminators.spectrogram import (
-    SpectrogramDiscriminator,
     SpectrogramDiscriminatorConfig,
 )
 from vocoder.losses.adversarial import discriminator_loss
-
-SMALL_PERIOD = PeriodDiscriminatorConfig(periods=(2, 5), channels=4, max_channels=16)
-SMALL_SPECTROGRAM = SpectrogramDiscriminatorConfig(n_ffts=(256, 128), channels=8, strided_layers=2)
-SMALL_FRAMES = FrameDiscriminatorConfig(n_ffts=(256, 128), channels=8, layers=2)
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def noise(*shape: int, seed: int = 0) -> torch.Tensor:
-    return 0.1 * torch.randn(*shape, generator=seeded(seed))
-
-
-def small(kind: str) -> nn.Module:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        if kind == "period":
-            return PeriodDiscriminator(SMALL_PERIOD)
-        if kind == "frames":
-            return FrameDiscriminator(SMALL_FRAMES)
-        return SpectrogramDiscriminator(SMALL_SPECTROGRAM)
-
-
-EVERY_KIND = pytest.mark.parametrize("kind", ["period", "spectrogram", "frames"])
 
 
 @pytest.mark.parametrize("samples", [999, 1000, 1001])
@@ -181,61 +161,3 @@ def test_the_published_period_discriminator():
     assert of_norms == 5 * (32 + 128 + 512 + 1024 + 1024 + 1)
     assert sum(sizes.values()) - of_norms == 41_092_165
     assert sum(sizes.values()) == pytest.approx(41.1e6, rel=1e-3)
-
-
-@pytest.mark.slow
-@EVERY_KIND
-@pytest.mark.parametrize("loss", ["hinge", "least_squares"])
-def test_a_toy_problem_is_learnt(kind, loss):
-    # Recorded: a tone of 500 Hz in noise. Generated: noise of the same power.
-    model = small(kind)
-    optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
-    tone = torch.sin(2 * math.pi * 500 / 16000 * torch.arange(1024))
-
-    def pair(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-        phase = int(torch.randint(32, (1,), generator=seeded(seed)))
-        real = 0.5 * math.sqrt(2) * tone.roll(phase) + 1.5 * noise(8, 1024, seed=seed)
-        return real, 5 * math.sqrt(1.09) * noise(8, 1024, seed=1000 + seed)
-
-    losses = []
-    for step in range(40):
-        real, fake = pair(step)
-        value = discriminator_loss(model(real)[0], model(fake)[0], loss)
-        optimizer.zero_grad()
-        value.backward()
-        optimizer.step()
-        losses.append(float(value.detach()))
-    assert losses[-1] < 0.4 * losses[0]
-    with torch.no_grad():
-        real, fake = pair(500)  # never seen
-        for good, bad in zip(model(real)[0], model(fake)[0], strict=True):
-            assert good.flatten(1).mean(1).min() > bad.flatten(1).mean(1).max()
-
-
-@EVERY_KIND
-def test_silence_has_finite_scores_and_gradients(kind):
-    model = small(kind)
-    silence = torch.zeros(2, 1024, requires_grad=True)
-    scores, features = model(silence)
-    assert all(t.isfinite().all() for maps in features for t in maps)
-    torch.stack([score.mean() for score in scores]).sum().backward()
-    assert silence.grad is not None
-    assert silence.grad.isfinite().all()
-
-
-@EVERY_KIND
-def test_the_waveform_hears_of_it_everywhere(kind):
-    waveform = noise(1, 1024).requires_grad_()
-    scores, _ = small(kind)(waveform)
-    torch.stack([score.square().mean() for score in scores]).sum().backward()
-    assert waveform.grad is not None
-    assert (waveform.grad != 0).float().mean() > 0.99
-
-
-@EVERY_KIND
-def test_segments_of_a_batch_are_judged_one_by_one(kind):
-    model, batch = small(kind), noise(3, 1024)
-    together, _ = model(batch)
-    for row in range(3):
-        for score, alone in zip(together, model(batch[row : row + 1])[0], strict=True):
-            torch.testing.assert_close(score[row : row + 1], alone, atol=1e-5, rtol=1e-4)

@@ -2,31 +2,18 @@
 
 import json
 import shutil
-from collections.abc import Callable
 
 import pytest
-import torch
-from torch import Tensor
 
+from tests.training.tiny import MakeTrainer, equal
 from vocoder.errors import CheckpointError
 from vocoder.loading import METADATA, MODEL, read_tensors
 from vocoder.training.checkpoint import TRAINING
 from vocoder.training.losslog import StepReport
-from vocoder.training.trainer import Trainer
 
 pytestmark = pytest.mark.slow
 
 pytest_plugins = ["tests.training.fixtures"]
-
-MakeTrainer = Callable[..., Trainer]
-
-
-def copies(module: torch.nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in module.named_parameters()}
-
-
-def equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
 
 
 @pytest.mark.parametrize("start_step", [1, 3, 5])

@@ -2,12 +2,11 @@
 
 import json
 import math
-from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor
 
+from tests.training.tiny import MakeTrainer, copies, equal
 from vocoder.errors import TrainingError
 from vocoder.loading import METADATA, MODEL, read_tensors
 from vocoder.training.checkpoint import TRAINING
@@ -18,16 +17,6 @@ from vocoder.training.trainer import Trainer
 pytestmark = pytest.mark.slow
 
 pytest_plugins = ["tests.training.fixtures"]
-
-MakeTrainer = Callable[..., Trainer]
-
-
-def copies(module: torch.nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in module.named_parameters()}
-
-
-def equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
 
 
 # -- rates and averaging ----------------------------------------------------------------------

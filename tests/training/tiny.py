@@ -1,16 +1,21 @@
 """The smallest complete training, for all tests that need a run or a trainer."""
 
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 from rich.console import Console
+from torch import Tensor
 
 from vocoder.data.segments import Recording
 from vocoder.training.recipe import Recipe
 from vocoder.training.run import build_trainer
 from vocoder.training.trainer import Trainer
+
+MakeTrainer = Callable[..., Trainer]
+"""The fixture `make_trainer`: overrides of the tiny recipe, and the run's folder."""
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY_RECIPE = ROOT / "recipes" / "source_filter" / "tiny.yaml"
@@ -57,3 +62,13 @@ def trainer_of(recipe: Recipe, recordings: list[Recording], folder: Path) -> Tra
     torch.manual_seed(recipe.training.seed)
     objective = recipe.build_objective(recipe.build_model())
     return build_trainer(recipe, objective, recordings, folder, Accelerator(cpu=True))
+
+
+def copies(module: torch.nn.Module) -> dict[str, Tensor]:
+    """The parameters as they are now."""
+    return {name: value.detach().clone() for name, value in module.named_parameters()}
+
+
+def equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    """Whether two of :func:`copies` agree bit for bit."""
+    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
