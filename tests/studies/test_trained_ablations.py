@@ -10,6 +10,7 @@ from studies.ablations.smoothed_pairs import chosen, degraded
 from studies.ablations.speech import METRIC_NAMES, difference
 from studies.ablations.trained import (
     BASE,
+    EARLIER,
     PAGE,
     RECIPE,
     ROWS,
@@ -45,9 +46,9 @@ def outcome(row: str, shift: float) -> Outcome:
 
 def test_every_row_has_a_file_of_its_own_and_a_recipe_that_holds():
     assert len({outcome_path(name) for name in ROWS}) == len(ROWS) >= 14
-    base = load_recipe(RECIPE, ["data.manifests=[m.jsonl]"])
+    base = load_recipe(RECIPE, ["data.manifests=[m.jsonl]", *EARLIER])
     for name, row in ROWS.items():
-        recipe = load_recipe(RECIPE, ["data.manifests=[m.jsonl]", *row.settings])
+        recipe = load_recipe(RECIPE, ["data.manifests=[m.jsonl]", *EARLIER, *row.settings])
         changed = name != BASE and row.speakers is None
         assert (recipe != base) == changed, name
 
