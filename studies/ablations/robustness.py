@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, pad
 
 import vocoder
 from studies.ablations.speech import (
@@ -25,20 +24,11 @@ from studies.ablations.speech import (
     means,
     study_parser,
 )
+from vocoder.features.smoothing import smooth_mel
 
 Mel = Float[Tensor, "batch n_mels frames"]
 Degrade = Callable[[Mel], Mel]
 NEPERS_PER_DB = math.log(10) / 20
-
-
-def smoothed(mel: Mel, bands: int = 1, frames: int = 1) -> Mel:
-    """Mean of the log mel over an odd number of bands and frames; at the ends their values held.
-
-    >>> smoothed(torch.tensor([[[0.0, 3.0, 0.0]]]), frames=3).tolist()
-    [[[1.0, 1.0, 1.0]]]
-    """
-    held = pad(mel, (frames // 2, frames // 2, bands // 2, bands // 2), mode="replicate")
-    return avg_pool2d(held, (bands, frames), stride=1)
 
 
 def noisy(mel: Mel, sigma_db: float) -> Mel:
@@ -50,11 +40,11 @@ def noisy(mel: Mel, sigma_db: float) -> Mel:
 
 DEGRADATIONS: dict[str, Degrade] = {
     "none": lambda mel: mel,
-    "3 frames smoothed": partial(smoothed, frames=3),
-    "5 frames smoothed": partial(smoothed, frames=5),
-    "3 bands smoothed": partial(smoothed, bands=3),
-    "5 bands smoothed": partial(smoothed, bands=5),
-    "3 bands and frames": partial(smoothed, bands=3, frames=3),
+    "3 frames smoothed": partial(smooth_mel, frames=3),
+    "5 frames smoothed": partial(smooth_mel, frames=5),
+    "3 bands smoothed": partial(smooth_mel, bands=3),
+    "5 bands smoothed": partial(smooth_mel, bands=5),
+    "3 bands and frames": partial(smooth_mel, bands=3, frames=3),
     "noise, 1 dB": partial(noisy, sigma_db=1),
     "noise, 3 dB": partial(noisy, sigma_db=3),
 }

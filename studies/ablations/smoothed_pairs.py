@@ -19,12 +19,13 @@ import numpy as np
 import torch
 from rich.progress import track
 
-from studies.ablations.robustness import Mel, noisy, smoothed
+from studies.ablations.robustness import Mel, noisy
 from studies.ablations.speech import held_out
 from studies.scripts import run
 from vocoder.data.audio import read_audio
 from vocoder.data.manifest import Utterance, read_manifest, write_manifest
 from vocoder.features.mel import named_mel
+from vocoder.features.smoothing import smooth_mel
 
 WIDTHS = (1, 3, 5)
 LARGEST_NOISE_DB = 1.0
@@ -34,7 +35,7 @@ def degraded(mel: Mel, index: int) -> Mel:
     """The mel of recording number ``index``, degraded in the way that the number draws."""
     random = np.random.default_rng(index)
     bands, frames = (int(width) for width in random.choice(WIDTHS, 2))
-    return noisy(smoothed(mel, bands, frames), random.uniform(0, LARGEST_NOISE_DB))
+    return noisy(smooth_mel(mel, bands, frames), random.uniform(0, LARGEST_NOISE_DB))
 
 
 def chosen(manifest: Path, unseen: set[str], per_speaker: int) -> list[Utterance]:

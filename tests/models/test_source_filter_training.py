@@ -19,6 +19,7 @@ from tests.models.speech import (
 from vocoder.data.segments import Batch
 from vocoder.dsp.analysis.modulation import band_envelope, envelope_modulation
 from vocoder.dsp.sources.oscillators import boundary_phase, sample_phase, wrap
+from vocoder.features.smoothing import smooth_mel
 from vocoder.losses.spectral import SpectralLossConfig
 from vocoder.models.blocks.pitch_predictor import PitchPredictorConfig
 from vocoder.models.source_filter import SourceFilter, SourceFilterConfig
@@ -91,41 +92,65 @@ def test_pulses_stand_on_those_of_the_recording():
     assert away(False).max() > 0.15
 
 
-def test_a_share_of_the_batches_is_spoken_with_fewer_passes():
-    model = new_model(
-        SPECS["hifigan_22k"],
-        SMALL.model_copy(update={"mel_correction": False, "mel_projection": 3}),
+def projecting(**losses: float) -> SourceFilterObjective:
+    config = SMALL.model_copy(update={"mel_correction": False, "mel_projection": 3})
+    return SourceFilterObjective(
+        new_model(SPECS["hifigan_22k"], config), SourceFilterLossConfig(spectral=SPECTRAL, **losses)
     )
-    config = SourceFilterLossConfig(spectral=SPECTRAL, fewer_passes=0.6)
-    objective = SourceFilterObjective(model, config)
-    drawn = []
-    for step in range(600):
-        passes = objective.draw(2, 8, lambda stream, step=step: seeded(8 * step + stream))[2]
-        assert passes.unique().numel() == 1
-        drawn.append(int(passes[0]))
-    shares = [drawn.count(n) / len(drawn) for n in range(4)]
+
+
+def drawn_ways(objective: SourceFilterObjective, steps: int) -> list[tuple[int, ...]]:
+    ways = []
+    for step in range(steps):
+        way = objective.draw(2, 8, lambda stream, step=step: seeded(8 * step + stream))[2]
+        assert way.shape == (2, 3)
+        assert torch.equal(way[0], way[1])
+        ways.append(tuple(way[0].tolist()))
+    return ways
+
+
+def test_a_share_of_the_batches_is_spoken_with_fewer_passes():
+    ways = drawn_ways(projecting(fewer_passes=0.6), 600)
+    shares = [ways.count((passes, 1, 1)) / len(ways) for passes in range(4)]
     assert shares == pytest.approx([0.2, 0.2, 0.2, 0.4], abs=0.06)
 
+
+def test_a_share_of_the_batches_has_smoothed_mels_that_are_hardly_met():
+    ways = drawn_ways(projecting(fewer_passes=0.5, smoothed_mels=0.4), 600)
+    smoothed = [way for way in ways if way[1:] != (1, 1)]
+    assert len(smoothed) / len(ways) == pytest.approx(0.4, abs=0.06)
+    assert {passes for passes, *_ in smoothed} == {0, 1}
+    assert len(set(smoothed)) == 16
+    assert {passes for passes, *_ in ways} == {0, 1, 2, 3}
+
+
+def test_a_batch_is_spoken_the_way_that_was_drawn():
+    objective = projecting()
+    model = objective.model
     batch = batch_of(model, "hifigan_22k")
-    given = (batch, noise_for(batch), torch.tensor([False, False]))
-    edge = config.edge_frames(model.spec) * model.spec.hop_length
-    gain = model.log_gain(batch.mel)
+    noise, true_pitch = noise_for(batch), torch.tensor([False, False])
+    edge = objective.config.edge_frames(model.spec) * model.spec.hop_length
     left, right = model.context
-    for passes in (0, 2):
+    for passes, bands, frames in ((0, 1, 1), (2, 1, 1), (1, 3, 5)):
+        gain = model.log_gain(smooth_mel(batch.mel, bands, frames))
         spoken = model.synthesis(
             model.controls(gain),
             batch.f0_hz,
             batch.voicing,
-            given[1],
+            noise,
             mel_gain=gain[:, left:-right],
             mel_projection=passes,
         )
-        estimate = objective(*given, torch.full((2,), passes)).estimate
-        torch.testing.assert_close(estimate, spoken[:, edge:-edge])
+        way = torch.tensor([[passes, bands, frames]] * 2)
+        output = objective(batch, noise, true_pitch, way)
+        torch.testing.assert_close(output.estimate, spoken[:, edge:-edge])
+        # The recording stays what it is.
+        torch.testing.assert_close(output.reference, batch.waveform[:, edge:-edge])
     # With fewer passes the networks answer for the distance from the mel, which is larger.
-    losses = [
-        float(objective(*given, torch.full((2,), n)).losses["mel"].detach()) for n in (0, 1, 3)
-    ]
+    losses = []
+    for passes in (0, 1, 3):
+        output = objective(batch, noise, true_pitch, torch.tensor([[passes, 1, 1]] * 2))
+        losses.append(float(output.losses["mel"].detach()))
     assert losses == sorted(losses, reverse=True)
 
 

@@ -1,6 +1,7 @@
 """What the source-filter vocoder is trained for: spectra, F0 and voicing."""
 
 import math
+from itertools import product
 from typing import Literal, cast
 
 import torch
@@ -10,13 +11,17 @@ from torch import Tensor
 
 from vocoder.data.segments import Batch
 from vocoder.features.mel import MelSpec
+from vocoder.features.smoothing import smooth_mel
 from vocoder.losses.spectral import SpectralLoss, SpectralLossConfig
 from vocoder.models.source_filter import SourceFilter
 from vocoder.training.objectives.base import Objective, StepOutput, Streams
 from vocoder.training.objectives.pitch import PitchLossConfig, pitch_losses
 
-NOISE, PREDICTED, PASSES = 1, 2, 3
+NOISE, PREDICTED, PASSES, SMOOTHING = 1, 2, 3, 4
 """Streams of random numbers within a step."""
+
+SMOOTHINGS = tuple(extents for extents in product((1, 3, 5), (1, 3, 5)) if extents != (1, 1))
+"""Bands and frames."""
 
 EDGE_FRAMES = 4
 """Least number of frames at either end of a segment that no waveform loss sees: the windows of the
@@ -33,12 +38,17 @@ class SourceFilterLossConfig(PitchLossConfig):
     ``fewer_passes``: share of the batches that are spoken with fewer passes of the mel projection
     than the model makes, as many as is drawn evenly from none on. Passes hide what the networks
     say of gains, which wander where nobody looks; a voice that is steered is spoken without them.
+
+    ``smoothed_mels``: share of the batches whose mels are smoothed over 1, 3 or 5 bands and frames
+    (`smooth_mel`), as acoustic models predict them, and spoken with one pass or none: such a mel is
+    that of no speech, and should not be met exactly.
     """
 
     objective: Literal["source_filter"] = "source_filter"
     spectral: SpectralLossConfig = SpectralLossConfig()
     pulses_in_step: bool = False
     fewer_passes: float = Field(0.0, ge=0, le=1)
+    smoothed_mels: float = Field(0.0, ge=0, le=1)
 
     def edge_frames(self, spec: MelSpec) -> int:
         return max(EDGE_FRAMES, math.ceil(spec.win_length / spec.hop_length))
@@ -67,30 +77,39 @@ class SourceFilterObjective(Objective):
     def draw(self, items: int, samples: int, streams: Streams) -> tuple[Tensor, ...]:
         noise = torch.randn(items, samples, generator=streams(NOISE))
         chance = torch.rand(items, generator=streams(PREDICTED))
-        passes = self._draw_passes(streams(PASSES))
-        # One number for all items, each process's share of them included.
-        return noise, chance < self.config.predicted_pitch, torch.full((items,), passes)
+        # One row for all items, each process's share of them included.
+        way = torch.tensor(self._draw_way(streams(PASSES), streams(SMOOTHING)))
+        return noise, chance < self.config.predicted_pitch, way.expand(items, -1)
 
-    def _draw_passes(self, generator: torch.Generator) -> int:
-        """Passes of the mel projection of a batch."""
+    def _draw_way(
+        self, of_passes: torch.Generator, of_smoothing: torch.Generator
+    ) -> tuple[int, int, int]:
+        """Passes of the mel projection, bands and frames to smooth over, of a batch."""
         passes = self.model.config.mel_projection
-        fewer, which = torch.rand(2, generator=generator).tolist()
-        return int(which * passes) if fewer < self.config.fewer_passes else passes
+        fewer, which = torch.rand(2, generator=of_passes).tolist()
+        smoothed, extents = torch.rand(2, generator=of_smoothing).tolist()
+        if smoothed < self.config.smoothed_mels:
+            return min(round(which), passes), *SMOOTHINGS[int(extents * len(SMOOTHINGS))]
+        return int(which * passes) if fewer < self.config.fewer_passes else passes, 1, 1
 
     def forward(
         self,
         batch: Batch,
         noise: Float[Tensor, "batch samples"],
         from_prediction: Bool[Tensor, " batch"],
-        passes: Int[Tensor, " batch"] | None = None,
+        way: Int[Tensor, "batch three"] | None = None,
     ) -> StepOutput:
-        """Losses of one batch, spoken with as many ``passes`` of the mel projection, the same for
-        all items (the model's own without them); no gradient of the waveform reaches the pitch
-        predictor."""
+        """Losses of one batch; no gradient of the waveform reaches the pitch predictor.
+
+        Args:
+            way: passes of the mel projection, bands and frames to smooth the mels over, the same
+                for all items; without it the model's own passes, and mels as they are.
+        """
         model, spectral, config = self.model, self.spectral, self.config
         if batch.spec is not None:
             model, spectral = self._at_mel(batch.spec)
-        gain = model.log_gain(batch.mel)
+        passes, bands, frames = (None, 1, 1) if way is None else way[0].tolist()
+        gain = model.log_gain(smooth_mel(batch.mel, bands, frames))
         pitch = model.estimate_pitch(gain)
         choose = from_prediction[:, None]
         left, right = model.context
@@ -101,7 +120,7 @@ class SourceFilterObjective(Objective):
             noise,
             mel_gain=gain[:, left : gain.shape[1] - right],
             in_step_with=batch.waveform if config.pulses_in_step else None,
-            mel_projection=None if passes is None else int(passes[0]),
+            mel_projection=passes,
         )
         edge = config.edge_frames(model.spec) * model.spec.hop_length
         reference, estimate = batch.waveform[:, edge:-edge], estimate[:, edge:-edge]

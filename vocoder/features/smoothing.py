@@ -1,0 +1,28 @@
+"""Mels as acoustic models predict them: smoother than those of any recording."""
+
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, pad
+
+
+def smooth_mel(
+    mel: Float[Tensor, "batch n_mels frames"], bands: int = 1, frames: int = 1
+) -> Float[Tensor, "batch n_mels frames"]:
+    """Mean of a log mel over odd numbers of bands and frames; at the ends their values held.
+
+        M[m, n] ← Σ_i Σ_j M[m + i, n + j] / (bands · frames),  |i| ≤ bands // 2, |j| ≤ frames // 2
+
+    A model that is trained on squared or absolute distances predicts the mean or median of what
+    is likely, which lacks the ripple of single harmonics and frames.
+
+    Raises:
+        ValueError: an even number, or one below one.
+
+    >>> smooth_mel(torch.tensor([[[0.0, 3.0, 0.0]]]), frames=3).tolist()
+    [[[1.0, 1.0, 1.0]]]
+    """
+    for name, count in (("bands", bands), ("frames", frames)):
+        if count < 1 or count % 2 == 0:
+            raise ValueError(f"{name} is {count}: an odd number, 1 for none")
+    held = pad(mel, (frames // 2, frames // 2, bands // 2, bands // 2), mode="replicate")
+    return avg_pool2d(held, (bands, frames), stride=1)
