@@ -18,7 +18,7 @@ def smooth_mel(
     Raises:
         ValueError: an even number, or one below one.
 
-    >>> smooth_mel(torch.tensor([[[0.0, 3.0, 0.0]]]), frames=3).tolist()
+    >>> smooth_mel(Tensor([[[0.0, 3.0, 0.0]]]), frames=3).tolist()
     [[[1.0, 1.0, 1.0]]]
     """
     for name, count in (("bands", bands), ("frames", frames)):
