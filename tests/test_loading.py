@@ -328,6 +328,8 @@ def test_no_mean_of_different_models(trained_run: Path, tmp_path: Path):
     output = tmp_path / "mean"
     with pytest.raises(CheckpointError, match="of another mel"):
         publish_checkpoint(trained_run, output, ["universal"])
+    with pytest.raises(CheckpointError, match="does not fit its model"):
+        publish_checkpoint("universal", output, ["nano"])
     with pytest.raises(CheckpointError, match="its parts: filter_network, pitch"):
         publish_checkpoint(trained_run, output, [trained_run], part="net")
     with pytest.raises(CheckpointError, match="nothing is averaged"):

@@ -4,13 +4,15 @@
         --speech data/many_voices/manifest.jsonl
         --output studies/ablations/weights_compared/nano.json [--mel speecht5_16k] [--passes 0]
     python -m studies.ablations.weights tables [FOLDER]
+    python -m studies.ablations.weights between ONE.json OTHER.json
 
 Weights are a name or a folder, with a label for the table and an equals sign before it or without.
 
 One utterance each, cut to 5 s, from Vocos's mel or another, with the passes of the projection that
 the config of the weights says or as many as asked for (and then none in the low band; 0 leaves what
 the networks say), the same two draws of noise. Prints means, and the second's less the
-first's with 95 % intervals over the speakers; `tables` those of every comparison that was kept in a
+first's with 95 % intervals over the speakers; `between` those of the second weights of two
+comparisons that were kept, and `tables` those of every one in a
 folder, `studies/ablations/weights_compared` if none is named, and, unless they start from the same
 weights, the mean difference of all.
 """
@@ -37,6 +39,7 @@ from studies.ablations.speech import (
 from studies.scores import Scores, read_model, write_model
 from studies.scripts import run, table
 from vocoder.config import Config
+from vocoder.errors import VocoderError
 
 KEPT = Path(__file__).with_name("weights_compared")
 NOISES = (0, 1)
@@ -73,14 +76,32 @@ def compare(weights: list[str], speech: Path, mel: str, passes: int | None = Non
 def lines(comparison: Comparison) -> str:
     """The table."""
     (first, one), (second, other) = comparison.scores.items()
-    passes = "" if comparison.passes is None else f", {comparison.passes} passes"
-    rows = [[f"weights, {comparison.mel}{passes}", *METRIC_NAMES]]
+    rows = [[f"weights, {comparison.mel}{_with_passes(comparison)}", *METRIC_NAMES]]
     for name, scores in ((first, one), (second, other)):
         rows.append(
             [name, *(f"{np.mean(np.array(scores.values[m], float)):.3f}" for m in METRIC_NAMES)]
         )
     rows.append(["difference", *(difference(other, one, metric) for metric in METRIC_NAMES)])
     return table(rows)
+
+
+def between(one: Comparison, other: Comparison) -> Comparison:
+    """The second weights of both, in place of both with what they were compared with.
+
+    Raises:
+        VocoderError: other mels or speakers.
+    """
+    scores = [list(comparison.scores.values())[1] for comparison in (one, other)]
+    if one.mel != other.mel or scores[0].utterances != scores[1].utterances:
+        raise VocoderError("the comparisons are of different mels or speakers")
+    labels = [f"{list(each.scores)[1]}{_with_passes(each)}" for each in (one, other)]
+    if labels[0] == labels[1]:
+        raise VocoderError(f"both comparisons are of {labels[0]}")
+    return Comparison(mel=one.mel, scores=dict(zip(labels, scores, strict=True)))
+
+
+def _with_passes(comparison: Comparison) -> str:
+    return "" if comparison.passes is None else f", mel_projection={comparison.passes}"
 
 
 def all_together(comparisons: Sequence[Comparison]) -> str:
@@ -107,6 +128,8 @@ def main() -> None:
     stages = parser.add_subparsers(dest="stage", required=True)
     listing = stages.add_parser("tables")
     listing.add_argument("kept", type=Path, nargs="?", default=KEPT)
+    pairing = stages.add_parser("between")
+    pairing.add_argument("kept", type=Path, nargs=2, metavar="FILE")
     comparing = stages.add_parser("compare")
     comparing.add_argument("weights", nargs=2)
     comparing.add_argument("--speech", type=Path, required=True)
@@ -119,6 +142,9 @@ def main() -> None:
         comparison = compare(options.weights, options.speech, options.mel, options.passes)
         write_model(options.output, comparison)
         print(lines(comparison))
+        return
+    if options.stage == "between":
+        print(lines(between(*(read_model(Comparison, path) for path in options.kept))))
         return
     kept = [read_model(Comparison, path) for path in sorted(options.kept.glob("*.json"))]
     if not kept:

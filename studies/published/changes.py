@@ -8,13 +8,12 @@ Mean over all utterances of all pages that both were scored on, ± 1.96 standard
 import argparse
 from pathlib import Path
 
+from studies.conventions import METRICS
+from studies.other_sets import SHOWN
 from studies.published.measure import OwnScores
 from studies.scores import change_cell, read_model
 from studies.scripts import run, table
 from vocoder.errors import VocoderError
-
-METRICS = {"pesq": 3, "mstft": 3, "voicing_error": 4, "distillmos": 3}
-"""Decimals of each."""
 
 
 def changes(old: OwnScores, new: OwnScores, metric: str) -> list[float]:
@@ -36,7 +35,7 @@ def changes_table(old: OwnScores, new: OwnScores) -> str:
     """A row per metric.
 
     Raises:
-        VocoderError: the scores are of different mels.
+        VocoderError: the scores are of different mels, or have fewer than two utterances in common.
     """
     if old.mel_preset != new.mel_preset:
         raise VocoderError(
@@ -44,9 +43,12 @@ def changes_table(old: OwnScores, new: OwnScores) -> str:
             "compare scores from one mel"
         )
     rows = [["metric", "utterances", f"{_named(new)} less {_named(old)}"]]
-    for metric, decimals in METRICS.items():
-        found = changes(old, new, metric)
-        rows.append([metric, str(len(found)), change_cell(found, decimals)])
+    for metric in SHOWN:
+        heading, decimals, factor = METRICS[metric]
+        found = [factor * change for change in changes(old, new, metric)]
+        if len(found) < 2:
+            raise VocoderError(f"{len(found)} utterances have both scores of {metric}: too few")
+        rows.append([heading, str(len(found)), change_cell(found, decimals + 1)])
     return table(rows)
 
 

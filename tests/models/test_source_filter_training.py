@@ -23,7 +23,11 @@ from vocoder.features.smoothing import smooth_mel
 from vocoder.losses.spectral import SpectralLossConfig
 from vocoder.models.blocks.pitch_predictor import PitchPredictorConfig
 from vocoder.models.source_filter import SourceFilter, SourceFilterConfig
-from vocoder.training.objectives.source_filter import SourceFilterLossConfig, SourceFilterObjective
+from vocoder.training.objectives.source_filter import (
+    SMOOTHINGS,
+    SourceFilterLossConfig,
+    SourceFilterObjective,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -99,32 +103,35 @@ def projecting(**losses: float) -> SourceFilterObjective:
     )
 
 
-def drawn_ways(objective: SourceFilterObjective, steps: int) -> list[tuple[int, ...]]:
-    ways = []
+def drawn(objective: SourceFilterObjective, steps: int) -> list[tuple[int, tuple[int, int]]]:
+    """Passes, and bands and frames of the smoothing, of each step."""
+    found = []
     for step in range(steps):
-        way = objective.draw(2, 8, lambda stream, step=step: seeded(8 * step + stream))[2]
-        assert way.shape == (2, 3)
-        assert torch.equal(way[0], way[1])
-        ways.append(tuple(way[0].tolist()))
-    return ways
+        _, _, passes, smoothing = objective.draw(
+            2, 8, lambda stream, step=step: seeded(8 * step + stream)
+        )
+        assert (passes == passes[0]).all()
+        assert torch.equal(smoothing[0], smoothing[1])
+        found.append((int(passes[0]), tuple(smoothing[0].tolist())))
+    return found
 
 
 def test_a_share_of_the_batches_is_spoken_with_fewer_passes():
-    ways = drawn_ways(projecting(fewer_passes=0.6), 600)
-    shares = [ways.count((passes, 1, 1)) / len(ways) for passes in range(4)]
+    found = drawn(projecting(fewer_passes=0.6), 600)
+    shares = [found.count((passes, (1, 1))) / len(found) for passes in range(4)]
     assert shares == pytest.approx([0.2, 0.2, 0.2, 0.4], abs=0.06)
 
 
 def test_a_share_of_the_batches_has_smoothed_mels_that_are_hardly_met():
-    ways = drawn_ways(projecting(fewer_passes=0.5, smoothed_mels=0.4), 600)
-    smoothed = [way for way in ways if way[1:] != (1, 1)]
-    assert len(smoothed) / len(ways) == pytest.approx(0.4, abs=0.06)
-    assert {passes for passes, *_ in smoothed} == {0, 1}
-    assert len(set(smoothed)) == 16
-    assert {passes for passes, *_ in ways} == {0, 1, 2, 3}
+    found = drawn(projecting(fewer_passes=0.5, smoothed_mels=0.4), 600)
+    smoothed = [(passes, extent) for passes, extent in found if extent != (1, 1)]
+    assert len(smoothed) / len(found) == pytest.approx(0.4, abs=0.06)
+    assert {passes for passes, _ in smoothed} == {0, 1}
+    assert {extent for _, extent in smoothed} == set(SMOOTHINGS)
+    assert {passes for passes, extent in found if extent == (1, 1)} == {0, 1, 2, 3}
 
 
-def test_a_batch_is_spoken_the_way_that_was_drawn():
+def test_a_batch_is_spoken_as_was_drawn():
     objective = projecting()
     model = objective.model
     batch = batch_of(model, "hifigan_22k")
@@ -141,15 +148,15 @@ def test_a_batch_is_spoken_the_way_that_was_drawn():
             mel_gain=gain[:, left:-right],
             mel_projection=passes,
         )
-        way = torch.tensor([[passes, bands, frames]] * 2)
-        output = objective(batch, noise, true_pitch, way)
+        smoothing = torch.tensor([[bands, frames]] * 2)
+        output = objective(batch, noise, true_pitch, torch.full((2,), passes), smoothing)
         torch.testing.assert_close(output.estimate, spoken[:, edge:-edge])
         # The recording stays what it is.
         torch.testing.assert_close(output.reference, batch.waveform[:, edge:-edge])
     # With fewer passes the networks answer for the distance from the mel, which is larger.
     losses = []
     for passes in (0, 1, 3):
-        output = objective(batch, noise, true_pitch, torch.tensor([[passes, 1, 1]] * 2))
+        output = objective(batch, noise, true_pitch, torch.full((2,), passes))
         losses.append(float(output.losses["mel"].detach()))
     assert losses == sorted(losses, reverse=True)
 

@@ -259,9 +259,11 @@ def test_the_change_of_weights_is_paired_over_all_pages(tmp_path: Path):
     assert changes(old, new, "pesq") == [0.25] * 4
     rows = changes_table(old, new).splitlines()
     assert "ours, w (abcdef0) less ours, w (0123456)" in rows[0]
-    assert rows[2] == "| pesq | 4 | +0.250 ± 0.000 |"
+    assert rows[2] == "| PESQ-WB ↑ | 4 | +0.250 ± 0.000 |"
     with pytest.raises(VocoderError, match="compare scores from one mel"):
         changes_table(old, own("0", 3.0, "vocos_24k"))
+    with pytest.raises(VocoderError, match="0 utterances have both scores of pesq"):
+        changes_table(old, new.model_copy(update={"pages": {}}))
 
 
 def test_utterances_of_several_pages_together_show_what_none_of_them_can(tmp_path: Path):

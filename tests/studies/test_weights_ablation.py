@@ -6,8 +6,16 @@ import numpy as np
 import pytest
 
 from studies.ablations.speech import METRIC_NAMES, held_out
-from studies.ablations.weights import KEPT, Comparison, all_together, lines, main
+from studies.ablations.weights import (
+    KEPT,
+    Comparison,
+    all_together,
+    between,
+    lines,
+    main,
+)
 from studies.scores import Scores, read_model, write_model
+from vocoder.errors import VocoderError
 
 
 def scores(shift: float) -> Scores:
@@ -26,7 +34,20 @@ def test_the_difference_is_the_second_less_the_first():
 
 def test_other_passes_are_said():
     kept = Comparison(mel="speecht5_16k", passes=0, scores={"a": scores(0.0), "b": scores(0.0)})
-    assert lines(kept).startswith("| weights, speecht5_16k, 0 passes |")
+    assert lines(kept).startswith("| weights, speecht5_16k, mel_projection=0 |")
+
+
+def test_the_second_weights_of_two_comparisons():
+    one = Comparison(scores={"old": scores(0.0), "new": scores(0.25)})
+    other = Comparison(passes=1, scores={"old": scores(5.0), "new": scores(0.5)})
+    rows = lines(between(one, other)).splitlines()
+    assert rows[2].startswith("| new | 3.750 |")
+    assert rows[3].startswith("| new, mel_projection=1 | 4.000 |")
+    assert rows[4].startswith("| difference | +0.250 ± 0.000 |")
+    with pytest.raises(VocoderError, match="different mels"):
+        between(one, other.model_copy(update={"mel": "speecht5_16k"}))
+    with pytest.raises(VocoderError, match="both comparisons are of new"):
+        between(one, one)
 
 
 def test_the_difference_of_all_is_the_mean_over_comparisons():

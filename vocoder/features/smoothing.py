@@ -12,8 +12,14 @@ def smooth_mel(
 
         M[m, n] ← Σ_i Σ_j M[m + i, n + j] / (bands · frames),  |i| ≤ bands // 2, |j| ≤ frames // 2
 
-    A model that is trained on squared or absolute distances predicts the mean or median of what
-    is likely, which lacks the ripple of single harmonics and frames.
+    A model that is trained on squared distances predicts the mean of what is likely (Bishop,
+    "Pattern Recognition and Machine Learning", 2006, section 1.5.5), which lacks the ripple of
+    single harmonics and frames.
+
+    Args:
+        mel: logarithms to any base, in any unit.
+        bands: of the mean, 1 for none.
+        frames: of the mean, 1 for none.
 
     Raises:
         ValueError: an even number, or one below one.

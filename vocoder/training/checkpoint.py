@@ -88,7 +88,7 @@ def publish_checkpoint(
     Raises:
         CheckpointError: it cannot be read, its weights do not fit its description or lie beyond
             float16, ``output`` has other contents, the other checkpoints are of another model or
-            mel, or there is no such part.
+            mel, or there is no such part or nothing to average it with.
     """
     folder = find_checkpoint(model)
     known = {MODEL, DESCRIPTION, RECIPE, METADATA}

@@ -77,39 +77,46 @@ class SourceFilterObjective(Objective):
     def draw(self, items: int, samples: int, streams: Streams) -> tuple[Tensor, ...]:
         noise = torch.randn(items, samples, generator=streams(NOISE))
         chance = torch.rand(items, generator=streams(PREDICTED))
-        # One row for all items, each process's share of them included.
-        way = torch.tensor(self._draw_way(streams(PASSES), streams(SMOOTHING)))
-        return noise, chance < self.config.predicted_pitch, way.expand(items, -1)
+        passes, smoothing = self._draw_passes(streams(PASSES), streams(SMOOTHING))
+        # The same for all items, each process's share of them included.
+        return (
+            noise,
+            chance < self.config.predicted_pitch,
+            torch.full((items,), passes),
+            torch.tensor(smoothing).expand(items, 2),
+        )
 
-    def _draw_way(
+    def _draw_passes(
         self, of_passes: torch.Generator, of_smoothing: torch.Generator
-    ) -> tuple[int, int, int]:
-        """Passes of the mel projection, bands and frames to smooth over, of a batch."""
-        passes = self.model.config.mel_projection
+    ) -> tuple[int, tuple[int, int]]:
+        """Passes of the mel projection of a batch; bands and frames to smooth its mels over."""
+        config, passes = self.config, self.model.config.mel_projection
         fewer, which = torch.rand(2, generator=of_passes).tolist()
-        smoothed, extents = torch.rand(2, generator=of_smoothing).tolist()
-        if smoothed < self.config.smoothed_mels:
-            return min(round(which), passes), *SMOOTHINGS[int(extents * len(SMOOTHINGS))]
-        return int(which * passes) if fewer < self.config.fewer_passes else passes, 1, 1
+        smoothed, extent = torch.rand(2, generator=of_smoothing).tolist()
+        if smoothed < config.smoothed_mels:
+            return min(round(which), passes), SMOOTHINGS[int(extent * len(SMOOTHINGS))]
+        return int(which * passes) if fewer < config.fewer_passes else passes, (1, 1)
 
     def forward(
         self,
         batch: Batch,
         noise: Float[Tensor, "batch samples"],
         from_prediction: Bool[Tensor, " batch"],
-        way: Int[Tensor, "batch three"] | None = None,
+        passes: Int[Tensor, " batch"] | None = None,
+        smoothing: Int[Tensor, "batch 2"] | None = None,
     ) -> StepOutput:
         """Losses of one batch; no gradient of the waveform reaches the pitch predictor.
 
         Args:
-            way: passes of the mel projection, bands and frames to smooth the mels over, the same
-                for all items; without it the model's own passes, and mels as they are.
+            passes: of the mel projection, the same for all items; without them the model's own.
+            smoothing: bands and frames that the mels are smoothed over, the same for all items;
+                without it they stay as they are.
         """
         model, spectral, config = self.model, self.spectral, self.config
         if batch.spec is not None:
             model, spectral = self._at_mel(batch.spec)
-        passes, bands, frames = (None, 1, 1) if way is None else way[0].tolist()
-        gain = model.log_gain(smooth_mel(batch.mel, bands, frames))
+        mel = batch.mel if smoothing is None else smooth_mel(batch.mel, *smoothing[0].tolist())
+        gain = model.log_gain(mel)
         pitch = model.estimate_pitch(gain)
         choose = from_prediction[:, None]
         left, right = model.context
@@ -120,7 +127,7 @@ class SourceFilterObjective(Objective):
             noise,
             mel_gain=gain[:, left : gain.shape[1] - right],
             in_step_with=batch.waveform if config.pulses_in_step else None,
-            mel_projection=passes,
+            mel_projection=None if passes is None else int(passes[0]),
         )
         edge = config.edge_frames(model.spec) * model.spec.hop_length
         reference, estimate = batch.waveform[:, edge:-edge], estimate[:, edge:-edge]
